@@ -1,0 +1,1 @@
+//! Cutting faces out of a frame and blending them back, on one device.
