@@ -1,3 +1,4 @@
+<<<<<<< HEAD
 //! CenterFace: faces as points of a heat map (Xu, Yan, Yang and Li, "CenterFace: Joint Face
 //! Detection and Alignment Using Face as Point", 2019), as an ONNX file.
 //!
@@ -147,3 +148,6 @@ mod tests {
         assert!(decode(&[&heat, &size, &offset], layout, 0.5).is_empty());
     }
 }
+=======
+
+>>>>>>> main

@@ -1,3 +1,4 @@
+<<<<<<< HEAD
 //! Reduces a frame to the small picture that a detector looks at.
 //!
 //! Each component is reduced straight from its plane, and only the small picture is converted to
@@ -444,3 +445,6 @@ mod tests {
         }
     }
 }
+=======
+
+>>>>>>> main

@@ -1,3 +1,4 @@
+<<<<<<< HEAD
 //! Greedy non-maximum suppression.
 
 use std::cmp::Ordering;
@@ -84,3 +85,6 @@ mod tests {
         }
     }
 }
+=======
+
+>>>>>>> main

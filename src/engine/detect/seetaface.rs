@@ -1,3 +1,4 @@
+<<<<<<< HEAD
 //! SeetaFace: a cascade of classifiers (Wu et al., "Funnel-structured cascade for multi-view face
 //! detection with alignment awareness", 2016), by the crate rustface. Its model is embedded, so it
 //! needs no file and no ONNX Runtime; it finds fewer small faces than the networks, at a higher
@@ -338,3 +339,6 @@ mod tests {
         assert_eq!(calls, 4);
     }
 }
+=======
+
+>>>>>>> main
