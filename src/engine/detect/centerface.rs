@@ -1,4 +1,3 @@
-<<<<<<< HEAD
 //! CenterFace: faces as points of a heat map (Xu, Yan, Yang and Li, "CenterFace: Joint Face
 //! Detection and Alignment Using Face as Point", 2019), as an ONNX file.
 //!
@@ -27,8 +26,7 @@ const MAX_IOU: f32 = 0.3;
 /// Side of a cell, pixels.
 const CELL: usize = 4;
 
-const WANTED: &str =
-    "CenterFace: input [N,3,H,W], outputs [N,1,h,w], [N,2,h,w], [N,2,h,w], [N,10,h,w] in this order";
+const WANTED: &str = "CenterFace: input [N,3,H,W], outputs [N,1,h,w], [N,2,h,w], [N,2,h,w], [N,10,h,w] in this order";
 
 /// The CenterFace detector.
 pub(super) struct CenterFace {
@@ -148,6 +146,3 @@ mod tests {
         assert!(decode(&[&heat, &size, &offset], layout, 0.5).is_empty());
     }
 }
-=======
-
->>>>>>> main

@@ -1,4 +1,3 @@
-<<<<<<< HEAD
 //! Reduces a frame to the small picture that a detector looks at.
 //!
 //! Each component is reduced straight from its plane, and only the small picture is converted to
@@ -445,6 +444,3 @@ mod tests {
         }
     }
 }
-=======
-
->>>>>>> main

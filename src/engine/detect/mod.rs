@@ -226,8 +226,7 @@ fn named_or_found(
 }
 
 fn declared(source: &Source, file: &[u8]) -> Result<onnx::Declared, ModelError> {
-    onnx::declared(file)
-        .map_err(|reason| ModelError::Invalid { model: source.to_string(), reason })
+    onnx::declared(file).map_err(|reason| ModelError::Invalid { model: source.to_string(), reason })
 }
 
 /// The error for a model that declares something else than was wanted.

@@ -152,8 +152,7 @@ impl Network {
         };
         let dims = [1, 3, layout.padded_height, layout.padded_width];
         let input = TensorRef::from_array_view((dims, self.tensor.as_slice())).map_err(reason)?;
-        let outputs =
-            session.run(ort::inputs![self.input.as_str() => input]).map_err(reason)?;
+        let outputs = session.run(ort::inputs![self.input.as_str() => input]).map_err(reason)?;
         let mut values = Vec::with_capacity(self.outputs.len());
         for name in &self.outputs {
             let value = outputs.get(name).ok_or_else(|| format!("it has no output {name}"))?;

@@ -1,4 +1,3 @@
-<<<<<<< HEAD
 //! Greedy non-maximum suppression.
 
 use std::cmp::Ordering;
@@ -85,6 +84,3 @@ mod tests {
         }
     }
 }
-=======
-
->>>>>>> main

@@ -32,9 +32,8 @@ impl Axis {
                 // Rounding of the ratio must not let in a neighbour of weight 1e-12.
                 let first = (from + 1e-6).floor() as usize;
                 let end = ((to - 1e-6).ceil() as usize).clamp(first + 1, inputs);
-                let weights = (first..end)
-                    .map(|i| ((i + 1) as f64).min(to) - (i as f64).max(from))
-                    .collect();
+                let weights =
+                    (first..end).map(|i| ((i + 1) as f64).min(to) - (i as f64).max(from)).collect();
                 raw.push((first, weights));
             } else {
                 let centre = ((o + 0.5) * ratio - 0.5).clamp(0.0, last - 1.0);

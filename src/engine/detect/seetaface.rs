@@ -1,4 +1,3 @@
-<<<<<<< HEAD
 //! SeetaFace: a cascade of classifiers (Wu et al., "Funnel-structured cascade for multi-view face
 //! detection with alignment awareness", 2016), by the crate rustface. Its model is embedded, so it
 //! needs no file and no ONNX Runtime; it finds fewer small faces than the networks, at a higher
@@ -232,14 +231,13 @@ where
     let mut find = None;
     for Job { luma, width, height } in jobs {
         let before = thread_time();
-        let outcome = catch_unwind(AssertUnwindSafe(|| {
-            find.get_or_insert_with(&make)(&luma, width, height)
-        }))
-        .map_err(|panic| {
-            // Whatever state the panic left behind goes with it.
-            find = None;
-            panic_text(panic.as_ref())
-        });
+        let outcome =
+            catch_unwind(AssertUnwindSafe(|| find.get_or_insert_with(&make)(&luma, width, height)))
+                .map_err(|panic| {
+                    // Whatever state the panic left behind goes with it.
+                    find = None;
+                    panic_text(panic.as_ref())
+                });
         let cost = thread_time().saturating_sub(before);
         if answers.send(Answer { luma, outcome, cost }).is_err() {
             return;
@@ -339,6 +337,3 @@ mod tests {
         assert_eq!(calls, 4);
     }
 }
-=======
-
->>>>>>> main
