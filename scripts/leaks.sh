@@ -25,10 +25,17 @@ launch() {
 }
 
 # The tracer must be at work, or its silence means nothing: asked half way, it tells who is alive.
-GST_TRACERS="leaks(log-leaks-on-deinit=true)" GST_DEBUG=GST_TRACER:7 GST_DEBUG_NO_COLOR=1 \
-    bash -c 'gst-launch-1.0 -q videotestsrc is-live=true ! fakesink & sleep 1; kill -USR1 $!; sleep 0.5; kill -INT $!; wait $!' \
-    >"$work/control.log" 2>&1 || true
-grep -q 'object-alive' "$work/control.log" || fail "GStreamer's leak tracer does not work here: $work/control.log"
+(
+    GST_LEAKS_TRACER_SIG=1 GST_TRACERS=leaks GST_DEBUG=GST_TRACER:7 GST_DEBUG_NO_COLOR=1 \
+        gst-launch-1.0 -q videotestsrc is-live=true ! fakesink &
+    sleep 1
+    kill -USR1 $!
+    sleep 0.5
+    kill $!
+    wait $!
+) >"$work/control.log" 2>&1 </dev/null || true
+grep -q ':: object-alive, ' "$work/control.log" ||
+    fail "GStreamer's leak tracer does not work here (see $work/control.log)"
 
 count=0
 for line in "${lines[@]}"; do
@@ -38,8 +45,8 @@ for line in "${lines[@]}"; do
         tail -n 20 "$log" >&2
         fail "this line does not run: gst-launch-1.0 $line"
     }
-    if grep -q -E 'object-alive|object-refings' "$log"; then
-        grep -E 'object-alive' "$log" | head -n 20 >&2
+    if grep ':: object-alive, ' "$log" >"$log.leaked"; then
+        head -n 20 "$log.leaked" >&2
         fail "objects are leaked by: gst-launch-1.0 $line"
     fi
 done

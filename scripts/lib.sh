@@ -19,14 +19,15 @@ fail() {
     exit 1
 }
 
-# own_gstreamer: GStreamer with this system's plugins, one's own registry file and nothing from
-# the caller's environment. $1, if given, is a folder of plugins to add.
+# own_gstreamer [FOLDER]: GStreamer with this system's plugins and those in FOLDER, a registry file
+# of its own, and nothing else from the caller's environment.
 own_gstreamer() {
-    unset GST_PLUGIN_PATH_1_0 GST_PLUGIN_SYSTEM_PATH GST_PLUGIN_SYSTEM_PATH_1_0 GST_REGISTRY_1_0 \
-        GST_PLUGIN_PATH GST_DEBUG GST_DEBUG_FILE GST_TRACERS G_DEBUG ORT_DYLIB_PATH
+    unset "${!GST_@}" G_DEBUG ORT_DYLIB_PATH FACESR_MODELS
     mkdir -p "$target/registry"
-    export GST_REGISTRY=$target/registry/${1:+with-}facesr.bin
-    if [ -n "${1:-}" ]; then export GST_PLUGIN_PATH=$1; else GST_REGISTRY=$target/registry/system.bin; fi
+    export GST_REGISTRY=$target/registry/system.bin
+    if [ -n "${1:-}" ]; then export GST_PLUGIN_PATH=$1 GST_REGISTRY=$target/registry/facesr.bin; fi
     # Scanned once and for all, so that programs started together need not each do it.
     gst-inspect-1.0 >/dev/null 2>&1 </dev/null || fail "gst-inspect-1.0 does not run; see 'make setup'"
+    [ -z "${1:-}" ] || gst-inspect-1.0 --exists facesr ||
+        fail "GStreamer does not load $1/libgstfacesr.so (GST_DEBUG=4 gst-inspect-1.0 facesr tells why)"
 }
