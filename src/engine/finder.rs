@@ -6,6 +6,7 @@ use crate::detect::{Detection, Detector};
 use crate::error::Error;
 use crate::frame::Frame;
 use crate::geometry::Rect;
+use crate::scene::SceneWatch;
 use crate::stopwatch::Stopwatch;
 use crate::track::Tracker;
 
@@ -56,6 +57,7 @@ pub struct FinderStats {
 pub struct Finder {
     detector: Box<dyn Detector>,
     tracker: Tracker,
+    scene: SceneWatch,
     options: FinderOptions,
     since_detection: u32,
     found: Vec<Detection>,
@@ -70,6 +72,7 @@ impl Finder {
         Self {
             detector,
             tracker,
+            scene: SceneWatch::default(),
             options,
             since_detection: u32::MAX,
             found: Vec::new(),
@@ -92,6 +95,7 @@ impl Finder {
     /// Forgets all tracks: after a seek, a flush or a change of size.
     pub fn reset(&mut self) {
         self.tracker.reset();
+        self.scene.reset();
         self.since_detection = u32::MAX;
         self.faces.clear();
     }
@@ -102,6 +106,10 @@ impl Finder {
     /// What [`Detector::detect`] answers; the tracks are carried on all the same.
     pub fn find(&mut self, frame: &Frame<'_>) -> Result<&[Face], Error> {
         self.stats.frames += 1;
+        if self.scene.is_new(frame) {
+            self.tracker.reset();
+            self.since_detection = u32::MAX;
+        }
         let detect = self.since_detection >= self.options.detect_every.max(1) - 1;
         let mut outcome = Ok(());
         if detect {

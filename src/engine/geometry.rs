@@ -44,7 +44,9 @@ impl Rect {
 
     /// Whether all numbers are finite and the sides positive.
     pub fn is_valid(&self) -> bool {
-        [self.x, self.y, self.w, self.h].iter().all(|v| v.is_finite()) && self.w > 0.0 && self.h > 0.0
+        [self.x, self.y, self.w, self.h].iter().all(|v| v.is_finite())
+            && self.w > 0.0
+            && self.h > 0.0
     }
 
     /// The rectangle about the same centre with both sides times `factor`.
@@ -94,6 +96,16 @@ impl Square {
         })
     }
 
+    /// Whether it is a square with all of its area in a picture of `width` x `height`, give or
+    /// take the rounding of [`around`](Self::around).
+    pub fn lies_in(&self, width: u32, height: u32) -> bool {
+        const ROUNDING: f32 = 0.01;
+        let fits = |start: f32, size: u32| {
+            start >= -ROUNDING && start + self.side <= size as f32 + ROUNDING
+        };
+        self.side > 0.0 && fits(self.x, width) && fits(self.y, height)
+    }
+
     /// The same area as a rectangle.
     pub fn rect(&self) -> Rect {
         Rect::new(self.x, self.y, self.side, self.side)
@@ -113,7 +125,7 @@ mod tests {
         let edge = Square::around(&Rect::new(-5.0, 80.0, 20.0, 30.0), 200, 100).unwrap();
         assert_eq!(edge.x, 0.0);
         assert!((edge.y + edge.side - 100.0).abs() < 1e-4);
-        let big = Square::around(&Rect::new(-50.0, -50.0, 300.0, 300.0), 200, 100).unwrap();
+        let big = Square::around(&Rect::new(-50.0, -60.0, 300.0, 300.0), 200, 100).unwrap();
         assert_eq!(big, Square { x: 50.0, y: 0.0, side: 100.0 });
     }
 

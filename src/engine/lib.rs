@@ -23,6 +23,7 @@ pub mod generator;
 pub mod geometry;
 pub mod models;
 pub mod runtime;
+pub mod scene;
 pub mod session;
 pub mod stopwatch;
 pub mod track;

@@ -69,8 +69,7 @@ impl Runtime {
             return Ok(runtime);
         }
         let library = find_library()?;
-        let unusable =
-            |reason: String| RuntimeError::Unusable { path: library.clone(), reason };
+        let unusable = |reason: String| RuntimeError::Unusable { path: library.clone(), reason };
         let environment = ort::init_from(&library)
             .map_err(|e| unusable(e.to_string()))?
             .with_name("facesr")
@@ -135,12 +134,8 @@ fn find_library() -> Result<PathBuf, RuntimeError> {
     if let Some(own) = own_folder() {
         // The program lies in target/release or bin/, tests in target/*/deps; the plugin lies
         // beside the library.
-        let near = [
-            own.clone(),
-            own.join("../lib/facesr"),
-            own.join("../gst"),
-            own.join("../../gst"),
-        ];
+        let near =
+            [own.clone(), own.join("../lib/facesr"), own.join("../gst"), own.join("../../gst")];
         for folder in near {
             for name in FILE_NAMES {
                 let path = folder.join(name);
