@@ -43,9 +43,6 @@ pub(crate) struct FaceArgs {
     /// Model file of the detector [default: the one in the model folder]
     #[arg(long, value_name = "FILE")]
     pub(crate) detector_model: Option<PathBuf>,
-    /// Look for faces on every N-th frame and track them in between
-    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..=1000))]
-    pub(crate) detect_every: Option<u32>,
     /// Shrink wider frames to this width for detection: faster, but small faces get lost
     #[arg(long, value_name = "PIXELS", value_parser = value_parser!(u32).range(0..=32768))]
     pub(crate) detect_width: Option<u32>,
@@ -72,7 +69,7 @@ pub(crate) struct FaceArgs {
           value_parser = ["auto", "cpu", "cuda"])]
     pub(crate) device: Option<String>,
     /// Threads that the networks use
-    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..=256))]
+    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..=64))]
     pub(crate) threads: Option<u32>,
 }
 
@@ -113,6 +110,10 @@ pub(crate) struct EnhanceArgs {
     /// Which faces, and how.
     #[command(flatten)]
     pub(crate) faces: FaceArgs,
+    /// Look for faces on every N-th frame and track them in between
+    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..=1000),
+          help_heading = "Faces")]
+    pub(crate) detect_every: Option<u32>,
     /// Steady faces over time, 0 (not at all) to 1
     #[arg(long, value_name = "0..1", value_parser = unit, help_heading = "Faces")]
     pub(crate) temporal_smoothing: Option<f32>,
@@ -209,7 +210,7 @@ impl EnhanceArgs {
         [
             ("detector", f.detector.clone()),
             ("detector-model", path(&f.detector_model)),
-            ("detect-every", count(f.detect_every)),
+            ("detect-every", count(self.detect_every)),
             ("detect-width", count(f.detect_width)),
             ("min-score", number(f.min_score)),
             ("generator", path(&f.generator)),

@@ -105,21 +105,22 @@ pub(super) fn keep_early_packets(pad: &gst::Pad) -> Start {
     start
 }
 
-/// Moves the encoded video that enters the muxer by `pad` later by [`SHIFT`], and notes when the
-/// frames that leave `frames` start.
-pub(super) fn shift_video(frames: &gst::Pad, pad: &gst::Pad) -> Start {
+/// Running time of a buffer on `pad` in nanoseconds.
+pub(super) fn running_time(pad: &gst::Pad, buffer: &gst::Buffer) -> Option<i64> {
+    let event = pad.sticky_event::<gst::event::Segment>(0)?;
+    running(event.segment().downcast_ref::<gst::ClockTime>()?, buffer.pts()?)
+}
+
+/// Moves the encoded video that enters the muxer by `pad` later by [`SHIFT`], and notes in `start`
+/// when the frames that leave `frames` start.
+pub(super) fn shift_video(frames: &gst::Pad, pad: &gst::Pad, start: Start) {
     pad.set_offset(SHIFT.nseconds() as i64);
-    let start = Start::default();
-    let noted = start.clone();
     frames.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
         if let Some(gst::PadProbeData::Buffer(buffer)) = &info.data
-            && let Some(event) = pad.sticky_event::<gst::event::Segment>(0)
-            && let Some(segment) = event.segment().downcast_ref::<gst::ClockTime>()
-            && let Some(time) = buffer.pts().and_then(|pts| running(segment, pts))
+            && let Some(time) = running_time(pad, buffer)
         {
-            noted.lower_to(time);
+            start.lower_to(time);
         }
         gst::PadProbeReturn::Ok
     });
-    start
 }
