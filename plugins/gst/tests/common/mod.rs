@@ -1,5 +1,5 @@
 //! What the tests of the elements have in common.
-#![allow(dead_code, reason = "each test program uses a part of it")]
+#![allow(dead_code, unreachable_pub, reason = "each test program uses a part of it")]
 
 pub mod onnx;
 
@@ -8,6 +8,7 @@ use std::sync::Once;
 
 use facesr::frame::PixelFormat;
 use facesr::{Rect, Square};
+use gst::glib;
 use gst::prelude::*;
 use gst_video::{VideoFormat, VideoInfo, VideoRegionOfInterestMeta};
 
@@ -38,6 +39,7 @@ pub const FORMATS: [(&str, PixelFormat); 15] = [
 ];
 
 pub fn info(format: &str, width: u32, height: u32) -> VideoInfo {
+    init();
     VideoInfo::builder(VideoFormat::from_string(format), width, height)
         .fps(gst::Fraction::new(25, 1))
         .build()
@@ -186,8 +188,6 @@ pub fn start_error(element: gst::Element) -> (glib::Error, String) {
     let gst::MessageView::Error(error) = message.view() else { unreachable!() };
     (error.error(), error.error().to_string())
 }
-
-use gst::glib;
 
 /// A file of the folder that developers have beside the checkout.
 pub fn shared(name: &str) -> PathBuf {
