@@ -152,14 +152,15 @@ impl Canvas for CpuCanvas {
         squares: &[Square],
         low: &[f32],
         high: &[f32],
-        strength: f32,
+        strengths: &[f32],
     ) {
         assert_eq!(low.len(), squares.len() * LOW_LEN, "one cut for each square");
         assert_eq!(high.len(), squares.len() * HIGH_LEN, "one face for each square");
+        assert_eq!(strengths.len(), squares.len(), "one strength for each square");
         let info = *frame.info();
         let color = Color::of(&info);
         let faces = low.chunks_exact(LOW_LEN).zip(high.chunks_exact(HIGH_LEN));
-        for (square, (low, high)) in squares.iter().zip(faces) {
+        for ((square, strength), (low, high)) in squares.iter().zip(strengths).zip(faces) {
             if !square.lies_in(info.width, info.height) {
                 continue;
             }
@@ -170,7 +171,7 @@ impl Canvas for CpuCanvas {
             for i in 0..info.format.component_count() {
                 let mut c = frame.component_mut(i);
                 let area = Area::of(square, &info, c.hsub, c.vsub);
-                self.blend_component(i, &mut c, area, strength);
+                self.blend_component(i, &mut c, area, *strength);
             }
         }
     }
