@@ -80,8 +80,7 @@ impl Stream {
 
 fn collect(pad: &gst::Pad) -> Arc<Mutex<Stream>> {
     let caps = pad.current_caps().expect("pads are exposed with caps");
-    let stream =
-        Stream { caps, packets: Vec::new(), tags: gst::TagList::new() };
+    let stream = Stream { caps, packets: Vec::new(), tags: gst::TagList::new() };
     let stream = Arc::new(Mutex::new(stream));
     let collected = stream.clone();
     let segment: Mutex<Option<gst::FormattedSegment<gst::ClockTime>>> = Mutex::new(None);

@@ -6,7 +6,8 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum, value_parser};
 
 /// Printed under the help of every command.
-const GUESS: &str = "A generated face is a plausible guess and never evidence of anyone's identity.";
+const GUESS: &str =
+    "A generated face is a plausible guess and never evidence of anyone's identity.";
 
 /// Sharpens small faces in video and pictures.
 #[derive(Debug, Parser)]
@@ -259,9 +260,16 @@ mod tests {
 
     #[test]
     fn numbers_out_of_range_are_refused() {
-        for bad in ["--strength=1.5", "--strength=nan", "--scale=3", "--detect-every=0",
-            "--min-face-size=0", "--crf=99", "--detector=magic", "--device=tpu"]
-        {
+        for bad in [
+            "--strength=1.5",
+            "--strength=nan",
+            "--scale=3",
+            "--detect-every=0",
+            "--min-face-size=0",
+            "--crf=99",
+            "--detector=magic",
+            "--device=tpu",
+        ] {
             let line = ["facesr", "enhance", "a.mp4", "-o", "b.mp4", bad];
             assert_eq!(Cli::try_parse_from(line).unwrap_err().exit_code(), 2, "{bad}");
         }

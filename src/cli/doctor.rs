@@ -102,9 +102,7 @@ fn detectors() -> Vec<Finding> {
         // Only `auto`, the default, has to work.
         let needed = kind == DetectorKind::Auto;
         list.push(match detect::open(&options) {
-            Ok(detector) if needed => {
-                Finding::good(part, format!("takes {}", detector.name()))
-            }
+            Ok(detector) if needed => Finding::good(part, format!("takes {}", detector.name())),
             Ok(_) => Finding { needed, ..Finding::good(part, "works") },
             Err(e) => Finding::bad(part, needed, e),
         });

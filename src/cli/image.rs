@@ -109,7 +109,8 @@ fn read(path: &Path) -> Result<Picture, Failure> {
     let mut pixels = DynamicImage::from_decoder(decoder).map_err(no_picture)?;
     pixels.apply_orientation(orientation);
     if let Some(exif) = exif.as_mut() {
-        Orientation::remove_from_exif_chunk(exif);
+        // Applied above; what is left would turn the picture twice.
+        let _ = Orientation::remove_from_exif_chunk(exif);
     }
     Ok(Picture { pixels, icc, exif })
 }

@@ -17,7 +17,11 @@ pub(crate) struct Partial {
 impl Partial {
     /// Prepares to write `target`: `force` allows to replace it, `input` is the file that must
     /// not be replaced even then.
-    pub(crate) fn create(target: &Path, force: bool, input: Option<&Path>) -> Result<Self, Failure> {
+    pub(crate) fn create(
+        target: &Path,
+        force: bool,
+        input: Option<&Path>,
+    ) -> Result<Self, Failure> {
         let shown = target.display();
         let Some(name) = target.file_name() else {
             return Err(Failure::usage(format_args!("{shown} names no file to write")));
@@ -43,9 +47,8 @@ impl Partial {
         partial_name.push(".partial");
         let partial = target.with_file_name(partial_name);
         // Made here, so that a folder that is missing or closed is told before any work is done.
-        File::create(&partial).map_err(|e| {
-            Failure::running(format_args!("cannot write {shown}: {}", reason(&e)))
-        })?;
+        File::create(&partial)
+            .map_err(|e| Failure::running(format_args!("cannot write {shown}: {}", reason(&e))))?;
         Ok(Self { target: target.to_path_buf(), partial, finished: false })
     }
 

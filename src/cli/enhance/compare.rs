@@ -59,7 +59,6 @@ mod imp {
     use std::sync::LazyLock;
 
     use gst::glib;
-    use gst::prelude::*;
     use gst::subclass::prelude::*;
     use gst_base::subclass::BaseTransformMode;
     use gst_base::subclass::prelude::*;
@@ -67,10 +66,10 @@ mod imp {
     use gst_video::prelude::*;
     use gst_video::subclass::prelude::*;
 
-    use super::{DIVIDER, Originals, lock, right_edge};
+    use super::{Originals, lock, right_edge};
 
     #[derive(Default)]
-    pub struct SideBySide {
+    pub(in super::super) struct SideBySide {
         pub(super) originals: Originals,
     }
 
@@ -87,9 +86,8 @@ mod imp {
     impl ElementImpl for SideBySide {
         fn pad_templates() -> &'static [gst::PadTemplate] {
             static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> = LazyLock::new(|| {
-                let caps = gst_video::VideoCapsBuilder::new()
-                    .format(gst_video::VideoFormat::I420)
-                    .build();
+                let caps =
+                    gst_video::VideoCapsBuilder::new().format(gst_video::VideoFormat::I420).build();
                 [("sink", gst::PadDirection::Sink), ("src", gst::PadDirection::Src)]
                     .into_iter()
                     .filter_map(|(name, direction)| {
@@ -156,7 +154,8 @@ mod imp {
                 return Err(gst::FlowError::Error);
             };
             let width = after.width() as usize;
-            let full_range = out.info().colorimetry().range() == gst_video::VideoColorRange::Range0_255;
+            let full_range =
+                out.info().colorimetry().range() == gst_video::VideoColorRange::Range0_255;
             let white = if full_range { 255 } else { 235 };
             for plane in 0..3 {
                 let sub = usize::from(plane > 0);
@@ -171,7 +170,9 @@ mod imp {
                 let out_stride = out.plane_stride()[plane] as usize;
                 let out = out.plane_data_mut(plane as u32).map_err(fail)?;
                 let lines = out.chunks_mut(out_stride).zip(left.chunks(left_stride as usize));
-                for ((out, left), after) in lines.zip(after.chunks(after_stride as usize)).take(rows) {
+                for ((out, left), after) in
+                    lines.zip(after.chunks(after_stride as usize)).take(rows)
+                {
                     out[..row].copy_from_slice(&left[..row]);
                     // An odd width leaves a column before the divider; it takes the divider's white.
                     out[row..right].fill(if plane == 0 { white } else { 128 });
@@ -191,10 +192,11 @@ mod imp {
             originals.drain(..=at).next_back()
         }
     }
+}
 
-    #[test]
-    fn the_divider_is_there_for_even_and_odd_widths() {
-        assert_eq!(right_edge(10), 10 + DIVIDER);
-        assert_eq!(right_edge(11), 12 + DIVIDER);
-    }
+#[cfg(test)]
+#[test]
+fn the_divider_is_there_for_even_and_odd_widths() {
+    assert_eq!(right_edge(10), 10 + DIVIDER);
+    assert_eq!(right_edge(11), 12 + DIVIDER);
 }

@@ -41,7 +41,8 @@ impl Container {
                 // SAFETY: sets the seed of GLib's own generator, which is locked inside.
                 unsafe { glib::ffi::g_random_set_seed(1) };
                 let mux = make("matroskamux")?;
-                let epoch = glib::DateTime::from_utc(2001, 1, 1, 0, 0, 0.0).map_err(Failure::running)?;
+                let epoch =
+                    glib::DateTime::from_utc(2001, 1, 1, 0, 0, 0.0).map_err(Failure::running)?;
                 mux.set_property("creation-time", epoch);
                 mux.set_property("writing-app", concat!("facesr ", env!("CARGO_PKG_VERSION")));
                 Ok(mux)

@@ -28,8 +28,8 @@ pub(crate) fn element_package(name: &str) -> &'static str {
         "filesrc" | "filesink" | "fakesink" | "queue" | "multiqueue" | "capsfilter" => {
             "libgstreamer1.0-0"
         }
-        "parsebin" | "decodebin" | "urisourcebin" | "videoconvert" | "videoscale"
-        | "opusparse" | "vp8dec" => "gstreamer1.0-plugins-base",
+        "parsebin" | "decodebin" | "urisourcebin" | "videoconvert" | "videoscale" | "opusparse"
+        | "vp8dec" => "gstreamer1.0-plugins-base",
         "x264enc" => "gstreamer1.0-plugins-ugly",
         "openh264enc" | "h264parse" | "h265parse" => "gstreamer1.0-plugins-bad",
         name if name.starts_with("avdec_") => "gstreamer1.0-libav",

@@ -51,17 +51,17 @@ pub(crate) fn run(args: &EnhanceArgs) -> Result<(), Failure> {
         None => None,
     };
     start_gstreamer()?;
-    let target =
-        partial.as_ref().zip(format).map(|(p, format)| Target { format, file: p.path() });
+    let target = partial.as_ref().zip(format).map(|(p, format)| Target { format, file: p.path() });
     let transcode = pipeline::build(args, &source, target)?;
     let mut progress = Progress::start(args.quiet);
     let before = (Instant::now(), process_time());
     let driven = drive(&transcode, &source, partial.as_ref(), &mut progress);
     let (wall, cpu) = (before.0.elapsed(), process_time().saturating_sub(before.1));
     // Counts are gone once the element is stopped.
-    let stats = driven.as_ref().ok().map(|notes| {
-        report(args, &source, &transcode, notes.clone(), wall, cpu)
-    });
+    let stats = driven
+        .as_ref()
+        .ok()
+        .map(|notes| report(args, &source, &transcode, notes.clone(), wall, cpu));
     // Stopping also closes the file, whose last bytes must be there before it gets its name.
     let _ = transcode.pipeline.set_state(gst::State::Null);
     progress.finish();

@@ -34,7 +34,11 @@ fn boxes(data: &[u8], range: std::ops::Range<usize>) -> Vec<Found> {
 }
 
 /// The first box of a path of types below `range`.
-fn find(data: &[u8], range: std::ops::Range<usize>, path: &[&[u8; 4]]) -> Option<std::ops::Range<usize>> {
+fn find(
+    data: &[u8],
+    range: std::ops::Range<usize>,
+    path: &[&[u8; 4]],
+) -> Option<std::ops::Range<usize>> {
     path.iter().try_fold(range, |range, kind| {
         boxes(data, range).into_iter().find(|(k, _)| k == *kind).map(|(_, content)| content)
     })
@@ -192,7 +196,8 @@ fn track(
     let skipped = if start < 0 { ticks(start.unsigned_abs(), media_scale) } else { 0 };
     let empty = if start > 0 { ticks(start.unsigned_abs(), movie_scale) } else { 0 };
     let shown = media_duration.saturating_sub(skipped);
-    let shown = (u128::from(shown) * u128::from(movie_scale) / u128::from(media_scale.max(1))) as u64;
+    let shown =
+        (u128::from(shown) * u128::from(movie_scale) / u128::from(media_scale.max(1))) as u64;
     let mut edits = vec![(shown, (media_start + skipped) as i64)];
     if empty > 0 {
         edits.insert(0, (empty, -1));

@@ -267,7 +267,9 @@ mod tests {
     #[test]
     fn ticks_hold_common_rates() {
         let _ = gst::init();
-        let at = |n, d| gst::Caps::builder("video/x-raw").field("framerate", gst::Fraction::new(n, d)).build();
+        let at = |n, d| {
+            gst::Caps::builder("video/x-raw").field("framerate", gst::Fraction::new(n, d)).build()
+        };
         assert_eq!(timescale(Some(12_800), &at(25, 1)), 12_800);
         assert_eq!(timescale(None, &at(30_000, 1001)), 90_000);
         assert_eq!(timescale(None, &at(24_000, 1001)), 360_000);

@@ -84,8 +84,11 @@ fn route(mux: &gst::Element, caps: &gst::Caps) -> Option<Route> {
     // A parser only regroups the packets' framing (ADTS to raw AAC), it touches no payload.
     let parser = parser_for(caps).and_then(|name| make(name).ok())?;
     let out = parser.pad_template("src")?;
-    container::takes(mux, kind, out.caps())
-        .then(|| Route { kind, chain: vec![parser], unescape: false })
+    container::takes(mux, kind, out.caps()).then(|| Route {
+        kind,
+        chain: vec![parser],
+        unescape: false,
+    })
 }
 
 fn refusal(caps: &gst::Caps, format: Container) -> Refusal {
@@ -134,9 +137,16 @@ fn unescape(pad: &gst::Pad) {
 
 /// Undoes `g_markup_escape_text`.
 fn plain_text(text: &str) -> String {
-    [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&apos;", "'"), ("&#39;", "'"), ("&amp;", "&")]
-        .iter()
-        .fold(text.to_string(), |text, (from, to)| text.replace(from, to))
+    [
+        ("&lt;", "<"),
+        ("&gt;", ">"),
+        ("&quot;", "\""),
+        ("&apos;", "'"),
+        ("&#39;", "'"),
+        ("&amp;", "&"),
+    ]
+    .iter()
+    .fold(text.to_string(), |text, (from, to)| text.replace(from, to))
 }
 
 #[cfg(test)]

@@ -62,9 +62,7 @@ impl Source {
             Self::File(path) => {
                 let source = make("filesrc")?;
                 source.set_property("location", path);
-                pipeline
-                    .add_many([&source, &parser])
-                    .and_then(|()| source.link(&parser))
+                pipeline.add_many([&source, &parser]).and_then(|()| source.link(&parser))
             }
             Self::Uri(uri) => {
                 let source = make("urisourcebin")?;

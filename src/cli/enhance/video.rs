@@ -123,8 +123,8 @@ impl Tail {
             let discard = make("fakesink")?;
             discard.set_property("sync", false);
             chain.push(discard);
-            self.wire(pipeline, decoded, &chain, facesr_at)?;
-            return Ok(());
+            self.add(pipeline, &chain, facesr_at)?;
+            return lead_in(decoded, &chain);
         };
         if out.padded {
             let even = make("videobox")?;
@@ -144,14 +144,14 @@ impl Tail {
         if bake.is_some() {
             drop_orientation(&last);
         }
+        self.add(pipeline, &chain, facesr_at)?;
         last.link(&pad).map_err(|e| Failure::running(format_args!("the muxer refuses: {e}")))?;
-        self.wire(pipeline, decoded, &chain, facesr_at)
+        lead_in(decoded, &chain)
     }
 
-    fn wire(
+    fn add(
         &self,
         pipeline: &gst::Pipeline,
-        decoded: &gst::Pad,
         chain: &[gst::Element],
         facesr_at: usize,
     ) -> Result<(), Failure> {
@@ -165,12 +165,7 @@ impl Tail {
             count(&after, self.told.clone());
         }
         let all: Vec<_> = chain.iter().collect();
-        add_chain(pipeline, &all).map_err(Failure::running)?;
-        let first = chain[0].static_pad("sink").ok_or(gst::PadLinkError::Refused);
-        first
-            .and_then(|first| decoded.link(&first))
-            .map(drop)
-            .map_err(|e| Failure::running(format_args!("the decoder cannot be linked: {e}")))
+        add_chain(pipeline, &all).map_err(Failure::running)
     }
 
     fn tell(&self, info: &gst_video::VideoInfo, out: &Picture) {
@@ -192,6 +187,15 @@ impl Tail {
             self.told.note("the video has more than 8 bits a sample; it is converted to 8");
         }
     }
+}
+
+/// Lets the decoder's frames into the chain: the last step, since they flow at once.
+fn lead_in(decoded: &gst::Pad, chain: &[gst::Element]) -> Result<(), Failure> {
+    let first = chain[0].static_pad("sink").ok_or(gst::PadLinkError::Refused);
+    first
+        .and_then(|first| decoded.link(&first))
+        .map(drop)
+        .map_err(|e| Failure::running(format_args!("the decoder cannot be linked: {e}")))
 }
 
 /// Counts the frames that pass `pad`.
@@ -225,7 +229,10 @@ fn drop_orientation(pad: &gst::Pad) {
 fn scaler() -> Result<gst::Element, Failure> {
     let scaler = make("videoscale")?;
     scaler.set_property_from_str("method", "lanczos");
-    scaler.set_property("n-threads", std::thread::available_parallelism().map_or(1, |n| n.get() as u32));
+    scaler.set_property(
+        "n-threads",
+        std::thread::available_parallelism().map_or(1, |n| n.get() as u32),
+    );
     Ok(scaler)
 }
 

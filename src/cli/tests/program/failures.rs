@@ -24,7 +24,10 @@ fn fails(input: &Path, output: &Path, options: &[&str], code: i32, words: &[&str
     for word in words {
         assert!(said.contains(word), "'{word}' is not in: {said}");
     }
-    assert!(!said.contains("panicked") && !said.contains(".rs:") && !said.contains(".c("), "{said}");
+    assert!(
+        !said.contains("panicked") && !said.contains(".rs:") && !said.contains(".c("),
+        "{said}"
+    );
     assert_eq!(before, folder.is_dir().then(|| names(folder)), "{said}");
 }
 
@@ -45,7 +48,8 @@ fn files_that_are_no_video() {
     fails(&file("folder.mp4"), &output, &[], 1, &["folder.mp4", "is a folder"]);
     std::fs::write(file("empty.mp4"), b"").unwrap();
     fails(&file("empty.mp4"), &output, &[], 1, &["empty.mp4", "empty"]);
-    let noise: Vec<u8> = (0..20_000u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    let noise: Vec<u8> =
+        (0..20_000u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
     std::fs::write(file("noise.mp4"), noise).unwrap();
     fails(&file("noise.mp4"), &output, &[], 1, &["noise.mp4", "no video file"]);
     std::fs::write(file("text.mp4"), b"just some words\n".repeat(50)).unwrap();

@@ -30,7 +30,9 @@ fn keeps(name: &str, extension: &str, options: &[&str]) -> Value {
         assert!((a - b).abs() <= tolerance, "{name}: {a} became {b}");
     }
     for field in ["width", "height", "pixel-aspect-ratio", "framerate", "colorimetry"] {
-        let of = |caps: &gst::Caps| caps.structure(0).unwrap().value(field).map(|v| format!("{v:?}")).ok();
+        let of = |caps: &gst::Caps| {
+            caps.structure(0).unwrap().value(field).map(|v| format!("{v:?}")).ok()
+        };
         assert_eq!(of(&before.caps), of(&after.caps), "{name}: {field}");
     }
     let sound = |path| -> Vec<_> {
