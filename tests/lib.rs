@@ -78,8 +78,15 @@ impl Stream {
     }
 }
 
+/// What a new pad carries, as the pad, its stream or its element knows.
+fn caps_of(pad: &gst::Pad) -> gst::Caps {
+    pad.current_caps()
+        .or_else(|| pad.stream().and_then(|stream| stream.caps()))
+        .unwrap_or_else(|| pad.query_caps(None))
+}
+
 fn collect(pad: &gst::Pad) -> Arc<Mutex<Stream>> {
-    let caps = pad.current_caps().expect("pads are exposed with caps");
+    let caps = caps_of(pad);
     let stream = Stream { caps, packets: Vec::new(), tags: gst::TagList::new() };
     let stream = Arc::new(Mutex::new(stream));
     let collected = stream.clone();
@@ -127,7 +134,7 @@ fn read(path: &Path, splitter: &str, wanted: fn(&str) -> bool) -> Vec<Stream> {
     let (found, weak) = (streams.clone(), pipeline.downgrade());
     splitter.connect_pad_added(move |_, pad| {
         let Some(pipeline) = weak.upgrade() else { return };
-        let media = pad.current_caps().map_or(String::new(), |caps| caps.to_string());
+        let media = caps_of(pad).to_string();
         if wanted(&media) {
             found.lock().unwrap().push(collect(pad));
         }

@@ -156,9 +156,16 @@ struct Sorter {
     timescale: Option<u32>,
 }
 
+/// What a new pad carries, as the pad, its stream or its element knows.
+fn caps_of(pad: &gst::Pad) -> gst::Caps {
+    pad.current_caps()
+        .or_else(|| pad.stream().and_then(|stream| stream.caps()))
+        .unwrap_or_else(|| pad.query_caps(None))
+}
+
 impl Sorter {
     fn add(&self, pad: &gst::Pad) {
-        let caps = pad.current_caps().unwrap_or_else(|| pad.query_caps(None));
+        let caps = caps_of(pad);
         let kind = Kind::of(&caps);
         if kind == Some(Kind::Video)
             && let Some(tail) = lock(&self.tail).take()

@@ -77,12 +77,14 @@ impl Tail {
 
     /// Takes note of a rotation that the stream on `pad` declares.
     pub(super) fn turned(mut self, pad: &gst::Pad) -> Self {
-        let mut index = 0;
-        while let Some(event) = pad.sticky_event::<gst::event::Tag>(index) {
-            if let Some(orientation) = event.tag().get::<gst::tags::ImageOrientation>() {
+        // The stream's tags may come before the pad has seen any.
+        let mut tags: Vec<_> = pad.stream().and_then(|stream| stream.tags()).into_iter().collect();
+        let sticky = (0..).map_while(|i| pad.sticky_event::<gst::event::Tag>(i));
+        tags.extend(sticky.map(|event| event.tag_owned()));
+        for tag in tags {
+            if let Some(orientation) = tag.get::<gst::tags::ImageOrientation>() {
                 self.turn = Turn::of(orientation.get());
             }
-            index += 1;
         }
         self
     }
