@@ -78,6 +78,25 @@ impl Stream {
     }
 }
 
+/// A buffer's bytes; of raw video the samples only, without what pads its rows.
+fn tight(buffer: &gst::Buffer, caps: &gst::Caps) -> Vec<u8> {
+    use gst_video::VideoFrameExt;
+    let all = || buffer.map_readable().expect("buffers can be read").to_vec();
+    let Ok(info) = gst_video::VideoInfo::from_caps(caps) else { return all() };
+    let Ok(frame) = gst_video::VideoFrame::from_buffer_readable(buffer.clone(), &info) else {
+        return all();
+    };
+    let mut data = Vec::new();
+    for component in 0..frame.n_planes() {
+        let row = frame.comp_width(component) as usize * frame.comp_pstride(component) as usize;
+        let stride = frame.plane_stride()[component as usize] as usize;
+        let plane = frame.plane_data(component).expect("the plane is there");
+        let rows = plane.chunks(stride).take(frame.comp_height(component) as usize);
+        rows.for_each(|line| data.extend_from_slice(&line[..row.min(line.len())]));
+    }
+    data
+}
+
 /// What a new pad carries, as the pad, its stream or its element knows.
 fn caps_of(pad: &gst::Pad) -> gst::Caps {
     pad.current_caps()
@@ -102,7 +121,7 @@ fn collect(pad: &gst::Pad) -> Arc<Mutex<Stream>> {
                     let ns = time.abs().nseconds() as i64;
                     Some(if time.is_negative() { -ns } else { ns })
                 });
-                let data = buffer.map_readable().expect("buffers can be read").to_vec();
+                let data = tight(buffer, &stream.caps);
                 stream.packets.push(Packet { time, data });
             }
             Some(gst::PadProbeData::Event(event)) => match event.view() {

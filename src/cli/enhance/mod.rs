@@ -14,6 +14,7 @@ mod source;
 mod timing;
 mod video;
 
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use facesr::stopwatch::process_time;
@@ -114,6 +115,9 @@ fn drive(
         });
         let Some(message) = message else { continue };
         match message.view() {
+            gst::MessageView::Eos(_) if !transcode.told.has_video.load(Ordering::Relaxed) => {
+                return Err(Failure::running(pipeline::no_video(&source.name())));
+            }
             gst::MessageView::Eos(_) if frames == 0 => {
                 return Err(Failure::running(format_args!(
                     "cannot read {}: no picture in it can be decoded",

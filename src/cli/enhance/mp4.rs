@@ -5,6 +5,8 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
+use super::timing::Span;
+
 /// Largest `moov` that is read; that of a day of video has some tens of megabytes.
 const MAX_MOOV: u64 = 1 << 30;
 
@@ -97,18 +99,23 @@ pub(super) fn video_timescale(path: &Path) -> Option<u32> {
     )
 }
 
-/// When a track of the output starts: nanoseconds, below 0 if its first packets are to be
-/// skipped; `None` for a track that stayed empty.
-pub(super) type TrackStart = Option<i64>;
+/// What is known of a track of the output.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Track {
+    /// When it is shown; `None` for a track that stayed empty.
+    pub(super) span: Option<Span>,
+    /// How players are to turn its picture: the nine numbers of `tkhd`.
+    pub(super) matrix: Option<[i32; 9]>,
+}
 
 /// Finishes a file that the muxer wrote, whose `moov` is its last box: sets every track's edit
-/// list to its true start (tracks in order), and pins the times of making, so that the same input
+/// list to when it is really shown (tracks in order), and its rotation, and pins the times of making, so that the same input
 /// gives the same bytes.
-pub(super) fn finish(path: &Path, starts: &[TrackStart]) -> io::Result<()> {
+pub(super) fn finish(path: &Path, tracks: &[Track]) -> io::Result<()> {
     let mut file = OpenOptions::new().read(true).write(true).open(path)?;
     let damaged = || io::Error::other("the muxer wrote no index");
     let (at, moov) = read_moov(&mut file)?.ok_or_else(damaged)?;
-    let new = rewrite(&moov, starts).ok_or_else(damaged)?;
+    let new = rewrite(&moov, tracks).ok_or_else(damaged)?;
     file.seek(SeekFrom::Start(at))?;
     file.write_all(&boxed(b"moov", &new))?;
     let end = file.stream_position()?;
@@ -143,17 +150,17 @@ fn header(content: &[u8], duration: Option<(usize, u64)>) -> Option<Vec<u8>> {
     Some(out)
 }
 
-fn rewrite(moov: &[u8], starts: &[TrackStart]) -> Option<Vec<u8>> {
+fn rewrite(moov: &[u8], tracks: &[Track]) -> Option<Vec<u8>> {
     let mvhd = find(moov, 0..moov.len(), &[b"mvhd"])?;
     let scale = be32(&moov[mvhd.clone()], if moov[mvhd.start] == 1 { 20 } else { 12 });
     let mut longest = 0;
-    let mut starts = starts.iter();
+    let mut tracks = tracks.iter();
     let mut parts = Vec::new();
     for (kind, content) in boxes(moov, 0..moov.len()) {
         let bytes = match &kind {
             b"trak" => {
-                let start = starts.next().copied().flatten();
-                let (bytes, duration) = track(moov, content, scale, start)?;
+                let known = tracks.next().cloned().unwrap_or_default();
+                let (bytes, duration) = track(moov, content, scale, &known)?;
                 longest = longest.max(duration);
                 bytes
             }
@@ -177,7 +184,7 @@ fn track(
     moov: &[u8],
     trak: std::ops::Range<usize>,
     movie_scale: u32,
-    start: TrackStart,
+    known: &Track,
 ) -> Option<(Vec<u8>, u64)> {
     let mdhd = find(moov, trak.clone(), &[b"mdia", b"mdhd"])?;
     let wide = moov[mdhd.start] == 1;
@@ -192,12 +199,18 @@ fn track(
     let ticks = |ns: u64, scale: u32| {
         ((u128::from(ns) * u128::from(scale) + 500_000_000) / 1_000_000_000) as u64
     };
-    let start = start.unwrap_or(0);
+    let start = known.span.map_or(0, |span| span.start);
     let skipped = if start < 0 { ticks(start.unsigned_abs(), media_scale) } else { 0 };
     let empty = if start > 0 { ticks(start.unsigned_abs(), movie_scale) } else { 0 };
-    let shown = media_duration.saturating_sub(skipped);
-    let shown =
-        (u128::from(shown) * u128::from(movie_scale) / u128::from(media_scale.max(1))) as u64;
+    let media = media_duration.saturating_sub(skipped);
+    let media =
+        (u128::from(media) * u128::from(movie_scale) / u128::from(media_scale.max(1))) as u64;
+    // The media's length is counted from the first packet decoded to the last; frames that are
+    // shown out of that order can end later.
+    let shown = known.span.map_or(media, |span| {
+        let shown = ticks(span.end.saturating_sub(start.max(0)).max(0) as u64, movie_scale);
+        if span.trimmed { shown } else { shown.max(media) }
+    });
     let mut edits = vec![(shown, (media_start + skipped) as i64)];
     if empty > 0 {
         edits.insert(0, (empty, -1));
@@ -217,7 +230,13 @@ fn track(
         match &kind {
             b"edts" => {}
             b"tkhd" => {
-                out.extend(boxed(&kind, &header(&moov[content], Some((8, duration)))?));
+                let mut tkhd = header(&moov[content], Some((8, duration)))?;
+                if let Some(matrix) = known.matrix {
+                    let at = if tkhd[0] == 1 { 52 } else { 40 };
+                    let bytes: Vec<u8> = matrix.iter().flat_map(|n| n.to_be_bytes()).collect();
+                    tkhd.get_mut(at..at + 36)?.copy_from_slice(&bytes);
+                }
+                out.extend(boxed(&kind, &tkhd));
                 out.extend(&edts);
             }
             b"mdia" => {

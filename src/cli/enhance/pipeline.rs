@@ -10,7 +10,7 @@
 //! memory stays small.
 
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use gst::prelude::*;
@@ -34,8 +34,14 @@ pub(super) struct Told {
     notes: Mutex<Vec<String>>,
     /// What comes out of the decoder and what goes into the encoder.
     sizes: Mutex<Option<video::Sizes>>,
-    /// When each track of the output starts, in the muxer's order.
-    starts: Mutex<Vec<timing::Start>>,
+    /// When each track of the output is shown, in the muxer's order.
+    spans: Mutex<Vec<timing::Watched>>,
+    /// How players have to turn the enhanced picture.
+    rotation: Mutex<Option<[i32; 9]>>,
+    /// Number of the enhanced video's track in the output.
+    video_track: AtomicU64,
+    /// Whether the input has a video stream.
+    pub(super) has_video: AtomicBool,
     /// How many streams of each kind were kept untouched.
     kept: Mutex<[u32; 3]>,
 }
@@ -64,8 +70,20 @@ impl Told {
         *lock(&self.kept)
     }
 
-    fn starts(&self) -> Vec<mp4::TrackStart> {
-        lock(&self.starts).iter().map(timing::Start::get).collect()
+    pub(super) fn set_rotation(&self, matrix: [i32; 9]) {
+        *lock(&self.rotation) = Some(matrix);
+    }
+
+    fn tracks(&self) -> Vec<mp4::Track> {
+        let video = self.video_track.load(Ordering::Relaxed);
+        let rotation = *lock(&self.rotation);
+        (0..)
+            .zip(lock(&self.spans).iter())
+            .map(|(i, span)| mp4::Track {
+                span: span.get(),
+                matrix: rotation.filter(|_| i == video),
+            })
+            .collect()
     }
 }
 
@@ -109,7 +127,7 @@ pub(super) fn build(
     let decoder = make("decodebin")?;
     let tail = video::Tail::new(args, facesr.clone(), told.clone())?;
     let sorter = Sorter {
-        pipeline: pipeline.clone(),
+        pipeline: pipeline.downgrade(),
         queue,
         mux: mux.clone().zip(target.map(|target| target.format)),
         decoder,
@@ -117,13 +135,11 @@ pub(super) fn build(
         told: told.clone(),
         timescale: source.path().and_then(|path| mp4::video_timescale(&path)),
     };
-    let sorter = Arc::new(sorter);
-    let sort = sorter.clone();
-    parser.connect_pad_added(move |_, pad| sort.add(pad));
-    let name = source.name();
+    parser.connect_pad_added(move |_, pad| sorter.add(pad));
+    let (weak, seen, name) = (pipeline.downgrade(), told.clone(), source.name());
     parser.connect_no_more_pads(move |_| {
-        if lock(&sorter.tail).is_some() {
-            fail(&sorter.pipeline, &format!("{name} holds no video"));
+        if let Some(pipeline) = weak.upgrade().filter(|_| !seen.has_video.load(Ordering::Relaxed)) {
+            fail(&pipeline, &no_video(&name));
         }
     });
     Ok(Transcode { pipeline, facesr, told })
@@ -138,6 +154,11 @@ fn add_mux(pipeline: &gst::Pipeline, target: Target<'_>) -> Result<gst::Element,
     Ok(mux)
 }
 
+/// What to say of an input without video.
+pub(super) fn no_video(name: &str) -> String {
+    format!("{name} holds no video")
+}
+
 /// Ends the pipeline with an error that says `text` to the user.
 pub(super) fn fail(pipeline: &gst::Pipeline, text: &str) {
     pipeline.post_error_message(gst::error_msg!(gst::StreamError::Failed, ["{text}"]));
@@ -145,7 +166,8 @@ pub(super) fn fail(pipeline: &gst::Pipeline, text: &str) {
 
 /// Leads the streams that the parser finds to where they belong.
 struct Sorter {
-    pipeline: gst::Pipeline,
+    /// Weak, since the pipeline holds what holds this.
+    pipeline: gst::glib::WeakRef<gst::Pipeline>,
     queue: gst::Element,
     mux: Option<(gst::Element, Container)>,
     decoder: gst::Element,
@@ -165,20 +187,22 @@ fn caps_of(pad: &gst::Pad) -> gst::Caps {
 
 impl Sorter {
     fn add(&self, pad: &gst::Pad) {
+        let Some(pipeline) = self.pipeline.upgrade() else { return };
         let caps = caps_of(pad);
         let kind = Kind::of(&caps);
         if kind == Some(Kind::Video)
             && let Some(tail) = lock(&self.tail).take()
         {
-            if let Err(e) = self.add_video(pad, &caps, tail) {
-                fail(&self.pipeline, &e.message);
+            self.told.has_video.store(true, Ordering::Relaxed);
+            if let Err(e) = self.add_video(&pipeline, pad, &caps, tail) {
+                fail(&pipeline, &e.message);
             }
             return;
         }
         let Some((mux, format)) = &self.mux else { return };
-        match remux::keep(&self.pipeline, mux, *format, &caps, || self.queued(pad)) {
-            Ok((kind, start)) => {
-                lock(&self.told.starts).push(start);
+        match remux::keep(&pipeline, mux, *format, &caps, || self.queued(pad)) {
+            Ok((kind, span)) => {
+                lock(&self.told.spans).push(span);
                 lock(&self.told.kept)[kind as usize] += 1;
             }
             Err(refusal) => self.told.note(refusal),
@@ -194,6 +218,7 @@ impl Sorter {
 
     fn add_video(
         &self,
+        pipeline: &gst::Pipeline,
         pad: &gst::Pad,
         caps: &gst::Caps,
         tail: video::Tail,
@@ -211,21 +236,24 @@ impl Sorter {
                     let movie = if scale <= 1_000_000 { scale } else { 90_000 };
                     mux.set_property("movie-timescale", movie);
                 }
-                let start = timing::Start::default();
-                lock(&self.told.starts).push(start.clone());
-                Sink::Mux { pad, format: *format, start }
+                let span = timing::Watched::default();
+                let mut spans = lock(&self.told.spans);
+                self.told.video_track.store(spans.len() as u64, Ordering::Relaxed);
+                spans.push(span.clone());
+                Sink::Mux { pad, format: *format, span }
             }
         };
         let queued = self.queued(pad).ok_or_else(broken)?;
         let tail = Mutex::new(Some((tail.turned(pad), sink)));
-        let pipeline = self.pipeline.clone();
+        let weak = self.pipeline.clone();
         self.decoder.connect_pad_added(move |_, decoded| {
+            let Some(pipeline) = weak.upgrade() else { return };
             let Some((tail, sink)) = lock(&tail).take() else { return };
             if let Err(e) = tail.attach(&pipeline, decoded, sink) {
                 fail(&pipeline, &e.message);
             }
         });
-        add_chain(&self.pipeline, &[&self.decoder]).map_err(Failure::running)?;
+        add_chain(pipeline, &[&self.decoder]).map_err(Failure::running)?;
         let input = self.decoder.static_pad("sink").ok_or_else(broken)?;
         queued.link(&input).map_err(|_| broken())?;
         Ok(())
@@ -255,7 +283,7 @@ impl Transcode {
     /// What is left to do once the muxer has written its file.
     pub(super) fn finish(&self, target: Target<'_>) -> std::io::Result<()> {
         match target.format {
-            Container::Mp4 => mp4::finish(target.file, &self.told.starts()),
+            Container::Mp4 => mp4::finish(target.file, &self.told.tracks()),
             Container::Matroska => Ok(()),
         }
     }

@@ -30,7 +30,7 @@ pub(super) fn keep(
     format: Container,
     caps: &gst::Caps,
     queued: impl FnOnce() -> Option<gst::Pad>,
-) -> Result<(Kind, timing::Start), Refusal> {
+) -> Result<(Kind, timing::Watched), Refusal> {
     let route = route(mux, caps).ok_or_else(|| refusal(caps, format))?;
     let broken = |what: &str| format!("a {} stream could not be kept: {what}", route.kind.name());
     let pad = queued().ok_or_else(|| broken("no queue"))?;
@@ -38,9 +38,9 @@ pub(super) fn keep(
     if route.unescape {
         unescape(&pad);
     }
-    let start = match format {
+    let span = match format {
         Container::Mp4 => timing::keep_early_packets(&pad),
-        Container::Matroska => timing::Start::default(),
+        Container::Matroska => timing::Watched::default(),
     };
     let linked = (|| {
         let chain: Vec<_> = route.chain.iter().collect();
@@ -59,7 +59,7 @@ pub(super) fn keep(
         Ok::<_, gst::glib::BoolError>(())
     })();
     linked.map_err(|e| broken(&e.to_string()))?;
-    Ok((route.kind, start))
+    Ok((route.kind, span))
 }
 
 fn link_error(e: gst::PadLinkError) -> gst::glib::BoolError {

@@ -12,19 +12,40 @@ use gst::prelude::*;
 /// How much later every stream enters the muxer; more than any codec's priming.
 pub(super) const SHIFT: gst::ClockTime = gst::ClockTime::from_seconds(10);
 
-/// When a stream starts, in nanoseconds of running time; before 0 if packets are to be skipped.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Start(Arc<Mutex<Option<i64>>>);
+/// From when to when a stream is shown, in nanoseconds of running time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Span {
+    /// First packet; before 0 if packets are only there to be decoded.
+    pub(super) start: i64,
+    /// End of the last packet.
+    pub(super) end: i64,
+    /// Whether the input shows the last packet in part only.
+    pub(super) trimmed: bool,
+}
 
-impl Start {
-    /// The start, once the first packet has come by.
-    pub(super) fn get(&self) -> Option<i64> {
+/// The span of a stream that is under way.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Watched(Arc<Mutex<Option<Span>>>);
+
+impl Watched {
+    /// The span so far, once a packet has come by.
+    pub(super) fn get(&self) -> Option<Span> {
         *self.0.lock().unwrap_or_else(|e| e.into_inner())
     }
 
-    fn lower_to(&self, time: i64) {
-        let mut start = self.0.lock().unwrap_or_else(|e| e.into_inner());
-        *start = Some(start.map_or(time, |start| start.min(time)));
+    fn add(&self, start: i64, duration: Option<gst::ClockTime>, stop: Option<i64>) {
+        let end = start + duration.map_or(0, |d| i64::try_from(d.nseconds()).unwrap_or(0));
+        let trimmed = stop.is_some_and(|stop| stop < end);
+        let end = stop.map_or(end, |stop| stop.min(end));
+        let mut span = self.0.lock().unwrap_or_else(|e| e.into_inner());
+        *span = Some(match *span {
+            None => Span { start, end, trimmed },
+            Some(old) => Span {
+                start: old.start.min(start),
+                end: old.end.max(end),
+                trimmed: if end >= old.end { trimmed } else { old.trimmed },
+            },
+        });
     }
 }
 
@@ -43,9 +64,9 @@ fn shifted(time: i64) -> Option<gst::ClockTime> {
 }
 
 /// Moves the packets that leave `pad` later by [`SHIFT`], those before the stream's start too.
-pub(super) fn keep_early_packets(pad: &gst::Pad) -> Start {
-    let start = Start::default();
-    let noted = start.clone();
+pub(super) fn keep_early_packets(pad: &gst::Pad) -> Watched {
+    let span = Watched::default();
+    let noted = span.clone();
     let segment: Mutex<Option<TimeSegment>> = Mutex::new(None);
     let begun = std::sync::atomic::AtomicBool::new(false);
     use std::sync::atomic::Ordering::Relaxed;
@@ -93,7 +114,8 @@ pub(super) fn keep_early_packets(pad: &gst::Pad) -> Start {
                 if in_segment {
                     begun.store(true, Relaxed);
                 }
-                noted.lower_to(pts);
+                let stop = segment.stop().and_then(|stop| running(segment, stop));
+                noted.add(pts, buffer.duration(), stop);
                 let buffer = buffer.make_mut();
                 buffer.set_pts(time);
                 buffer.set_dts(dts);
@@ -102,7 +124,7 @@ pub(super) fn keep_early_packets(pad: &gst::Pad) -> Start {
         }
         gst::PadProbeReturn::Ok
     });
-    start
+    span
 }
 
 /// Running time of a buffer on `pad` in nanoseconds.
@@ -111,15 +133,15 @@ pub(super) fn running_time(pad: &gst::Pad, buffer: &gst::Buffer) -> Option<i64> 
     running(event.segment().downcast_ref::<gst::ClockTime>()?, buffer.pts()?)
 }
 
-/// Moves the encoded video that enters the muxer by `pad` later by [`SHIFT`], and notes in `start`
-/// when the frames that leave `frames` start.
-pub(super) fn shift_video(frames: &gst::Pad, pad: &gst::Pad, start: Start) {
+/// Moves the encoded video that enters the muxer by `pad` later by [`SHIFT`], and notes in `span`
+/// from when to when the frames that leave `frames` are shown.
+pub(super) fn shift_video(frames: &gst::Pad, pad: &gst::Pad, span: Watched) {
     pad.set_offset(SHIFT.nseconds() as i64);
     frames.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
         if let Some(gst::PadProbeData::Buffer(buffer)) = &info.data
             && let Some(time) = running_time(pad, buffer)
         {
-            start.lower_to(time);
+            span.add(time, buffer.duration(), None);
         }
         gst::PadProbeReturn::Ok
     });

@@ -33,8 +33,8 @@ pub(super) enum Sink {
     Mux {
         pad: gst::Pad,
         format: Container,
-        /// Where to note the first frame's time.
-        start: timing::Start,
+        /// Where to note when the frames are shown.
+        span: timing::Watched,
     },
 }
 
@@ -107,8 +107,9 @@ impl Tail {
         // Faces lie on their side in a turned picture; detectors want them upright. It is turned
         // back afterwards, so that size and tag stay as they were; side by side, and in Matroska,
         // which has no such tag, it stays upright.
-        let bake = self.turn.filter(|_| {
-            self.compare || matches!(sink, Sink::Mux { format: Container::Matroska, .. })
+        let bake = self.turn.filter(|turn| {
+            let matroska = matches!(sink, Sink::Mux { format: Container::Matroska, .. });
+            self.compare || matroska || turn.rotation == 0
         });
         if let Some(turn) = self.turn {
             chain.push(turn.element(turn.upright)?);
@@ -120,8 +121,9 @@ impl Tail {
         }
         if let (Some(turn), None) = (self.turn, bake) {
             chain.push(turn.element(turn.back)?);
+            self.told.set_rotation(turn.matrix(out.width, out.height));
         }
-        let Sink::Mux { pad, format, start } = sink else {
+        let Sink::Mux { pad, format, span } = sink else {
             let discard = make("fakesink")?;
             discard.set_property("sync", false);
             chain.push(discard);
@@ -141,7 +143,7 @@ impl Tail {
         let last = chain.last().and_then(|last| last.static_pad("src"));
         let (frames, last) = frames.zip(last).ok_or_else(|| Failure::running("no encoder"))?;
         if format == Container::Mp4 {
-            timing::shift_video(&frames, &pad, start);
+            timing::shift_video(&frames, &pad, span);
         }
         if bake.is_some() {
             drop_orientation(&last);
@@ -289,22 +291,37 @@ impl Picture {
 pub(super) struct Turn {
     upright: &'static str,
     back: &'static str,
+    /// Clockwise degrees; 0 for mirrored pictures, which MP4 players do not turn.
+    rotation: u32,
 }
 
 impl Turn {
     /// The turn for a value of the tag `image-orientation`.
     fn of(orientation: &str) -> Option<Self> {
-        let (upright, back) = match orientation {
-            "rotate-90" => ("90r", "90l"),
-            "rotate-180" => ("180", "180"),
-            "rotate-270" => ("90l", "90r"),
-            "flip-rotate-0" => ("horiz", "horiz"),
-            "flip-rotate-90" => ("ur-ll", "ur-ll"),
-            "flip-rotate-180" => ("vert", "vert"),
-            "flip-rotate-270" => ("ul-lr", "ul-lr"),
+        let (upright, back, rotation) = match orientation {
+            "rotate-90" => ("90r", "90l", 90),
+            "rotate-180" => ("180", "180", 180),
+            "rotate-270" => ("90l", "90r", 270),
+            "flip-rotate-0" => ("horiz", "horiz", 0),
+            "flip-rotate-90" => ("ur-ll", "ur-ll", 0),
+            "flip-rotate-180" => ("vert", "vert", 0),
+            "flip-rotate-270" => ("ul-lr", "ul-lr", 0),
             _ => return None,
         };
-        Some(Self { upright, back })
+        Some(Self { upright, back, rotation })
+    }
+
+    /// MP4's matrix for a picture of this stored size.
+    fn matrix(self, width: u32, height: u32) -> [i32; 9] {
+        const ONE: i32 = 1 << 16;
+        let fixed = |n: u32| i32::try_from(u64::from(n) << 16).unwrap_or(0);
+        let (a, b, c, d, x, y) = match self.rotation {
+            90 => (0, ONE, -ONE, 0, fixed(height), 0),
+            180 => (-ONE, 0, 0, -ONE, fixed(width), fixed(height)),
+            270 => (0, -ONE, ONE, 0, 0, fixed(width)),
+            _ => (ONE, 0, 0, ONE, 0, 0),
+        };
+        [a, b, 0, c, d, 0, x, y, 1 << 30]
     }
 
     fn element(self, direction: &str) -> Result<gst::Element, Failure> {

@@ -51,7 +51,11 @@ fn same_times(a: &Stream, b: &Stream, tolerance: i64) {
     let (a, b) = (a.times(), b.times());
     assert_eq!(a.len(), b.len(), "count");
     for (i, (a, b)) in a.iter().zip(&b).enumerate() {
-        let (a, b) = (a.expect("a time"), b.expect("a time"));
+        // Headers that travel as packets have none.
+        let (Some(a), Some(b)) = (a, b) else {
+            assert_eq!(a, b, "packet {i}");
+            continue;
+        };
         assert!((a - b).abs() <= tolerance, "packet {i}: {a} became {b}");
     }
 }
@@ -68,6 +72,13 @@ fn same_picture(before: &Path, after: &Path) {
     }
 }
 
+/// Matroska's demuxer escapes text for Pango, MP4's does not.
+fn texts(stream: &Stream) -> Vec<String> {
+    let plain =
+        |data: &[u8]| String::from_utf8_lossy(data).replace("&quot;", "\"").replace("&amp;", "&");
+    stream.contents().into_iter().map(plain).collect()
+}
+
 fn same_sound_and_text(before: &Path, after: &Path, tolerance: i64) {
     let (before, after) = (packets(before), packets(after));
     for kind in ["audio", "text"] {
@@ -76,7 +87,11 @@ fn same_sound_and_text(before: &Path, after: &Path, tolerance: i64) {
         for (before, after) in before.iter().zip(&after) {
             assert!(!before.packets.is_empty());
             assert_eq!(before.media(), after.media());
-            assert_eq!(before.contents(), after.contents(), "{kind} packets");
+            if kind == "text" {
+                assert_eq!(texts(before), texts(after));
+            } else {
+                assert_eq!(before.contents(), after.contents(), "{kind} packets");
+            }
             same_times(before, after, tolerance);
         }
     }
@@ -212,10 +227,17 @@ fn a_turned_picture_stays_turned() {
     let (_dir, file) = scratch();
     let input = file("in.mp4");
     launch(&format!(
-        "{} ! taginject tags=image-orientation=rotate-90 ! mp4mux ! filesink location={}",
+        "{} ! mp4mux ! filesink location={}",
         video((320, 240), 20, ""),
         input.display()
     ));
+    // The muxer writes no rotation: turn the track's matrix by hand.
+    let mut bytes = std::fs::read(&input).unwrap();
+    let tkhd = bytes.windows(4).position(|w| w == b"tkhd").unwrap();
+    let matrix = [0, 1 << 16, 0, -1 << 16, 0, 0, 240 << 16, 0, 1 << 30];
+    let matrix: Vec<u8> = matrix.iter().flat_map(|n: &i32| n.to_be_bytes()).collect();
+    bytes[tkhd + 44..tkhd + 80].copy_from_slice(&matrix);
+    std::fs::write(&input, bytes).unwrap();
     let orientation = |stream: &Stream| {
         stream.tags.get::<gst::tags::ImageOrientation>().map(|tag| tag.get().to_string())
     };
