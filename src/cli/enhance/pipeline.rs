@@ -244,12 +244,12 @@ impl Sorter {
             }
         };
         let queued = self.queued(pad).ok_or_else(broken)?;
-        let tail = Mutex::new(Some((tail.turned(pad), sink)));
-        let weak = self.pipeline.clone();
+        let tail = Mutex::new(Some((tail, sink)));
+        let (weak, compressed) = (self.pipeline.clone(), queued.clone());
         self.decoder.connect_pad_added(move |_, decoded| {
             let Some(pipeline) = weak.upgrade() else { return };
             let Some((tail, sink)) = lock(&tail).take() else { return };
-            if let Err(e) = tail.attach(&pipeline, decoded, sink) {
+            if let Err(e) = tail.turned(&compressed).attach(&pipeline, decoded, sink) {
                 fail(&pipeline, &e.message);
             }
         });

@@ -75,12 +75,10 @@ impl Tail {
         Ok(Self { facesr, encoder, scale, compare: args.compare, turn: None, told })
     }
 
-    /// Takes note of a rotation that the stream on `pad` declares.
+    /// Takes note of a rotation that the compressed stream, which has passed `pad`, declares.
     pub(super) fn turned(mut self, pad: &gst::Pad) -> Self {
-        // The stream's tags may come before the pad has seen any.
-        let mut tags: Vec<_> = pad.stream().and_then(|stream| stream.tags()).into_iter().collect();
         let sticky = (0..).map_while(|i| pad.sticky_event::<gst::event::Tag>(i));
-        tags.extend(sticky.map(|event| event.tag_owned()));
+        let tags = sticky.map(|event| event.tag_owned());
         for tag in tags {
             if let Some(orientation) = tag.get::<gst::tags::ImageOrientation>() {
                 self.turn = Turn::of(orientation.get());

@@ -29,12 +29,14 @@ fn keeps(name: &str, extension: &str, options: &[&str]) -> Value {
         let (a, b) = (a.unwrap(), b.unwrap());
         assert!((a - b).abs() <= tolerance, "{name}: {a} became {b}");
     }
-    for field in ["width", "height", "pixel-aspect-ratio", "framerate", "colorimetry"] {
-        let of = |caps: &gst::Caps| {
-            caps.structure(0).unwrap().value(field).map(|v| format!("{v:?}")).ok()
-        };
-        assert_eq!(of(&before.caps), of(&after.caps), "{name}: {field}");
-    }
+    // What the caps leave open is filled in by size, as every element does.
+    let info = |caps: &gst::Caps| gst_video::VideoInfo::from_caps(caps).unwrap();
+    let (a, b) = (info(&before.caps), info(&after.caps));
+    assert_eq!(
+        (a.width(), a.height(), a.par(), a.fps()),
+        (b.width(), b.height(), b.par(), b.fps())
+    );
+    assert_eq!(a.colorimetry(), b.colorimetry(), "{name}");
     let sound = |path| -> Vec<_> {
         packets(path).into_iter().filter(|s| s.media().starts_with("audio")).collect()
     };
