@@ -19,6 +19,8 @@ fn keeps(name: &str, extension: &str, options: &[&str]) -> Value {
     let (_dir, file) = scratch();
     let (input, output, report) = (clip(name), file(&format!("out.{extension}")), file("r.json"));
     let mut all = vec!["--json", report.to_str().unwrap()];
+    let yunet = shared_clips().join("../../models/yunet_n_dynamic.onnx");
+    all.extend(["--detector=yunet", "--detector-model", yunet.to_str().unwrap()]);
     all.extend(options);
     enhance(&input, &output, &all);
     let (before, after) = (frames(&input), frames(&output));
