@@ -43,8 +43,7 @@ pub(crate) fn write(buffer: &mut gst::BufferRef, face: &Face, width: u32, height
     let Rect { x, y, w: fw, h: fh } = face.rect;
     let (left, right) = clip(x, fw, w);
     let (top, bottom) = clip(y, fh, h);
-    // Also refuses what is not finite.
-    if !(right > left && bottom > top) {
+    if !face.rect.is_valid() || right <= left || bottom <= top {
         return;
     }
     let (x, y) = (left.floor() as u32, top.floor() as u32);

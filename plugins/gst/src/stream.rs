@@ -164,8 +164,8 @@ mod tests {
         update(event(1000, 200));
         assert_eq!(lateness.of(&times(1100)), Some((100_000_000, 2.0)));
         assert!(lateness.of(&times(1201)).is_none());
-        update(event(1000, -2000));
-        assert!(lateness.of(&times(1)).is_none());
+        update(event(1000, -900));
+        assert!(lateness.of(&times(101)).is_none());
         lateness.reset();
         assert!(lateness.of(&times(0)).is_none());
     }

@@ -56,7 +56,15 @@ impl Video {
     /// Reads negotiated caps.
     pub(crate) fn from_caps(caps: &gst::CapsRef) -> Option<Self> {
         let info = VideoInfo::from_caps(caps).ok()?;
-        let frame = frame_info(&info)?;
+        // A buffer of a single field: half a face to any detector.
+        if info.interlace_mode() == gst_video::VideoInterlaceMode::Alternate {
+            return None;
+        }
+        let mut frame = frame_info(&info)?;
+        // GStreamer 1.22 overwrites what the caps say if they have no colorimetry.
+        if let Some(site) = caps.structure(0).and_then(|s| s.get::<&str>("chroma-site").ok()) {
+            frame.chroma_site = chroma_site(gst_video::VideoChromaSite::from_string(site));
+        }
         Some(Self { info, frame })
     }
 
