@@ -3,6 +3,8 @@
 //! Tests named `shared_*` want the folder `shared` beside the checkout; runners leave them out
 //! where it is absent. CenterFace's file is the one that `make setup` fetches.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
+
 use std::path::{Path, PathBuf};
 
 use facesr::detect::{self, Detection, Detector, DetectorKind, DetectorOptions};
