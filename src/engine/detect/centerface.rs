@@ -21,9 +21,10 @@ use crate::models::Source;
 /// shift is -0.03 (up) in both.
 const FIT: BoxFit = BoxFit { side: 1.12, down: -0.03 };
 
-/// Detections of a lower score are dropped unless the user says otherwise. At this score neither
-/// frames of cars nor of an office with a person seen from behind give any face; of the two faces
-/// of 12 to 23 pixels in 35 frames of a corridor none is missed.
+/// Detections of a lower score are dropped unless the user says otherwise. At 0.45 there is no
+/// face in 95 frames of cars and in 91 of an office with a person seen from behind, both faces of
+/// 12 to 23 pixels in each of 35 frames of a corridor and nothing else, and 167 faces a frame in a
+/// crowd.
 const MIN_SCORE: f32 = 0.45;
 
 /// Boxes that overlap by more are one face.
