@@ -65,7 +65,7 @@ fn every_property_is_passed_on() {
     }
     let proxy = bin.upcast_ref::<gst::Element>();
     let proxy = proxy.dynamic_cast_ref::<gst::ChildProxy>().unwrap();
-    assert_eq!(proxy.child_property("enhance::strength").get::<f64>().unwrap(), 0.5);
+    assert_eq!(proxy.child_property::<f64>("enhance::strength"), 0.5);
     proxy.set_child_property("detect::detect-every", 7u32);
     assert_eq!(bin.property::<u32>("detect-every"), 7);
 }
@@ -158,7 +158,7 @@ fn the_same_input_gives_the_same_bytes() {
              ! facesr name=f detector=none ! fakesink name=s sync=false",
         );
         with_faces(&pipeline);
-        let sum = Arc::new(Mutex::new(Vec::new()));
+        let sum = Arc::new(Mutex::new(Vec::<u8>::new()));
         let sink = sum.clone();
         let pad = pipeline.by_name("s").unwrap().static_pad("sink").unwrap();
         pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
