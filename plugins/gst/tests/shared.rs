@@ -1,5 +1,6 @@
 //! Real detectors on real clips, from the folder that developers have beside the checkout.
 //! Where that folder is missing, leave these tests out by their names.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod common;
 
