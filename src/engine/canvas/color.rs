@@ -30,6 +30,7 @@ impl Color {
     }
 
     /// Component codes to RGB, both 0..=255 and not clamped.
+    #[inline]
     pub(super) fn to_rgb(self, c: [f32; 3]) -> [f32; 3] {
         match self.model {
             ColorModel::Rgb => c,
@@ -46,6 +47,7 @@ impl Color {
     }
 
     /// RGB to component codes, both 0..=255 and not clamped. Grey is given in the first.
+    #[inline]
     pub(super) fn from_rgb(self, [r, g, b]: [f32; 3]) -> [f32; 3] {
         if self.model == ColorModel::Rgb {
             return [r, g, b];

@@ -3,10 +3,11 @@
 //!
 //! Takes RGB of 0 to 255 and answers four maps of cells of 4 x 4 pixels: the probability that a
 //! face is centred there, the logarithm of its height and width (units of 4 pixels), the offset
-//! of the centre within the cell (down, right), and landmarks, which are cut off.
+//! of the centre within the cell (down, right), and five landmarks (down, right, from the box's
+//! top left corner in units of its sides, the eyes first).
 
 use super::input::{Channels, Layout};
-use super::network::Network;
+use super::network::{Network, looks_this_way};
 use super::onnx::{Declared, Value};
 use super::{BoxFit, Detection, Detector, DetectorOptions, nms};
 use crate::error::{Error, ModelError};
@@ -18,7 +19,7 @@ use crate::models::Source;
 const FIT: BoxFit = BoxFit { side: 1.0, down: 0.0 };
 
 /// Detections of a lower score are dropped unless the user says otherwise.
-const MIN_SCORE: f32 = 0.5;
+const MIN_SCORE: f32 = 0.45;
 
 /// Boxes that overlap by more are one face.
 const MAX_IOU: f32 = 0.3;
@@ -46,10 +47,10 @@ pub(super) fn is_centerface(declared: &Declared) -> bool {
         && declared.outputs.iter().map(channels).eq([1, 2, 2, 10])
 }
 
-/// Values of the heat map, the sizes and the offsets.
+/// Values of the heat map, the sizes, the offsets and the landmarks.
 fn output_sizes(layout: Layout) -> Vec<usize> {
     let cells = (layout.padded_width / CELL) * (layout.padded_height / CELL);
-    vec![cells, 2 * cells, 2 * cells]
+    vec![cells, 2 * cells, 2 * cells, 10 * cells]
 }
 
 impl CenterFace {
@@ -67,7 +68,7 @@ impl CenterFace {
             return Err(super::contract(&source, declared, WANTED));
         }
         let input = declared.inputs[0].name.clone();
-        let outputs = declared.outputs.iter().take(3).map(|o| o.name.clone()).collect();
+        let outputs = declared.outputs.iter().map(|o| o.name.clone()).collect();
         let network = Network::open(
             (source, file),
             (input, outputs),
@@ -96,9 +97,9 @@ impl Detector for CenterFace {
     }
 }
 
-/// The boxes of all cells that reach `min_score`, picture pixels.
+/// The boxes of all cells that reach `min_score` and look this way, picture pixels.
 fn decode(outputs: &[&[f32]], layout: Layout, min_score: f32) -> Vec<Detection> {
-    let &[heat, size, offset] = outputs else { return Vec::new() };
+    let &[heat, size, offset, points] = outputs else { return Vec::new() };
     let columns = layout.padded_width / CELL;
     let cells = heat.len();
     let (height, width) = size.split_at(cells);
@@ -110,6 +111,10 @@ fn decode(outputs: &[&[f32]], layout: Layout, min_score: f32) -> Vec<Detection> 
             continue;
         }
         let (w, h) = (width[i].exp() * cell, height[i].exp() * cell);
+        let point = |p: usize| (points[(2 * p + 1) * cells + i] * w, points[2 * p * cells + i] * h);
+        if !looks_this_way(point(0), point(1), w, h) {
+            continue;
+        }
         let x = ((i % columns) as f32 + right[i] + 0.5) * cell;
         let y = ((i / columns) as f32 + down[i] + 0.5) * cell;
         found.push(Detection {
@@ -129,13 +134,18 @@ mod tests {
         let layout = Layout::padded(64, 32, 32);
         let outputs: Vec<Vec<f32>> =
             output_sizes(layout).into_iter().map(|n| vec![0.0; n]).collect();
-        let [mut heat, mut size, mut offset] = <[Vec<f32>; 3]>::try_from(outputs).unwrap();
+        let [mut heat, mut size, mut offset, mut points] =
+            <[Vec<f32>; 4]>::try_from(outputs).unwrap();
         // Row 3, column 5 of 16 columns and 8 rows.
         let cell = 3 * 16 + 5;
         heat[cell] = 0.8;
         (size[cell], size[128 + cell]) = (5f32.ln(), 3f32.ln());
         (offset[cell], offset[128 + cell]) = (0.25, -0.25);
-        let found = decode(&[&heat, &size, &offset], layout, 0.5);
+        // Eyes at one place: seen from the side.
+        assert!(decode(&[&heat, &size, &offset, &points], layout, 0.5).is_empty());
+        // The second eye's right: 0.4 of 12 pixels is 0.24 of 20.
+        points[3 * 128 + cell] = 0.4;
+        let found = decode(&[&heat, &size, &offset, &points], layout, 0.5);
         assert_eq!(found.len(), 1);
         let Detection { rect, score } = found[0];
         assert_eq!(score, 0.8);
@@ -143,6 +153,6 @@ mod tests {
         assert!((rect.center().x - 5.25 * 4.0).abs() < 1e-3);
         assert!((rect.center().y - 3.75 * 4.0).abs() < 1e-3);
         heat[cell] = f32::NAN;
-        assert!(decode(&[&heat, &size, &offset], layout, 0.5).is_empty());
+        assert!(decode(&[&heat, &size, &offset, &points], layout, 0.5).is_empty());
     }
 }

@@ -18,8 +18,22 @@ pub(super) const MULTIPLE: usize = 32;
 /// Longer side, in pixels, to which frames are reduced when no width is asked for.
 const LONG_SIDE: u32 = 960;
 
-/// Frames with a shorter long side than this are enlarged when no width is asked for.
+/// Frames with a shorter long side are enlarged to this, at most twice, when no width is asked
+/// for. A crowd of 4 to 10 pixel faces in a 320 pixel wide frame: CenterFace found 1 of about 180
+/// a frame as it was, 124 enlarged twice; YuNet 97 and 171. From 640 pixels on there was little
+/// to gain, and more false faces.
 const SMALL_FRAME: u32 = 640;
+
+/// Distance of the eyes over the longer side of the detector's box below which a face is turned
+/// away too far to be sharpened by a generator of frontal faces. Of 48 heads seen from behind or
+/// from the side that YuNet reports in one clip (score 0.5 and more) this drops 46, of 956 faces
+/// in a crowd 35; CenterFace 29 of 29 and 14 of 934.
+const MIN_EYE_DISTANCE: f32 = 0.2;
+
+/// Whether a face with eyes at `a` and `b` and a box of `w` x `h` looks this way.
+pub(super) fn looks_this_way(a: (f32, f32), b: (f32, f32), w: f32, h: f32) -> bool {
+    (a.0 - b.0).hypot(a.1 - b.1) >= MIN_EYE_DISTANCE * w.max(h)
+}
 
 /// A network and the picture it looks at.
 pub(super) struct Network {
@@ -167,7 +181,7 @@ impl Network {
 fn picture_size(frame_width: u32, frame_height: u32, width: u32) -> (usize, usize) {
     let long = frame_width.max(frame_height);
     let factor = match width {
-        0 if long < SMALL_FRAME => f64::from((2 * long).min(LONG_SIDE)) / f64::from(long),
+        0 if long < SMALL_FRAME => f64::from((2 * long).min(SMALL_FRAME)) / f64::from(long),
         0 => f64::from(LONG_SIDE.min(long)) / f64::from(long),
         // Narrower than one cell of the network there is nothing to see.
         width => f64::from(width.max(MULTIPLE as u32).min(frame_width)) / f64::from(frame_width),
@@ -187,7 +201,7 @@ mod tests {
         assert_eq!(picture_size(1280, 720, 0), (960, 540));
         assert_eq!(picture_size(960, 544, 0), (960, 544));
         assert_eq!(picture_size(768, 432, 0), (768, 432));
-        assert_eq!(picture_size(480, 270, 0), (960, 540));
+        assert_eq!(picture_size(480, 270, 0), (640, 360));
         assert_eq!(picture_size(176, 144, 0), (352, 288));
         assert_eq!(picture_size(1920, 1080, 640), (640, 360));
         assert_eq!(picture_size(320, 240, 640), (320, 240));

@@ -3,11 +3,11 @@
 //!
 //! Takes BGR of 0 to 255. For each stride s of 8, 16 and 32 and each cell of s x s pixels it
 //! answers `cls_s` and `obj_s` (probabilities, score = sqrt(cls * obj)) and `bbox_s` (centre
-//! within the cell, logarithm of width and height, all in units of s). Its landmarks (`kps_s`)
-//! are cut off.
+//! within the cell, logarithm of width and height, all in units of s) and `kps_s` (five points in
+//! the same units, the eyes first).
 
 use super::input::{Channels, Layout};
-use super::network::Network;
+use super::network::{Network, looks_this_way};
 use super::onnx::Declared;
 use super::{BoxFit, Detection, Detector, DetectorOptions, nms};
 use crate::error::{Error, ModelError};
@@ -27,7 +27,8 @@ const MAX_IOU: f32 = 0.45;
 /// Cells to a picture of the network, pixels.
 const STRIDES: [usize; 3] = [8, 16, 32];
 
-const WANTED: &str = "YuNet: input [1,3,H,W], outputs cls_8, obj_8, bbox_8, cls_16 ... bbox_32";
+const WANTED: &str =
+    "YuNet: input [1,3,H,W], outputs cls_8, obj_8, bbox_8, kps_8, cls_16 ... kps_32";
 
 /// The YuNet detector.
 pub(super) struct YuNet {
@@ -42,14 +43,14 @@ pub(super) fn is_yunet(declared: &Declared) -> bool {
 }
 
 fn output_names() -> Vec<String> {
-    let heads = ["cls", "obj", "bbox"];
+    let heads = ["cls", "obj", "bbox", "kps"];
     STRIDES.iter().flat_map(|s| heads.map(|head| format!("{head}_{s}"))).collect()
 }
 
 /// Values of each output, in the order of [`output_names`].
 fn output_sizes(layout: Layout) -> Vec<usize> {
     let cells = |s: usize| (layout.padded_width / s) * (layout.padded_height / s);
-    STRIDES.iter().flat_map(|&s| [cells(s), cells(s), 4 * cells(s)]).collect()
+    STRIDES.iter().flat_map(|&s| [1, 1, 4, 10].map(|n| n * cells(s))).collect()
 }
 
 impl YuNet {
@@ -95,13 +96,13 @@ impl Detector for YuNet {
     }
 }
 
-/// The boxes of all cells that reach `min_score`, picture pixels.
+/// The boxes of all cells that reach `min_score` and look this way, picture pixels.
 fn decode(outputs: &[&[f32]], layout: Layout, min_score: f32) -> Vec<Detection> {
     let mut found = Vec::new();
     // Nearly all cells fail, so the test comes before the root.
     let least = min_score * min_score;
-    for (heads, stride) in outputs.chunks_exact(3).zip(STRIDES) {
-        let &[cls, obj, bbox] = heads else { continue };
+    for (heads, stride) in outputs.chunks_exact(4).zip(STRIDES) {
+        let &[cls, obj, bbox, points] = heads else { continue };
         let columns = layout.padded_width / stride;
         let s = stride as f32;
         for (i, ((cls, obj), bbox)) in cls.iter().zip(obj).zip(bbox.chunks_exact(4)).enumerate() {
@@ -111,6 +112,11 @@ fn decode(outputs: &[&[f32]], layout: Layout, min_score: f32) -> Vec<Detection> 
             }
             let (row, column) = (i / columns, i % columns);
             let (w, h) = (bbox[2].exp() * s, bbox[3].exp() * s);
+            let eyes = &points[10 * i..10 * i + 4];
+            let (a, b) = ((eyes[0] * s, eyes[1] * s), (eyes[2] * s, eyes[3] * s));
+            if !looks_this_way(a, b, w, h) {
+                continue;
+            }
             let (x, y) = ((column as f32 + bbox[0]) * s, (row as f32 + bbox[1]) * s);
             found.push(Detection {
                 rect: Rect::new(x - w / 2.0, y - h / 2.0, w, h),
@@ -141,9 +147,12 @@ mod tests {
             let mut outputs = empty(layout);
             // Row 1, column 2.
             let cell = 96 / s + 2;
-            outputs[3 * k][cell] = 0.9;
-            outputs[3 * k + 1][cell] = 0.4;
-            outputs[3 * k + 2][4 * cell..][..4].copy_from_slice(&[0.25, 0.5, 2f32.ln(), 3f32.ln()]);
+            outputs[4 * k][cell] = 0.9;
+            outputs[4 * k + 1][cell] = 0.4;
+            outputs[4 * k + 2][4 * cell..][..4].copy_from_slice(&[0.25, 0.5, 2f32.ln(), 3f32.ln()]);
+            // Eyes at one place: seen from the side.
+            assert!(decoded(&outputs, layout, 0.5).is_empty());
+            outputs[4 * k + 3][10 * cell + 2] = 0.9;
             let found = decoded(&outputs, layout, 0.5);
             assert_eq!(found.len(), 1);
             let s = s as f32;
@@ -164,7 +173,11 @@ mod tests {
         outputs[1][0] = 1.0;
         outputs[0][1] = 1.0;
         outputs[1][1] = 1.0;
-        outputs[2][4..8].copy_from_slice(&[0.0, 0.0, 200.0, f32::NAN]);
+        outputs[2][4..8].copy_from_slice(&[0.0, f32::NAN, 0.0, 0.0]);
+        outputs[3][12] = 1.0;
+        outputs[0][2] = 1.0;
+        outputs[1][2] = 1.0;
+        outputs[2][8..12].copy_from_slice(&[0.0, 0.0, 200.0, f32::NAN]);
         let mut found = decoded(&outputs, layout, 0.5);
         assert_eq!(found.len(), 1);
         nms::suppress(&mut found, MAX_IOU);
