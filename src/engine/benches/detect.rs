@@ -43,7 +43,10 @@ impl Picture {
     }
 }
 
-const REDUCTIONS: [(PixelFormat, (u32, u32), (usize, usize)); 6] = [
+/// Format and size of a frame, and the size that it is reduced to.
+type Reduction = (PixelFormat, (u32, u32), (usize, usize));
+
+const REDUCTIONS: [Reduction; 6] = [
     (PixelFormat::Nv12, (1920, 1080), (960, 540)),
     (PixelFormat::I420, (1920, 1080), (960, 540)),
     (PixelFormat::Bgrx, (1920, 1080), (960, 540)),
@@ -53,7 +56,7 @@ const REDUCTIONS: [(PixelFormat, (u32, u32), (usize, usize)); 6] = [
 ];
 
 #[divan::bench(args = REDUCTIONS)]
-fn reduce(bencher: Bencher, (format, from, to): (PixelFormat, (u32, u32), (usize, usize))) {
+fn reduce(bencher: Bencher, (format, from, to): Reduction) {
     let picture = Picture::new(format, from);
     let frame = picture.frame();
     let mut input = InputBench::new(to.0, to.1);
