@@ -1,1 +1,3 @@
-//! (written next)
+//! What the whole-program tests share.
+
+pub mod kernels;

@@ -44,6 +44,19 @@ impl Default for EnhancerOptions {
     }
 }
 
+impl EnhancerOptions {
+    /// Weight of the result for a face whose crop square has `side` luma pixels. It fades to
+    /// nothing towards both size limits, so that a face which walks past one does not change all
+    /// at once, and it falls early towards the upper one: what is generated comes from 16x16
+    /// pixels, and a face of forty has true detail that a guess should not replace.
+    fn strength_at(&self, side: f32) -> f32 {
+        let ramp = |from: f32, to: f32| ((side - from) / (to - from).max(1e-3)).clamp(0.0, 1.0);
+        let t = ramp(self.min_face_size, 1.25 * self.min_face_size)
+            .min(1.0 - ramp(self.max_face_size / 2.0, self.max_face_size));
+        self.strength.clamp(0.0, 1.0) * t * t * (3.0 - 2.0 * t)
+    }
+}
+
 /// What an enhancer has done so far. Times are CPU time of the calling thread.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct EnhancerStats {
@@ -75,6 +88,7 @@ pub struct Enhancer {
     memories: HashMap<u64, Memory>,
     chosen: Vec<(Face, Square)>,
     squares: Vec<Square>,
+    strengths: Vec<f32>,
     low: Vec<f32>,
     high: Vec<f32>,
     stats: EnhancerStats,
@@ -90,6 +104,7 @@ impl Enhancer {
             memories: HashMap::new(),
             chosen: Vec::new(),
             squares: Vec::new(),
+            strengths: Vec::new(),
             low: Vec::new(),
             high: Vec::new(),
             stats: EnhancerStats::default(),
@@ -140,6 +155,8 @@ impl Enhancer {
         let watch = Stopwatch::start();
         self.squares.clear();
         self.squares.extend(self.chosen.iter().map(|(_, square)| *square));
+        self.strengths.clear();
+        self.strengths.extend(self.chosen.iter().map(|(_, s)| self.options.strength_at(s.side)));
         self.low.resize(n * LOW_LEN, 0.0);
         self.high.resize(n * HIGH_LEN, 0.0);
         self.canvas.cut(&frame.as_frame(), &self.squares, &mut self.low);
@@ -149,7 +166,7 @@ impl Enhancer {
 
         let watch = Stopwatch::start();
         self.steady();
-        self.canvas.blend(frame, &self.squares, &self.low, &self.high, self.options.strength);
+        self.canvas.blend(frame, &self.squares, &self.low, &self.high, &self.strengths);
         self.stats.blend += watch.elapsed();
         self.stats.faces_enhanced += n as u64;
         Ok(n)
@@ -260,6 +277,16 @@ mod tests {
         let mut on = enhancer(EnhancerOptions::default());
         assert_eq!(run(&mut on, &mut data, &[]), 0);
         assert_eq!(before, data);
+    }
+
+    #[test]
+    fn strength_fades_towards_the_size_limits() {
+        let options = EnhancerOptions { strength: 0.8, ..Default::default() };
+        for (side, wanted) in [(8.0, 0.0), (10.0, 0.8), (40.0, 0.8), (60.0, 0.4), (80.0, 0.0)] {
+            assert!((options.strength_at(side) - wanted).abs() < 1e-5, "{side}");
+        }
+        let all = EnhancerOptions { min_face_size: 0.0, max_face_size: 1e6, ..Default::default() };
+        assert_eq!(all.strength_at(300.0), 1.0);
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Opens ONNX Runtime sessions, with the settings that all of the engine's models share.
 
+use std::borrow::Cow;
+
 use ort::session::Session;
 use ort::session::builder::SessionBuilder;
 use ort::value::{TensorElementType, ValueType};
@@ -15,32 +17,55 @@ const MAX_BYTES: u64 = 512 << 20;
 /// shape arithmetic folds away.
 ///
 /// # Errors
-/// [`ModelError::Runtime`] without ONNX Runtime; [`ModelError::Read`] or [`ModelError::Invalid`]
-/// if the file cannot be read or is no model that ONNX Runtime can run.
+/// Those of [`read`] and [`open_bytes`].
 pub fn open(source: &Source, threads: usize, dims: &[(&str, i64)]) -> Result<Session, ModelError> {
-    let runtime = Runtime::get()?;
+    open_bytes(source, &read(source)?, threads, dims)
+}
+
+/// The content of `source`.
+///
+/// # Errors
+/// [`ModelError::Read`] if the file cannot be read, [`ModelError::Invalid`] if it is empty or
+/// larger than any model.
+pub fn read(source: &Source) -> Result<Cow<'static, [u8]>, ModelError> {
     let invalid = |reason: String| ModelError::Invalid { model: source.to_string(), reason };
-    let mut builder =
-        configure(runtime, threads, dims).map_err(|e| invalid(first_line(&e.to_string())))?;
-    // The bytes are read here, not by ONNX Runtime: a damaged model then cannot make it open
-    // other files as external data.
-    let read;
     let bytes = match source {
-        Source::Embedded { bytes, .. } => *bytes,
+        Source::Embedded { bytes, .. } => Cow::Borrowed(*bytes),
         Source::File(path) => {
             let fail = |source| ModelError::Read { path: path.clone(), source };
             let size = path.metadata().map_err(fail)?.len();
             if size > MAX_BYTES {
                 return Err(invalid(format!("{size} bytes are more than any model here has")));
             }
-            read = std::fs::read(path).map_err(fail)?;
-            &read
+            Cow::Owned(std::fs::read(path).map_err(fail)?)
         }
     };
     if bytes.is_empty() {
         return Err(invalid("the file is empty".into()));
     }
-    builder.commit_from_memory(bytes).map_err(|e| invalid(first_line(&e.to_string())))
+    Ok(bytes)
+}
+
+/// Opens a model whose `bytes` were read before; `source` is named in errors. The bytes are never
+/// left to ONNX Runtime to read: a damaged model then cannot make it open other files as external
+/// data.
+///
+/// # Errors
+/// [`ModelError::Runtime`] without ONNX Runtime; [`ModelError::Invalid`] if it is no model that
+/// ONNX Runtime can run.
+pub fn open_bytes(
+    source: &Source,
+    bytes: &[u8],
+    threads: usize,
+    dims: &[(&str, i64)],
+) -> Result<Session, ModelError> {
+    let runtime = Runtime::get()?;
+    let invalid = |e: ort::Error| ModelError::Invalid {
+        model: source.to_string(),
+        reason: first_line(&e.to_string()),
+    };
+    let mut builder = configure(runtime, threads, dims).map_err(invalid)?;
+    builder.commit_from_memory(bytes).map_err(invalid)
 }
 
 fn configure(

@@ -65,8 +65,8 @@ impl CpuCanvas {
         std::mem::swap(&mut self.a, &mut self.b);
     }
 
-    /// Resamples `self.components[i]` (`[64, 64]`, transposed) to `area` of one component and lays
-    /// it over the samples there.
+    /// Resamples `self.components[i]` (`[64, 64]`) to `area` of one component and lays it over the
+    /// samples there.
     fn blend_component(&mut self, i: usize, c: &mut ComponentMut<'_>, area: Area, strength: f32) {
         let inside = |start: f32, len: f32, limit: usize| {
             let first = (start - 0.5).ceil().max(0.0) as usize;
@@ -81,13 +81,14 @@ impl CpuCanvas {
         let (sx, sy) = (HIGH as f32 / area.w, HIGH as f32 / area.h);
         self.columns.set(x1 - x0, HIGH, (x0 as f32 - area.x) * sx, sx);
         self.rows.set(y1 - y0, HIGH, (y0 as f32 - area.y) * sy, sy);
-        self.columns.apply(&self.components[i], 0, HIGH, &mut self.a);
+        let (width, height) = (x1 - x0, y1 - y0);
+        self.rows.apply(&self.components[i], 0, HIGH, &mut self.a);
         transpose(&self.a, HIGH, &mut self.b);
-        let width = self.columns.outputs();
-        self.rows.apply(&self.b, 0, width, &mut self.a);
+        self.columns.apply(&self.b, 0, height, &mut self.a);
+        transpose(&self.a, height, &mut self.b);
 
         let across = |k: usize, start: f32, len: f32| (k as f32 + 0.5 - start) / len * 2.0 - 1.0;
-        for (row, y) in self.a.chunks_exact(width).zip(y0..) {
+        for (row, y) in self.b.chunks_exact(width).zip(y0..) {
             let v = across(y, area.y, area.h);
             let samples = &mut c.data[y * c.stride + x0 * c.step..];
             for ((sample, new), x) in samples.iter_mut().step_by(c.step).zip(row).zip(x0..) {
@@ -99,22 +100,20 @@ impl CpuCanvas {
         }
     }
 
-    /// Turns `self.face` (`[3, 64, 64]` RGB in -1..=1) into the frame's components, transposed.
+    /// Turns `self.face` (`[3, 64, 64]` RGB in -1..=1) into the frame's components.
     fn face_to_components(&mut self, color: Color) {
         const PLANE: usize = HIGH * HIGH;
-        for c in &mut self.components {
-            c.clear();
+        let [c0, c1, c2] = &mut self.components;
+        for c in [&mut *c0, &mut *c1, &mut *c2] {
             c.resize(PLANE, 0.0);
         }
         let (r, rest) = self.face.split_at(PLANE);
         let (g, b) = rest.split_at(PLANE);
-        for (i, ((r, g), b)) in r.iter().zip(g).zip(b).enumerate() {
-            let code = |v: f32| (v.clamp(-1.0, 1.0) + 1.0) * 127.5;
-            let values = color.from_rgb([code(*r), code(*g), code(*b)]);
-            let at = i % HIGH * HIGH + i / HIGH;
-            for (plane, value) in self.components.iter_mut().zip(values) {
-                plane[at] = value;
-            }
+        let rgb = r.iter().zip(g).zip(b);
+        let out = c0.iter_mut().zip(c1.iter_mut()).zip(c2.iter_mut());
+        for (((r, g), b), ((c0, c1), c2)) in rgb.zip(out) {
+            let code = |v: &f32| (v.clamp(-1.0, 1.0) + 1.0) * 127.5;
+            [*c0, *c1, *c2] = color.codes([code(r), code(g), code(b)]);
         }
     }
 }
@@ -138,7 +137,7 @@ impl Canvas for CpuCanvas {
             }
             for k in 0..PLANE {
                 let of = |i: usize| self.components[i.min(count - 1)][k];
-                let rgb = color.to_rgb([of(0), of(1), of(2)]);
+                let rgb = color.rgb([of(0), of(1), of(2)]);
                 for (c, v) in rgb.iter().enumerate() {
                     out[c * PLANE + k] = v.clamp(0.0, 255.0) / 127.5 - 1.0;
                 }
@@ -152,14 +151,15 @@ impl Canvas for CpuCanvas {
         squares: &[Square],
         low: &[f32],
         high: &[f32],
-        strength: f32,
+        strengths: &[f32],
     ) {
         assert_eq!(low.len(), squares.len() * LOW_LEN, "one cut for each square");
         assert_eq!(high.len(), squares.len() * HIGH_LEN, "one face for each square");
+        assert_eq!(strengths.len(), squares.len(), "one strength for each square");
         let info = *frame.info();
         let color = Color::of(&info);
         let faces = low.chunks_exact(LOW_LEN).zip(high.chunks_exact(HIGH_LEN));
-        for (square, (low, high)) in squares.iter().zip(faces) {
+        for ((square, strength), (low, high)) in squares.iter().zip(strengths).zip(faces) {
             if !square.lies_in(info.width, info.height) {
                 continue;
             }
@@ -170,7 +170,7 @@ impl Canvas for CpuCanvas {
             for i in 0..info.format.component_count() {
                 let mut c = frame.component_mut(i);
                 let area = Area::of(square, &info, c.hsub, c.vsub);
-                self.blend_component(i, &mut c, area, strength);
+                self.blend_component(i, &mut c, area, *strength);
             }
         }
     }

@@ -26,14 +26,14 @@ pub trait Canvas: Send {
     fn cut(&mut self, frame: &Frame<'_>, squares: &[Square], low: &mut [f32]);
 
     /// Blends `high` (`[N, 3, 64, 64]` RGB in -1..=1), generated from the cuts `low`, into the
-    /// frame, in the order of `squares`: where faces overlap, the later lies on top. `strength`
-    /// 0..=1 is the weight in the middle of the feather.
+    /// frame, in the order of `squares`: where faces overlap, the later lies on top. `strengths`
+    /// `[N]`, 0..=1, are the weights in the middle of the feather.
     fn blend(
         &mut self,
         frame: &mut FrameMut<'_>,
         squares: &[Square],
         low: &[f32],
         high: &[f32],
-        strength: f32,
+        strengths: &[f32],
     );
 }
