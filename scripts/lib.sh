@@ -28,6 +28,6 @@ own_gstreamer() {
     if [ -n "${1:-}" ]; then export GST_PLUGIN_PATH=$1 GST_REGISTRY=$target/registry/facesr.bin; fi
     # Scanned once and for all, so that programs started together need not each do it.
     gst-inspect-1.0 >/dev/null 2>&1 </dev/null || fail "gst-inspect-1.0 does not run; see 'make setup'"
-    [ -z "${1:-}" ] || gst-inspect-1.0 --exists facesr ||
+    [ -z "${1:-}" ] || gst-inspect-1.0 facesr >/dev/null 2>&1 ||
         fail "GStreamer does not load $1/libgstfacesr.so (GST_DEBUG=4 gst-inspect-1.0 facesr tells why)"
 }

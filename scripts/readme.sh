@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
 # Runs the README as its reader would: every ```sh block under a line `<!-- run -->`, each in a
 # shell of its own that stops at the first error, with the plugin of this checkout, in a folder
-# that holds nothing but target and what the blocks before left in it.
+# that holds nothing but target, out and what the blocks before left in it. Needs the demo's clips.
 source "$(dirname "$0")/lib.sh"
 work=$target/work/readme
 rm -rf "$work" && mkdir -p "$work/checkout"
 ln -s "$target" "$work/checkout/target"
+ln -s "$root/out" "$work/checkout/out"
+[ -f "$root/out/demo/far.mp4" ] || "$root/scripts/demo.sh"
 
 awk -v work="$work" '
     /^<!-- run -->$/ { wanted = 1; next }

@@ -80,7 +80,7 @@ rust=$(rustc --version | cut -d' ' -f2)
     fail "Rust $rust is too old: $oldest_rust or newer is needed"
 say "Rust $rust: fetching the crates that Cargo.lock names"
 cargo fetch --quiet --locked --manifest-path "$root/Cargo.toml" </dev/null ||
-    fail "the crates could not be fetched; is the crate registry within reach?"
+    fail "the crates could not be fetched (the reason is above)"
 
 # ---- Files out of Python packages --------------------------------------------------------------
 

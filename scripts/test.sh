@@ -30,6 +30,7 @@ fi
 own_gstreamer
 export G_DEBUG=fatal_warnings
 check "doc tests" cargo test --quiet --locked --doc
+check "the demo" scripts/demo.sh
 check "gst-launch and command lines of the README" scripts/readme.sh
 check "leaks" scripts/leaks.sh
 

@@ -2,6 +2,8 @@
 //!
 //! The programs' own tests lie beside them (`src/cli/tests`), where cargo names the built binary.
 
+pub mod kernels;
+
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, Once};
 

@@ -394,10 +394,9 @@ impl<'a> Frame<'a> {
     ) -> Result<Self, FrameError> {
         info.check(planes, strides)?;
         let mut frame = Self { info, planes: [&[]; 3], strides: [0; 3] };
-        for i in 0..info.format.plane_count() {
-            frame.planes[i] = planes[i];
-            frame.strides[i] = strides[i];
-        }
+        let count = info.format.plane_count();
+        frame.planes[..count].copy_from_slice(&planes[..count]);
+        frame.strides[..count].copy_from_slice(&strides[..count]);
         Ok(frame)
     }
 

@@ -1,6 +1,9 @@
 //! The bin `facesr`: its shape, its properties, and whole pipelines.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod common;
+
+use std::sync::{Arc, Mutex};
 
 use common::*;
 use gst::prelude::*;
@@ -65,7 +68,7 @@ fn every_property_is_passed_on() {
     }
     let proxy = bin.upcast_ref::<gst::Element>();
     let proxy = proxy.dynamic_cast_ref::<gst::ChildProxy>().unwrap();
-    assert_eq!(proxy.child_property("enhance::strength").get::<f64>().unwrap(), 0.5);
+    assert_eq!(proxy.child_property::<f64>("enhance::strength"), 0.5);
     proxy.set_child_property("detect::detect-every", 7u32);
     assert_eq!(bin.property::<u32>("detect-every"), 7);
 }
@@ -91,12 +94,14 @@ fn launch(line: &str) -> gst::Pipeline {
     gst::parse::launch(line).unwrap().downcast().unwrap()
 }
 
+const FACE: (u32, u32, u32, u32) = (40, 30, 24, 30);
+
 /// Puts a face on every frame that enters the bin.
 fn with_faces(pipeline: &gst::Pipeline) {
     let pad = pipeline.by_name("f").unwrap().static_pad("sink").unwrap();
     pad.add_probe(gst::PadProbeType::BUFFER, |_, info| {
         if let Some(gst::PadProbeData::Buffer(buffer)) = &mut info.data {
-            add_face(buffer, 1, (40, 30, 24, 30));
+            add_face(buffer, 1, FACE);
         }
         gst::PadProbeReturn::Ok
     });
@@ -119,7 +124,6 @@ fn a_pipeline_enhances_faces_from_metadata() {
 
 #[test]
 fn the_other_branch_of_a_tee_sees_the_input() {
-    use std::sync::{Arc, Mutex};
     let pipeline = launch(
         "videotestsrc num-buffers=10 pattern=snow ! video/x-raw,format=I420,width=160,height=120 \
          ! tee name=t ! queue ! identity name=plain ! fakesink sync=false async=false \
@@ -129,18 +133,7 @@ fn the_other_branch_of_a_tee_sees_the_input() {
          ! fakesink sync=false async=false",
     );
     with_faces(&pipeline);
-    let record = |name: &str| {
-        let list = Arc::new(Mutex::new(Vec::new()));
-        let sink = list.clone();
-        let pad = pipeline.by_name(name).unwrap().static_pad("src").unwrap();
-        pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
-            let buffer = info.buffer().unwrap();
-            sink.lock().unwrap().push(buffer.map_readable().unwrap().to_vec());
-            gst::PadProbeReturn::Ok
-        });
-        list
-    };
-    let [plain, done, again] = ["plain", "done", "again"].map(record);
+    let [plain, done, again] = ["plain", "done", "again"].map(|n| record(&pipeline, n));
     run(&pipeline);
     let [plain, done, again] = [plain, done, again].map(|l| l.lock().unwrap().clone());
     assert_eq!(plain.len(), 10);
@@ -148,26 +141,72 @@ fn the_other_branch_of_a_tee_sees_the_input() {
     assert!(plain.iter().zip(&done).all(|(a, b)| a != b));
 }
 
+/// What arrives at the source pad of the element `name`, from now on.
+fn record(pipeline: &gst::Pipeline, name: &str) -> Arc<Mutex<Vec<Vec<u8>>>> {
+    let list = Arc::new(Mutex::new(Vec::new()));
+    let sink = list.clone();
+    let pad = pipeline.by_name(name).unwrap().static_pad("src").unwrap();
+    pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
+        let buffer = info.buffer().unwrap();
+        sink.lock().unwrap().push(buffer.map_readable().unwrap().to_vec());
+        gst::PadProbeReturn::Ok
+    });
+    list
+}
+
+#[test]
+fn only_the_square_changes_in_a_pipeline_of_every_format() {
+    for (name, format) in FORMATS {
+        let (width, height) = (161, 99);
+        let pipeline = launch(&format!(
+            "videotestsrc num-buffers=3 pattern=snow \
+             ! video/x-raw,format={name},width={width},height={height} ! identity name=before \
+             ! facesr name=f detector=none ! identity name=after ! fakesink sync=false"
+        ));
+        with_faces(&pipeline);
+        let [before, after] = ["before", "after"].map(|n| record(&pipeline, n));
+        run(&pipeline);
+        let layout = Layout::of(&info(name, width, height));
+        let mask = layout.mask(format, width, height, &square(FACE, width, height));
+        let (before, after) = (before.lock().unwrap(), after.lock().unwrap());
+        assert_eq!((before.len(), after.len()), (3, 3), "{name}");
+        for (before, after) in before.iter().zip(after.iter()) {
+            assert_ne!(before, after, "{name}");
+            for (i, (a, b)) in before.iter().zip(after).enumerate() {
+                assert!(mask[i] || a == b, "{name}: byte {i} outside of the square changed");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_smallest_frames_pass() {
+    for (name, _) in FORMATS {
+        for (width, height) in [(1, 1), (2, 1), (1, 9), (3, 3), (17, 2)] {
+            let info = info(name, width, height);
+            for factory in ["facesrdetect detector=seetaface", "facesrenhance min-face-size=0"] {
+                let element = gst::parse::launch(factory).unwrap();
+                let mut bench = Bench::with_caps(element, &info);
+                let mut buffer = frame(&info, 1);
+                add_face(&mut buffer, 1, (0, 0, width, height));
+                assert_eq!(bench.run(buffer).size(), info.size(), "{name} {width}x{height}");
+            }
+        }
+    }
+}
+
 #[test]
 fn the_same_input_gives_the_same_bytes() {
     let once = || {
-        use std::sync::{Arc, Mutex};
         let pipeline = launch(
             "videotestsrc num-buffers=12 pattern=snow \
              ! video/x-raw,format=NV12,width=160,height=120 \
-             ! facesr name=f detector=none ! fakesink name=s sync=false",
+             ! facesr name=f detector=none ! identity name=done ! fakesink sync=false",
         );
         with_faces(&pipeline);
-        let sum = Arc::new(Mutex::new(Vec::new()));
-        let sink = sum.clone();
-        let pad = pipeline.by_name("s").unwrap().static_pad("sink").unwrap();
-        pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
-            sink.lock().unwrap().extend(info.buffer().unwrap().map_readable().unwrap().iter());
-            gst::PadProbeReturn::Ok
-        });
+        let frames = record(&pipeline, "done");
         run(&pipeline);
-        let all = sum.lock().unwrap().clone();
-        all
+        std::mem::take(&mut *frames.lock().unwrap())
     };
     assert!(once() == once());
 }

@@ -1,4 +1,5 @@
 //! `facesrdetect`: pixels, metadata and messages. Real faces are in `shared.rs`.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod common;
 

@@ -1,5 +1,6 @@
 //! Real detectors on real clips, from the folder that developers have beside the checkout.
 //! Where that folder is missing, leave these tests out by their names.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod common;
 
@@ -79,10 +80,10 @@ fn yunet() -> String {
 #[test]
 fn shared_faces_are_found_tracked_and_told() {
     let line = format!("facesrdetect name=f {}", yunet());
-    let run = run("corridor-walking.mp4", &line, 60);
-    assert_eq!(run.faces.len(), 60);
+    let run = run("corridor-walking.mp4", &line, 30);
+    assert_eq!(run.faces.len(), 30);
     let with = run.faces.iter().filter(|f| !f.is_empty()).count();
-    assert!(with >= 30, "faces in {with} of 60 frames only");
+    assert!(with >= 20, "faces in {with} of 30 frames only");
     for (id, (x, y, w, h), left, confidence) in run.faces.iter().flatten() {
         assert!(*id > 0 && *w > 0 && *h > 0 && *x < 4096 && *y < 4096);
         assert!((0.0..=1.0).contains(left) && (0.0..=1.0).contains(confidence));

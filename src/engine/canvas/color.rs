@@ -31,7 +31,7 @@ impl Color {
 
     /// Component codes to RGB, both 0..=255 and not clamped.
     #[inline]
-    pub(super) fn to_rgb(self, c: [f32; 3]) -> [f32; 3] {
+    pub(super) fn rgb(self, c: [f32; 3]) -> [f32; 3] {
         match self.model {
             ColorModel::Rgb => c,
             ColorModel::Gray => [(c[0] - self.luma_zero) / self.luma_gain; 3],
@@ -48,7 +48,7 @@ impl Color {
 
     /// RGB to component codes, both 0..=255 and not clamped. Grey is given in the first.
     #[inline]
-    pub(super) fn from_rgb(self, [r, g, b]: [f32; 3]) -> [f32; 3] {
+    pub(super) fn codes(self, [r, g, b]: [f32; 3]) -> [f32; 3] {
         if self.model == ColorModel::Rgb {
             return [r, g, b];
         }
@@ -72,12 +72,12 @@ mod tests {
     fn known_codes_of_the_standards() {
         let hd = color(PixelFormat::Nv12, Matrix::Bt709, Range::Limited);
         let close = |a: [f32; 3], b: [f32; 3]| a.iter().zip(b).all(|(a, b)| (a - b).abs() < 0.6);
-        assert!(close(hd.from_rgb([255.0; 3]), [235.0, 128.0, 128.0]));
-        assert!(close(hd.from_rgb([255.0, 0.0, 0.0]), [63.0, 102.0, 240.0]));
+        assert!(close(hd.codes([255.0; 3]), [235.0, 128.0, 128.0]));
+        assert!(close(hd.codes([255.0, 0.0, 0.0]), [63.0, 102.0, 240.0]));
         let sd = color(PixelFormat::I420, Matrix::Bt601, Range::Limited);
-        assert!(close(sd.from_rgb([0.0, 0.0, 255.0]), [41.0, 240.0, 110.0]));
+        assert!(close(sd.codes([0.0, 0.0, 255.0]), [41.0, 240.0, 110.0]));
         let jpeg = color(PixelFormat::I420, Matrix::Bt601, Range::Full);
-        assert!(close(jpeg.from_rgb([255.0, 255.0, 0.0]), [226.0, 0.5, 148.7]));
+        assert!(close(jpeg.codes([255.0, 255.0, 0.0]), [226.0, 0.5, 148.7]));
     }
 
     #[test]
@@ -88,7 +88,7 @@ mod tests {
                     let c = color(format, matrix, range);
                     let grey = format.model() == ColorModel::Gray;
                     let rgb = if grey { [77.0; 3] } else { [12.0, 200.0, 77.0] };
-                    let back = c.to_rgb(c.from_rgb(rgb));
+                    let back = c.rgb(c.codes(rgb));
                     for (a, b) in rgb.iter().zip(back) {
                         assert!((a - b).abs() < 1e-2, "{format:?} {matrix:?} {range:?}: {back:?}");
                     }

@@ -113,7 +113,7 @@ impl CpuCanvas {
         let out = c0.iter_mut().zip(c1.iter_mut()).zip(c2.iter_mut());
         for (((r, g), b), ((c0, c1), c2)) in rgb.zip(out) {
             let code = |v: &f32| (v.clamp(-1.0, 1.0) + 1.0) * 127.5;
-            [*c0, *c1, *c2] = color.from_rgb([code(r), code(g), code(b)]);
+            [*c0, *c1, *c2] = color.codes([code(r), code(g), code(b)]);
         }
     }
 }
@@ -137,7 +137,7 @@ impl Canvas for CpuCanvas {
             }
             for k in 0..PLANE {
                 let of = |i: usize| self.components[i.min(count - 1)][k];
-                let rgb = color.to_rgb([of(0), of(1), of(2)]);
+                let rgb = color.rgb([of(0), of(1), of(2)]);
                 for (c, v) in rgb.iter().enumerate() {
                     out[c * PLANE + k] = v.clamp(0.0, 255.0) / 127.5 - 1.0;
                 }

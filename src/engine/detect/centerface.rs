@@ -15,10 +15,16 @@ use crate::frame::Frame;
 use crate::geometry::Rect;
 use crate::models::Source;
 
-/// From CenterFace's box to the WIDER-style box.
-const FIT: BoxFit = BoxFit { side: 1.0, down: 0.0 };
+/// From CenterFace's box to the WIDER-style box. `examples/measure_box_factor.rs` on 789 CelebA
+/// crops of 26 to 128 pixels gives a median of 1.145; three real clips, by the distance of eyes
+/// and mouth and of the eyes in frontal faces against the same in CelebA crops, 1.05 to 1.18. The
+/// shift is -0.03 (up) in both.
+const FIT: BoxFit = BoxFit { side: 1.12, down: -0.03 };
 
-/// Detections of a lower score are dropped unless the user says otherwise.
+/// Detections of a lower score are dropped unless the user says otherwise. At 0.45 there is no
+/// face in 95 frames of cars and in 91 of an office with a person seen from behind, both faces of
+/// 12 to 23 pixels in each of 35 frames of a corridor and nothing else, and 167 faces a frame in a
+/// crowd.
 const MIN_SCORE: f32 = 0.45;
 
 /// Boxes that overlap by more are one face.

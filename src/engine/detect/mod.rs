@@ -137,6 +137,27 @@ impl Default for DetectorOptions {
     }
 }
 
+/// The reduction of frames by itself, for benches only.
+#[doc(hidden)]
+pub struct InputBench {
+    reducer: input::Reducer,
+    layout: input::Layout,
+    tensor: Vec<f32>,
+}
+
+impl InputBench {
+    /// Reduces to a picture of `width` x `height` pixels.
+    pub fn new(width: usize, height: usize) -> Self {
+        let layout = input::Layout::padded(width, height, network::MULTIPLE);
+        Self { reducer: input::Reducer::default(), layout, tensor: vec![0.0; layout.len()] }
+    }
+
+    /// Reduces `frame` to planes B, G, R.
+    pub fn run(&mut self, frame: &Frame<'_>) {
+        self.reducer.planar(frame, self.layout, input::Channels::Bgr, &mut self.tensor);
+    }
+}
+
 /// File names that CenterFace is found under.
 const CENTERFACE_FILES: [&str; 1] = ["centerface.onnx"];
 

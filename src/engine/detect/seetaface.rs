@@ -37,11 +37,13 @@ const SHA256: [u8; 32] = [
 const WANTED: &str = "SeetaFace's frontal model seeta_fd_frontal_v1.0.bin (leave the model file \
                       unset to use the built-in one)";
 
-/// From SeetaFace's box to the WIDER-style box.
-const FIT: BoxFit = BoxFit { side: 1.0, down: 0.0 };
+/// From SeetaFace's box to the WIDER-style box, measured by `examples/measure_box_factor.rs` on
+/// 789 CelebA crops of 26 to 128 pixels: medians of 1.15 to 1.23, and 0 to -0.03.
+const FIT: BoxFit = BoxFit { side: 1.18, down: -0.01 };
 
-/// Scores are logits of a sum; a face scores 2 to 20 and more. This maps them to 0 to 1.
-const SCORE_HALF: f32 = 4.0;
+/// rustface scores from 0 up: clear faces 3 to 20, the best false ones of two clips 0.9. This
+/// score becomes 0.5.
+const SCORE_HALF: f32 = 2.0;
 
 /// Detections of a lower score are dropped unless the user says otherwise.
 const MIN_SCORE: f32 = 0.5;

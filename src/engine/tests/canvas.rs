@@ -1,5 +1,7 @@
 //! The canvas against outside references: Pillow's resampling, and frames of every format.
 
+#![allow(clippy::unwrap_used, reason = "a helper that fails is a test that fails")]
+
 use facesr::canvas::{Canvas, CpuCanvas};
 use facesr::frame::{ChromaSite, ColorModel, Matrix, Range};
 use facesr::generator::{HIGH, HIGH_LEN, LOW_LEN};

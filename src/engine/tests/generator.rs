@@ -1,5 +1,7 @@
 //! The generator's contract, held against real ONNX files and real ONNX Runtime.
 
+#![allow(clippy::unwrap_used, reason = "a helper that fails is a test that fails")]
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 

@@ -84,7 +84,7 @@ impl FacesrBin {
 
 #[glib::object_subclass]
 impl ObjectSubclass for FacesrBin {
-    const NAME: &'static str = "GstFacesrBin";
+    const NAME: &'static str = "GstFacesr";
     type Type = super::FacesrBin;
     type ParentType = gst::Bin;
 }

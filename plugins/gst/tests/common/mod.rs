@@ -107,6 +107,11 @@ impl Layout {
         layout
     }
 
+    /// GStreamer's own layout.
+    pub fn of(info: &VideoInfo) -> Self {
+        Self { offsets: info.offset().to_vec(), strides: info.stride().to_vec(), size: info.size() }
+    }
+
     /// Which bytes hold a sample that the square touches, chroma blocks as a whole.
     pub fn mask(&self, format: PixelFormat, width: u32, height: u32, square: &Square) -> Vec<bool> {
         let mut mask = vec![false; self.size];
