@@ -2,6 +2,8 @@
 //!
 //! The programs' own tests lie beside them (`src/cli/tests`), where cargo names the built binary.
 
+#![allow(clippy::unwrap_used)] // A test that cannot be set up has failed.
+
 pub mod kernels;
 
 use std::path::{Path, PathBuf};
