@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum, value_parser};
+use facesr::EnhancerOptions;
+use facesr::frame::MAX_DIMENSION;
 
 /// Printed under the help of every command.
 const GUESS: &str =
@@ -56,10 +58,10 @@ pub(crate) struct FaceArgs {
     /// How much of the result is shown, 0 (nothing) to 1
     #[arg(long, value_name = "0..1", value_parser = unit)]
     pub(crate) strength: Option<f32>,
-    /// Leave faces alone whose square is smaller, in pixels (after --scale)
+    /// Leave faces alone whose square is smaller, in pixels of the input
     #[arg(long, value_name = "PIXELS", value_parser = pixels)]
     pub(crate) min_face_size: Option<f32>,
-    /// Leave faces alone whose square is larger, in pixels (after --scale)
+    /// Leave faces alone whose square is larger, in pixels of the input
     #[arg(long, value_name = "PIXELS", value_parser = pixels)]
     pub(crate) max_face_size: Option<f32>,
     /// Sharpen at most N faces a frame, the largest first; 0 for all
@@ -201,10 +203,27 @@ impl Preset {
     }
 }
 
+impl FaceArgs {
+    /// Smallest and largest side of a face's square, in pixels of a picture that was enlarged
+    /// `scale` times. The limits are about the detail that a face has, which enlarging does not
+    /// add to.
+    pub(crate) fn sizes(&self, scale: u32) -> (f32, f32) {
+        let default = EnhancerOptions::default();
+        let scaled = |asked: Option<f32>, default: f32| {
+            (asked.unwrap_or(default) * scale as f32).min(MAX_DIMENSION as f32)
+        };
+        (
+            scaled(self.min_face_size, default.min_face_size),
+            scaled(self.max_face_size, default.max_face_size),
+        )
+    }
+}
+
 impl EnhanceArgs {
     /// The element's properties that were asked for, as name and value.
     pub(crate) fn properties(&self) -> Vec<(&'static str, String)> {
         let f = &self.faces;
+        let sizes = f.sizes(self.scale.unwrap_or(1));
         let path = |p: &Option<PathBuf>| p.as_ref().map(|p| p.display().to_string());
         let number = |n: Option<f32>| n.map(|n| n.to_string());
         let count = |n: Option<u32>| n.map(|n| n.to_string());
@@ -216,8 +235,8 @@ impl EnhanceArgs {
             ("min-score", number(f.min_score)),
             ("generator", path(&f.generator)),
             ("strength", number(f.strength)),
-            ("min-face-size", number(f.min_face_size)),
-            ("max-face-size", number(f.max_face_size)),
+            ("min-face-size", Some(sizes.0.round().to_string())),
+            ("max-face-size", Some(sizes.1.round().to_string())),
             ("max-faces", count(f.max_faces)),
             ("temporal-smoothing", number(self.temporal_smoothing)),
             ("device", f.device.clone()),
@@ -251,6 +270,22 @@ fn pixels(text: &str) -> Result<f32, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn size_limits_are_meant_for_the_input() {
+        let sizes = |line: &[&str]| {
+            let words = ["facesr", "enhance", "in.mp4", "-o", "out.mp4"];
+            let cli = Cli::try_parse_from(words.iter().chain(line)).unwrap();
+            let Command::Enhance(args) = cli.command else { panic!("enhance was asked for") };
+            let properties = args.properties();
+            let value = |name: &str| properties.iter().find(|p| p.0 == name).unwrap().1.clone();
+            (value("min-face-size"), value("max-face-size"))
+        };
+        let is = |a: &str, b: &str| (a.to_string(), b.to_string());
+        assert_eq!(sizes(&[]), is("8", "80"));
+        assert_eq!(sizes(&["--scale=4"]), is("32", "320"));
+        assert_eq!(sizes(&["--scale=2", "--min-face-size=10.5"]), is("21", "160"));
+    }
     use clap::CommandFactory;
 
     #[test]

@@ -175,12 +175,13 @@ fn enhance(args: &ImageArgs, pixels: &mut DynamicImage) -> Result<Value, Failure
         Generator::open(&GeneratorOptions { model: faces.generator.clone(), threads, device })
             .map_err(Failure::running)?;
     let default = EnhancerOptions::default();
+    let (min_face_size, max_face_size) = faces.sizes(args.scale.unwrap_or(1));
     let mut enhancer = Enhancer::new(
         generator.clone(),
         EnhancerOptions {
             strength: faces.strength.unwrap_or(default.strength),
-            min_face_size: faces.min_face_size.unwrap_or(default.min_face_size),
-            max_face_size: faces.max_face_size.unwrap_or(default.max_face_size),
+            min_face_size,
+            max_face_size,
             max_faces: faces.max_faces.map_or(default.max_faces, |n| n as usize),
             temporal_smoothing: 0.0,
         },

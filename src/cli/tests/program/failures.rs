@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use facesr_tests::launch;
+use facesr_tests::media::launch;
 
 use crate::{facesr, names, run, said, scratch};
 
