@@ -9,6 +9,7 @@
 //! 3. wherever the system's loader finds `libonnxruntime.so.1` or `libonnxruntime.so`.
 
 use std::ffi::CStr;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
@@ -92,10 +93,39 @@ impl Runtime {
         &self.library
     }
 
-    /// Version and build of the library, as it tells them.
+    /// Version of the library, such as `1.31.1`, as it tells it.
     pub fn version(&self) -> String {
-        ort::info().to_string()
+        version_of(&self.library).unwrap_or_else(|| "of unknown version".into())
     }
+}
+
+/// Asks a library that is loaded already; the binding knows its version but does not tell.
+fn version_of(library: &Path) -> Option<String> {
+    /// `OrtApiBase` of `onnxruntime_c_api.h`, unchanged since its first version.
+    #[repr(C)]
+    struct ApiBase {
+        _get_api: unsafe extern "C" fn(u32) -> *const libc::c_void,
+        get_version: unsafe extern "C" fn() -> *const libc::c_char,
+    }
+    let name = std::ffi::CString::new(library.as_os_str().as_bytes()).ok()?;
+    // SAFETY: C strings; RTLD_NOLOAD only finds what is loaded and runs nothing.
+    let base = unsafe {
+        let handle = libc::dlopen(name.as_ptr(), libc::RTLD_LAZY | libc::RTLD_NOLOAD);
+        if handle.is_null() {
+            return None;
+        }
+        libc::dlsym(handle, c"OrtGetApiBase".as_ptr())
+    };
+    if base.is_null() {
+        return None;
+    }
+    // SAFETY: the symbol is ONNX Runtime's entry point, which takes nothing and answers a pointer
+    // to a constant of that layout; the library is never unloaded.
+    let version = unsafe {
+        let get_base: unsafe extern "C" fn() -> *const ApiBase = std::mem::transmute(base);
+        CStr::from_ptr(((*get_base()).get_version)())
+    };
+    Some(version.to_str().ok()?.to_string())
 }
 
 /// Folder of the shared object or program that holds this code; for a test or bench, that of the
@@ -161,4 +191,16 @@ fn loader_finds(name: &str) -> bool {
     // SAFETY: a valid C string; ONNX Runtime's initialisers have no preconditions, and it is
     // loaded for good a moment later, so this handle may stay open.
     !unsafe { libc::dlopen(name.as_ptr(), libc::RTLD_LAZY | libc::RTLD_LOCAL) }.is_null()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_runtime_tells_its_version() {
+        let version = Runtime::get().unwrap().version();
+        let numbers: Vec<u32> = version.split('.').map_while(|n| n.parse().ok()).collect();
+        assert!(numbers.len() == 3 && (numbers[0], numbers[1]) >= (1, 24), "{version}");
+    }
 }
