@@ -1,0 +1,163 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use tch::{Cuda, Device};
+
+use crate::config::Config;
+use crate::error::{Error, Result};
+use crate::train::run::{self, Budget, Folder};
+use crate::train::source::Source;
+use crate::train::state::State;
+
+/// Trains, exports and judges the face generators of facesr.
+#[derive(Debug, Parser)]
+#[command(version)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Train both stages, or take a run up again.
+    Train(Box<TrainArgs>),
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum DeviceArg {
+    Auto,
+    Cpu,
+    Cuda,
+}
+
+#[derive(Debug, Args)]
+struct TrainArgs {
+    /// Folder with hr-faces.tar and lr-faces.tar.
+    #[arg(long)]
+    data: PathBuf,
+    /// Folder of the run: checkpoints, metrics, samples.
+    #[arg(long)]
+    out: PathBuf,
+    /// Where decoded faces are kept for the next start.
+    #[arg(long)]
+    cache: Option<PathBuf>,
+    /// Go on from this checkpoint (its settings count; only budgets may be given).
+    #[arg(long, value_name = "CHECKPOINT")]
+    resume: Option<PathBuf>,
+    /// Settings as a JSON file; the options below come on top.
+    #[arg(long)]
+    config: Option<PathBuf>,
+    /// Start with the High-to-Low generator of this checkpoint.
+    #[arg(long, value_name = "CHECKPOINT", conflicts_with = "resume")]
+    h2l_from: Option<PathBuf>,
+    /// Start with the Low-to-High generator of this checkpoint.
+    #[arg(long, value_name = "CHECKPOINT", conflicts_with = "resume")]
+    l2h_from: Option<PathBuf>,
+    /// Start with the discriminator of high faces of this checkpoint.
+    #[arg(long, value_name = "CHECKPOINT", conflicts_with = "resume")]
+    high_d_from: Option<PathBuf>,
+    #[arg(long, default_value = "auto")]
+    device: DeviceArg,
+    /// CPU threads.
+    #[arg(long)]
+    threads: Option<i32>,
+    /// Stop after so many minutes.
+    #[arg(long)]
+    minutes: Option<f64>,
+    /// Stop after so many steps.
+    #[arg(long)]
+    steps: Option<u64>,
+    #[command(flatten)]
+    settings: Settings,
+}
+
+/// Settings of a new run; what is not given keeps its default.
+#[derive(Debug, Args)]
+struct Settings {
+    #[arg(long)]
+    seed: Option<u64>,
+    #[arg(long)]
+    batch: Option<usize>,
+    /// Steps of stage 1.
+    #[arg(long)]
+    h2l_steps: Option<u64>,
+    /// Steps of the pixel warm-up.
+    #[arg(long)]
+    pixel_steps: Option<u64>,
+    /// Steps of stage 2 with its discriminator.
+    #[arg(long)]
+    gan_steps: Option<u64>,
+    /// Steps of both stages together.
+    #[arg(long)]
+    joint_steps: Option<u64>,
+    /// fp32 arithmetic throughout.
+    #[arg(long)]
+    fp32: bool,
+}
+
+impl Settings {
+    fn apply(&self, config: &mut Config) {
+        let set = |value: Option<u64>, place: &mut u64| *place = value.unwrap_or(*place);
+        set(self.seed, &mut config.seed);
+        set(self.h2l_steps, &mut config.steps.high_to_low);
+        set(self.pixel_steps, &mut config.steps.pixel);
+        set(self.gan_steps, &mut config.steps.gan);
+        set(self.joint_steps, &mut config.steps.joint);
+        config.batch = self.batch.unwrap_or(config.batch);
+        config.bf16 &= !self.fp32;
+    }
+}
+
+fn device(wanted: DeviceArg) -> Result<Device> {
+    match wanted {
+        DeviceArg::Cpu => Ok(Device::Cpu),
+        DeviceArg::Auto => Ok(Device::cuda_if_available()),
+        DeviceArg::Cuda if Cuda::is_available() => Ok(Device::Cuda(0)),
+        DeviceArg::Cuda => Err(Error::Setting(
+            "no CUDA device, or this libtorch has no CUDA part (scripts/setup.sh DEST --cuda)".into(),
+        )),
+    }
+}
+
+fn train(args: TrainArgs) -> Result<()> {
+    let device = device(args.device)?;
+    if let Some(threads) = args.threads {
+        tch::set_num_threads(threads.max(1));
+    }
+    let folder = Folder::open(&args.out)?;
+    let mut state = match &args.resume {
+        Some(path) => State::load(path, device)?,
+        None => {
+            let mut config = match &args.config {
+                Some(path) => serde_json::from_slice(
+                    &std::fs::read(path).map_err(crate::error::at(path))?,
+                )
+                .map_err(|e| Error::Setting(format!("{}: {e}", path.display())))?,
+                None => Config::default(),
+            };
+            args.settings.apply(&mut config);
+            State::new(config, device)
+        }
+    };
+    if let Some(path) = &args.h2l_from {
+        state.adopt_high_to_low(path)?;
+    }
+    if let Some(path) = &args.l2h_from {
+        state.adopt_low_to_high(path)?;
+    }
+    if let Some(path) = &args.high_d_from {
+        state.adopt_high_discriminator(path)?;
+    }
+    let source = Source::load(&args.data, args.cache.as_deref(), &state.config, device)?;
+    let budget = Budget { minutes: args.minutes, steps: args.steps, ..Budget::default() };
+    run::train(&mut state, &source, &folder, &budget)
+}
+
+/// Runs one command.
+pub fn run(cli: Cli) -> Result<()> {
+    match cli.command {
+        Command::Train(args) => train(*args),
+    }
+}
