@@ -3,10 +3,14 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
-use tch::{Cuda, Device};
+use tch::{Cuda, Device, Kind, Tensor};
 
 use crate::config::Config;
+use crate::data::batch::fixed_batch;
+use crate::data::faces::Faces;
 use crate::error::{Error, Result};
+use crate::export::model::{self, About};
+use crate::export::verify;
 use crate::train::run::{self, Budget, Folder};
 use crate::train::source::Source;
 use crate::train::state::State;
@@ -23,6 +27,8 @@ pub struct Cli {
 enum Command {
     /// Train both stages, or take a run up again.
     Train(Box<TrainArgs>),
+    /// Write the Low-to-High generator of a checkpoint as ONNX and check it at once.
+    Export(ExportArgs),
 }
 
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
@@ -71,6 +77,31 @@ struct TrainArgs {
     steps: Option<u64>,
     #[command(flatten)]
     settings: Settings,
+}
+
+#[derive(Debug, Args)]
+struct ExportArgs {
+    /// The checkpoint.
+    #[arg(long)]
+    checkpoint: PathBuf,
+    /// The ONNX file to write.
+    #[arg(long)]
+    out: PathBuf,
+    /// Compute in fp16 (for GPUs); input and output stay fp32.
+    #[arg(long)]
+    fp16: bool,
+    /// Folder with lr-faces.tar, whose first faces the check runs on; noise without it.
+    #[arg(long)]
+    data: Option<PathBuf>,
+    /// libonnxruntime.so; else $FACESR_ORT.
+    #[arg(long)]
+    onnxruntime: Option<PathBuf>,
+    /// Said in the file about its training data.
+    #[arg(long, default_value = "own data")]
+    about_data: String,
+    /// Said in the file about its terms.
+    #[arg(long, default_value = "not stated")]
+    about_terms: String,
 }
 
 /// Settings of a new run; what is not given keeps its default.
@@ -155,9 +186,38 @@ fn train(args: TrainArgs) -> Result<()> {
     run::train(&mut state, &source, &folder, &budget)
 }
 
+fn export(args: &ExportArgs) -> Result<()> {
+    let state = State::load(&args.checkpoint, Device::Cpu)?;
+    let net = &state.nets.l2h_ema;
+    let about = About { data: args.about_data.clone(), terms: args.about_terms.clone() };
+    model::write(&model::build(net, &about, args.fp16), &args.out)?;
+    let faces = match &args.data {
+        Some(folder) => {
+            let low = Faces::load(&folder.join("lr-faces.tar"), 16, None)?;
+            let step = (low.len() / 64).max(1);
+            let indices: Vec<usize> = (0..low.len()).step_by(step).take(64).collect();
+            fixed_batch(&low, &indices, Device::Cpu)
+        }
+        None => Tensor::rand([64, 3, 16, 16], (Kind::Float, Device::Cpu)) * 2.0 - 1.0,
+    };
+    let library = verify::find_library(args.onnxruntime.as_deref())?;
+    let ours = tch::no_grad(|| net.forward(&faces, Kind::Float, false).clamp(-1.0, 1.0));
+    let theirs = verify::Runner::new(&library, &args.out)?.run(&faces)?;
+    let gap = verify::largest_difference(&ours, &theirs);
+    // Half precision has 11 bits: a fiftieth of the range of one 8-bit step is out of its reach.
+    let limit = if args.fp16 { 2e-2 } else { 1e-4 };
+    let name = args.out.display();
+    if gap >= limit {
+        return Err(Error::Onnx(format!("{name} differs from libtorch by {gap:.2e}: not usable")));
+    }
+    println!("{name}: {gap:.1e} from libtorch on {} faces", faces.size()[0]);
+    Ok(())
+}
+
 /// Runs one command.
 pub fn run(cli: Cli) -> Result<()> {
     match cli.command {
         Command::Train(args) => train(*args),
+        Command::Export(args) => export(&args),
     }
 }
