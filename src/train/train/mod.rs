@@ -1,5 +1,6 @@
 //! Training: what a run holds, its phases, one file for each step, the loop around them.
 
+pub mod features;
 pub mod run;
 pub mod samples;
 pub mod schedule;

@@ -177,7 +177,13 @@ pub fn train(state: &mut State, source: &Source, folder: &Folder, budget: &Budge
                     validation: validation.as_ref(),
                 })?;
             }
-            if validation.is_some() {
+            if let Some(found) = validation {
+                let score = found.score();
+                let adversarial = matches!(phase, Phase::Gan | Phase::Joint);
+                if adversarial && state.progress.best.is_none_or(|best| score < best) {
+                    state.progress.best = Some(score);
+                    state.save(&folder.best())?;
+                }
                 samples::write(state, source, &folder.sample(phase, step))?;
             }
             if saved.elapsed() > budget.checkpoint {

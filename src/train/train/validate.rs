@@ -3,6 +3,7 @@
 use serde::Serialize;
 use tch::{Kind, Tensor, no_grad};
 
+use super::features::{Features, kernel_distance};
 use super::source::{Source, noise};
 use super::stage2::degrade;
 use super::state::State;
@@ -24,6 +25,21 @@ pub struct Validation {
     pub kept: f64,
     /// Gradient energy of outputs on real low faces, against real high faces.
     pub sharp: f64,
+    /// Kernel distance of outputs on real low faces to real high faces (see [`super::features`]).
+    pub distance: f64,
+    /// The same of bicubic enlargement.
+    pub distance_bicubic: f64,
+    /// Kernel distance of outputs on the synthetic camera's pictures.
+    pub distance_camera: f64,
+}
+
+impl Validation {
+    /// What the best checkpoint is chosen by, lower is better: closeness to real faces, as long as
+    /// the pixels stay about as close to the truth as those of bicubic.
+    pub fn score(&self) -> f64 {
+        let lost = (self.psnr_camera_bicubic - 0.3 - self.psnr_camera).max(0.0);
+        self.distance + self.distance_camera + 0.2 * lost * self.distance_bicubic
+    }
 }
 
 /// Peak signal-to-noise ratio of pictures in [-1, 1], mean over pictures.
@@ -56,8 +72,15 @@ pub fn measure(state: &State, source: &Source) -> Validation {
         let z = noise(indices.len(), &mut rng, device);
         let spoilt = degrade(state, &high, &z);
         let real = enhance(&low);
+        let sharpened = enhance(&shot);
+        let net = Features::new(device);
+        let truth = net.of(&high);
+        let distance = |x: &Tensor| kernel_distance(&net.of(&to_8bit(x)), &truth, true);
         Validation {
-            psnr_camera: psnr(&enhance(&shot), &high),
+            distance: distance(&real),
+            distance_bicubic: distance(&bicubic64(&low)),
+            distance_camera: distance(&sharpened),
+            psnr_camera: psnr(&sharpened, &high),
             psnr_camera_bicubic: psnr(&bicubic64(&shot), &high),
             psnr_learnt: psnr(&enhance(&spoilt), &high),
             kept: psnr(&shrink4(&real), &low),
