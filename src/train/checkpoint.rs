@@ -124,9 +124,9 @@ impl Reader {
     /// Fills a network from `net/...`.
     pub fn network(&self, net: &str, params: &Params) -> Result<()> {
         let file = self.parse()?;
-        params.iter().try_for_each(|p| {
-            self.load_into(&file, &format!("{net}/{}", p.name), &p.tensor)
-        })
+        params
+            .iter()
+            .try_for_each(|p| self.load_into(&file, &format!("{net}/{}", p.name), &p.tensor))
     }
 
     /// Fills an optimiser from `net.adam/...`.

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::data::camera::Camera;
+use crate::error::{Error, Result};
 use crate::net::discriminator::DiscriminatorConfig;
 use crate::net::high_to_low::HighToLowConfig;
 use crate::net::low_to_high::LowToHighConfig;
@@ -149,6 +150,41 @@ impl Default for Config {
 }
 
 impl Config {
+    /// Refuses settings that cannot work.
+    ///
+    /// # Errors
+    /// Names the setting and its bounds.
+    pub fn check(&self) -> Result<()> {
+        let wrong = |what: &str| Err(Error::Setting(what.to_owned()));
+        let share = |v: f64| (0.0..=1.0).contains(&v);
+        if !(1..=4096).contains(&self.batch) {
+            return wrong("a batch has 1 to 4096 faces");
+        }
+        if !share(self.pairs.camera) || !share(self.pairs.real) || !share(self.balance) {
+            return wrong("shares (camera, real, balance) lie between 0 and 1");
+        }
+        if !(0..=16).contains(&self.shift) {
+            return wrong("faces can be moved by 0 to 16 pixels");
+        }
+        let rates = [self.rates.generator, self.rates.discriminator, self.rates.pixel];
+        let weights = &self.weights;
+        let weights = [weights.alpha, weights.beta_low, weights.beta_high, weights.features];
+        if rates.iter().chain(&weights).any(|v| !(0.0..1e3).contains(v)) {
+            return wrong("learning rates and weights of losses are positive numbers");
+        }
+        for d in [&self.low_discriminator, &self.high_discriminator] {
+            if d.widths.is_empty() || d.widths.iter().any(|w| !(1..=1024).contains(w)) {
+                return wrong("a discriminator needs blocks of 1 to 1024 channels");
+            }
+        }
+        if let LowToHighConfig::Compact { width, blocks, slack } = self.low_to_high {
+            if !(4..=512).contains(&width) || blocks > 64 || !(0.0..=2.0).contains(&slack) {
+                return wrong("the compact generator has 4 to 512 channels and up to 64 blocks");
+            }
+        }
+        Ok(())
+    }
+
     /// The kind to compute in.
     pub fn kind(&self) -> tch::Kind {
         if self.bf16 { tch::Kind::BFloat16 } else { tch::Kind::Float }

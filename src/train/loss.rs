@@ -94,9 +94,11 @@ impl View {
             return lit;
         }
         let size = x.size();
-        lit.replication_pad2d([px, px, py, py])
-            .narrow(2, py + self.dy, size[2])
-            .narrow(3, px + self.dx, size[3])
+        lit.replication_pad2d([px, px, py, py]).narrow(2, py + self.dy, size[2]).narrow(
+            3,
+            px + self.dx,
+            size[3],
+        )
     }
 }
 

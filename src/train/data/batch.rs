@@ -90,10 +90,8 @@ pub fn draw_batch(
 /// The faces of `indices` as they are: [n, 3, side, side].
 pub fn fixed_batch(faces: &Faces, indices: &[usize], device: Device) -> Tensor {
     let mut unused = Rng::new(0, crate::rng::Stream::Validation, 0);
-    let pictures: Vec<_> = indices
-        .iter()
-        .map(|&i| draw_face(faces, i, Variation::NONE, &mut unused))
-        .collect();
+    let pictures: Vec<_> =
+        indices.iter().map(|&i| draw_face(faces, i, Variation::NONE, &mut unused)).collect();
     to_tensor(&pictures, faces.side(), device)
 }
 

@@ -117,7 +117,9 @@ mod tests {
     #[test]
     fn a_shot_is_close_to_the_shrunk_scene_but_not_equal() {
         let scene: Vec<f32> = (0..64 * 64 * 3)
-            .map(|i| 0.5 + 0.25 * ((i / 3 % 64) as f32 * 0.11).sin() * ((i / 192) as f32 * 0.07).cos())
+            .map(|i| {
+                0.5 + 0.25 * ((i / 3 % 64) as f32 * 0.11).sin() * ((i / 192) as f32 * 0.07).cos()
+            })
             .collect();
         let plain = resize(&scene, 64, 64, 16, 16, Filter::Area);
         let mut rng = Rng::new(5, Stream::Batch, 0);

@@ -68,13 +68,8 @@ impl Faces {
     /// Faces out of pictures that are already decoded.
     pub fn from_pictures(pictures: Vec<Picture>, side: usize, stamp: String) -> Self {
         let mut pixels = Vec::with_capacity(pictures.len() * side * side * 3);
-        let mut labels = Labels {
-            side,
-            stamp,
-            names: Vec::new(),
-            sources: Vec::new(),
-            identities: Vec::new(),
-        };
+        let mut labels =
+            Labels { side, stamp, names: Vec::new(), sources: Vec::new(), identities: Vec::new() };
         for picture in pictures {
             pixels.extend_from_slice(&picture.rgb);
             labels.names.push(picture.name);
@@ -88,7 +83,8 @@ impl Faces {
         let mut bytes = fs::read(file).ok()?;
         let rest = bytes.strip_prefix(MAGIC.as_slice())?;
         let header = u64::from_le_bytes(rest.get(..8)?.try_into().ok()?) as usize;
-        let labels: Labels = serde_json::from_slice(rest.get(8..8usize.checked_add(header)?)?).ok()?;
+        let labels: Labels =
+            serde_json::from_slice(rest.get(8..8usize.checked_add(header)?)?).ok()?;
         let start = MAGIC.len() + 8 + header;
         let fits = bytes.len() - start == labels.names.len() * side * side * 3;
         if labels.side != side || labels.stamp != stamp || !fits {
@@ -264,7 +260,8 @@ mod tests {
         let mut rng = Rng::new(1, Stream::Batch, 0);
         for (balance, low, high) in [(0.0, 0.05, 0.15), (0.5, 0.2, 0.3), (1.0, 0.45, 0.55)] {
             let sampler = Sampler::new(&faces, &all, balance).unwrap();
-            let hits = (0..4000).filter(|_| faces.source(sampler.draw(&mut rng)) == "small").count();
+            let hits =
+                (0..4000).filter(|_| faces.source(sampler.draw(&mut rng)) == "small").count();
             let share = hits as f64 / 4000.0;
             assert!((low..high).contains(&share), "balance {balance}: {share}");
         }

@@ -119,7 +119,9 @@ mod tests {
     fn less_quality_loses_more_and_full_quality_hardly_any() {
         let (w, h) = (21, 19);
         let clean: Vec<f32> = (0..w * h * 3)
-            .map(|i| 0.5 + 0.3 * ((i / 3 % w) as f32 * 0.9).sin() * ((i / 3 / w) as f32 * 0.7).cos())
+            .map(|i| {
+                0.5 + 0.3 * ((i / 3 % w) as f32 * 0.9).sin() * ((i / 3 / w) as f32 * 0.7).cos()
+            })
             .collect();
         let loss = |quality| {
             let mut x = clean.clone();

@@ -56,7 +56,14 @@ fn taps(from: usize, to: usize, filter: Filter) -> Vec<(usize, Vec<f32>)> {
 }
 
 /// Resizes a `w` x `h` RGB picture to `to_w` x `to_h`.
-pub fn resize(src: &[f32], w: usize, h: usize, to_w: usize, to_h: usize, filter: Filter) -> Vec<f32> {
+pub fn resize(
+    src: &[f32],
+    w: usize,
+    h: usize,
+    to_w: usize,
+    to_h: usize,
+    filter: Filter,
+) -> Vec<f32> {
     let mut wide = vec![0.0; to_w * h * 3];
     let across = taps(w, to_w, filter);
     for (row, out) in src.chunks_exact(w * 3).zip(wide.chunks_exact_mut(to_w * 3)) {

@@ -51,10 +51,8 @@ fn conv(g: &mut Graph, name: &str, input: &str, layer: &Conv) -> String {
     let k = layer.weight.size()[2];
     let weight = g.weight(&format!("{name}.weight"), &layer.weight);
     let bias = g.weight(&format!("{name}.bias"), &layer.bias);
-    let attributes = [
-        ("kernel_shape", Attribute::Ints(vec![k, k])),
-        ("pads", Attribute::Ints(vec![k / 2; 4])),
-    ];
+    let attributes =
+        [("kernel_shape", Attribute::Ints(vec![k, k])), ("pads", Attribute::Ints(vec![k / 2; 4]))];
     g.node(name, "Conv", &[input, &weight, &bias], &attributes)
 }
 

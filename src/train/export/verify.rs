@@ -16,9 +16,8 @@ fn failed(e: impl std::fmt::Display) -> Error {
 /// Finds the ONNX Runtime library: the path given, else the environment variable `FACESR_ORT`, else
 /// `ORT_DYLIB_PATH`.
 pub fn find_library(given: Option<&Path>) -> Result<PathBuf> {
-    let from_env = || {
-        ["FACESR_ORT", "ORT_DYLIB_PATH"].iter().find_map(std::env::var_os).map(PathBuf::from)
-    };
+    let from_env =
+        || ["FACESR_ORT", "ORT_DYLIB_PATH"].iter().find_map(std::env::var_os).map(PathBuf::from);
     let path = given.map(Path::to_owned).or_else(from_env).ok_or_else(|| {
         Error::Onnx(
             "libonnxruntime.so is not known: set FACESR_ORT to it (scripts/setup.sh fetches one)"

@@ -101,7 +101,8 @@ impl Consistency {
         let d = low - shrunk;
         let coarse = self.smoothed(&d);
         let fine = d - &coarse;
-        let rms = (fine.square().mean_dim([1i64, 2, 3].as_slice(), true, Kind::Float) + 1e-8).sqrt();
+        let rms =
+            (fine.square().mean_dim([1i64, 2, 3].as_slice(), true, Kind::Float) + 1e-8).sqrt();
         let share = (-(rms.reciprocal() * self.slack) + 1.0).relu();
         let give_back = coarse + fine * share;
         (guess + self.base(&give_back)).pixel_shuffle(4)

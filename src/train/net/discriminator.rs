@@ -127,7 +127,8 @@ impl Discriminator {
             x = block.forward(&x);
             features.push(x.shallow_clone());
         }
-        let pooled = x.relu().to_kind(Kind::Float).sum_dim_intlist([2i64, 3].as_slice(), false, None);
+        let pooled =
+            x.relu().to_kind(Kind::Float).sum_dim_intlist([2i64, 3].as_slice(), false, None);
         (self.last.forward(&pooled), features)
     }
 

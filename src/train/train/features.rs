@@ -60,7 +60,8 @@ impl Features {
 pub fn kernel_distance(a: &Tensor, b: &Tensor, whiten: bool) -> f64 {
     let (a, b) = if whiten {
         let mean = b.mean_dim([0i64].as_slice(), true, Kind::Float);
-        let scale = (b - &mean).square().mean_dim([0i64].as_slice(), true, Kind::Float).sqrt() + 1e-6;
+        let scale =
+            (b - &mean).square().mean_dim([0i64].as_slice(), true, Kind::Float).sqrt() + 1e-6;
         ((a - &mean) / &scale, (b - &mean) / &scale)
     } else {
         (a.shallow_clone(), b.shallow_clone())

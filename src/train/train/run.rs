@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
+use super::samples;
 use super::schedule::Phase;
 use super::source::Source;
 use super::stage1::{self, Stage1};
 use super::stage2::{self, Stage2};
 use super::state::State;
 use super::validate::{self, Validation};
-use super::samples;
 use crate::error::{Error, Result, at};
 use crate::show::Log;
 

@@ -7,7 +7,7 @@ use tch::{Tensor, no_grad};
 use super::source::{Source, noise};
 use super::stage2::degrade;
 use super::state::State;
-use crate::data::batch::{camera_pairs, fixed_batch, Variation};
+use crate::data::batch::{Variation, camera_pairs, fixed_batch};
 use crate::error::Result;
 use crate::net::high_to_low::shrink4;
 use crate::rng::{Rng, Stream};

@@ -29,7 +29,12 @@ pub struct Source {
 
 impl Source {
     /// Reads `hr-faces.tar` and `lr-faces.tar` of a folder.
-    pub fn load(folder: &Path, cache: Option<&Path>, config: &Config, device: Device) -> Result<Self> {
+    pub fn load(
+        folder: &Path,
+        cache: Option<&Path>,
+        config: &Config,
+        device: Device,
+    ) -> Result<Self> {
         let high = Faces::load(&folder.join("hr-faces.tar"), 64, cache)?;
         let low = Faces::load(&folder.join("lr-faces.tar"), 16, cache)?;
         Self::new(high, low, config, device)

@@ -93,11 +93,8 @@ pub fn gan_step(state: &mut State, source: &Source) -> Result<Stage2> {
     let mut rng = state.rng(Stream::Batch);
     let mut views = state.rng(Stream::Augment);
     let (low, high) = pairs(state, source, paired as usize, &mut rng);
-    let lows = if n_real_low > 0 {
-        Tensor::cat(&[low, source.low(n_real_low, &mut rng)], 0)
-    } else {
-        low
-    };
+    let lows =
+        if n_real_low > 0 { Tensor::cat(&[low, source.low(n_real_low, &mut rng)], 0) } else { low };
     let fakes = lows.size()[0];
     let how = Variation { flip: true, shift: config.shift, light: config.light };
     let real = source.high(fakes as usize, how, &mut rng);
@@ -137,7 +134,11 @@ pub fn gan_step(state: &mut State, source: &Source) -> Result<Stage2> {
         figures.features = matching.double_value(&[]);
         total = total + matching * config.weights.features;
     }
-    state.optimisers.l2h.minimise(&total.to_kind(Kind::Float), config.rates.generator * factor, false);
+    state.optimisers.l2h.minimise(
+        &total.to_kind(Kind::Float),
+        config.rates.generator * factor,
+        false,
+    );
     let share = ema_share(at - config.discriminator_first, config.ema);
     nets.l2h_ema.params().lerp(nets.l2h.params(), share);
     Ok(figures)

@@ -65,8 +65,7 @@ pub fn measure(state: &State, source: &Source) -> Validation {
     let low = fixed_batch(&source.low, &held(&source.low_split.held, 256), device);
     let mut rng = Rng::new(11, Stream::Validation, 0);
     let camera = &state.config.camera;
-    let (shot, _) =
-        camera_pairs(&source.high, &indices, Variation::NONE, camera, &mut rng, device);
+    let (shot, _) = camera_pairs(&source.high, &indices, Variation::NONE, camera, &mut rng, device);
     no_grad(|| {
         let enhance = |x: &Tensor| state.nets.l2h_ema.forward(x, kind, false).clamp(-1.0, 1.0);
         let z = noise(indices.len(), &mut rng, device);
