@@ -20,10 +20,16 @@ pub fn bicubic64(x: &Tensor) -> Tensor {
     x.to_kind(Kind::Float).upsample_bicubic2d([64, 64], false, None, None).clamp(-1.0, 1.0)
 }
 
-/// Writes rows of pictures, each row a tensor [n, 3, 64, 64] in [-1, 1], as one PNG.
+/// Writes rows of pictures, each row a tensor [n, 3, 64, 64] in [-1, 1], as one PNG. Shorter rows
+/// end in black.
 pub fn grid(rows: &[Tensor], path: &Path) -> Result<()> {
-    let lines: Vec<Tensor> =
-        rows.iter().map(|r| Tensor::cat(&r.split(1, 0), 3).clamp(-1.0, 1.0)).collect();
+    let longest = rows.iter().map(|r| r.size()[0]).max().unwrap_or(0);
+    let line = |row: &Tensor| {
+        let pictures = row.to_kind(Kind::Float).clamp(-1.0, 1.0);
+        let missing = [0, 0, 0, 0, 0, 0, 0, longest - row.size()[0]];
+        Tensor::cat(&pictures.pad(missing.as_slice(), "constant", -1.0).split(1, 0), 3)
+    };
+    let lines: Vec<Tensor> = rows.iter().map(line).collect();
     let sheet = Tensor::cat(&lines, 2);
     let size = sheet.size();
     let picture = image::RgbImage::from_raw(size[3] as u32, size[2] as u32, to_bytes(&sheet))

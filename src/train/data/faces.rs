@@ -163,10 +163,15 @@ impl Faces {
 
     fn split(&self, share: f64, key: impl Fn(usize) -> String) -> Split {
         let limit = (share.clamp(0.0, 1.0) * f64::from(u32::MAX)) as u32;
-        let (held, train) = (0..self.len()).partition(|&i| {
-            let hash = Sha256::digest(key(i).as_bytes());
-            u32::from_le_bytes([hash[0], hash[1], hash[2], hash[3]]) < limit
-        });
+        let hashes: Vec<u32> = (0..self.len())
+            .map(|i| {
+                let hash = Sha256::digest(key(i).as_bytes());
+                u32::from_le_bytes([hash[0], hash[1], hash[2], hash[3]])
+            })
+            .collect();
+        // However small the set, one group is held back.
+        let limit = limit.max(hashes.iter().min().map_or(0, |h| h.saturating_add(1)));
+        let (held, train) = (0..self.len()).partition(|&i| hashes[i] < limit);
         Split { train, held }
     }
 }

@@ -49,7 +49,11 @@ pub fn read_tar(path: &Path, side: u32) -> Result<Vec<Picture>> {
             return Err(bad(format!("{name} is {} bytes: too large for a face", entry.size())));
         }
         let mut bytes = Vec::with_capacity(entry.size() as usize);
-        entry.read_to_end(&mut bytes).map_err(|e| bad(format!("{name} is cut short ({e})")))?;
+        let cut = |e: &dyn std::fmt::Display| bad(format!("{name} is cut short ({e})"));
+        entry.read_to_end(&mut bytes).map_err(|e| cut(&e))?;
+        if bytes.len() as u64 != entry.size() {
+            return Err(cut(&format!("{} bytes of {}", bytes.len(), entry.size())));
+        }
         let lower = name.to_ascii_lowercase();
         if lower.ends_with("manifest.csv") {
             identities = read_identities(&String::from_utf8_lossy(&bytes));

@@ -1,6 +1,7 @@
 //! Runs an exported file in ONNX Runtime and compares it with libtorch.
 
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use ort::environment::Environment;
 use ort::session::Session;
@@ -30,6 +31,18 @@ pub fn find_library(given: Option<&Path>) -> Result<PathBuf> {
     Ok(path)
 }
 
+/// The one environment of the process.
+fn environment(library: &Path) -> Result<&'static Environment> {
+    static ENVIRONMENT: OnceLock<std::result::Result<Environment, String>> = OnceLock::new();
+    ENVIRONMENT
+        .get_or_init(|| {
+            let builder = ort::init_from(library).map_err(|e| e.to_string())?;
+            builder.build().map_err(|e| e.to_string())
+        })
+        .as_ref()
+        .map_err(|e| Error::Onnx(format!("{}: {e}", library.display())))
+}
+
 /// An ONNX file ready to run on the CPU.
 #[derive(Debug)]
 pub struct Runner {
@@ -40,9 +53,7 @@ pub struct Runner {
 impl Runner {
     /// Loads the library (once a process) and the file.
     pub fn new(library: &Path, model: &Path) -> Result<Self> {
-        let environment: Environment =
-            ort::init_from(library).map_err(failed)?.build().map_err(failed)?;
-        let session = Session::builder(&environment)
+        let session = Session::builder(environment(library)?)
             .and_then(|mut b| b.commit_from_file(model))
             .map_err(|e| Error::Onnx(format!("{}: {e}", model.display())))?;
         let input = session
