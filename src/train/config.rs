@@ -74,6 +74,8 @@ pub struct Weights {
     pub beta_high: f64,
     /// Feature matching in stage 2.
     pub features: f64,
+    /// Against checkerboards in stage 2.
+    pub grid: f64,
 }
 
 /// Learning rates.
@@ -109,13 +111,13 @@ impl Default for PhaseSteps {
 
 impl Default for Weights {
     fn default() -> Self {
-        Self { alpha: 1.0, beta_low: 0.05, beta_high: 0.01, features: 0.02 }
+        Self { alpha: 1.0, beta_low: 0.05, beta_high: 0.01, features: 0.03, grid: 2.0 }
     }
 }
 
 impl Default for Rates {
     fn default() -> Self {
-        Self { generator: 1e-4, discriminator: 2e-4, pixel: 8e-4 }
+        Self { generator: 1.5e-4, discriminator: 3e-4, pixel: 8e-4 }
     }
 }
 
@@ -168,7 +170,8 @@ impl Config {
         }
         let rates = [self.rates.generator, self.rates.discriminator, self.rates.pixel];
         let weights = &self.weights;
-        let weights = [weights.alpha, weights.beta_low, weights.beta_high, weights.features];
+        let weights =
+            [weights.alpha, weights.beta_low, weights.beta_high, weights.features, weights.grid];
         if rates.iter().chain(&weights).any(|v| !(0.0..1e3).contains(v)) {
             return wrong("learning rates and weights of losses are positive numbers");
         }

@@ -25,6 +25,8 @@ pub struct Stage2 {
     pub high_pixel: f64,
     /// Feature matching loss.
     pub features: f64,
+    /// Checkerboard loss.
+    pub grid: f64,
 }
 
 /// Low pictures [n, 3, 16, 16] and the originals [n, 3, 64, 64] they were made of: some by the
@@ -123,6 +125,11 @@ pub fn gan_step(state: &mut State, source: &Source) -> Result<Stage2> {
     let gan = loss::hinge_generator(&score);
     figures.high_gan = gan.double_value(&[]);
     total = total + gan * config.weights.beta_high;
+    if config.weights.grid > 0.0 {
+        let grid = loss::grid(&output);
+        figures.grid = grid.double_value(&[]);
+        total = total + grid * config.weights.grid;
+    }
     if config.weights.features > 0.0 {
         let truth = no_grad(|| {
             // Real low pictures have no original; any picture fills their place and is cut off.

@@ -8,6 +8,7 @@ use super::source::{Source, noise};
 use super::stage2::degrade;
 use super::state::State;
 use crate::data::batch::{Variation, camera_pairs, fixed_batch, to_8bit};
+use crate::loss::grid;
 use crate::net::high_to_low::shrink4;
 use crate::rng::{Rng, Stream};
 use crate::show::bicubic64;
@@ -25,6 +26,8 @@ pub struct Validation {
     pub kept: f64,
     /// Gradient energy of outputs on real low faces, against real high faces.
     pub sharp: f64,
+    /// Checkerboards in outputs on real low faces, against real high faces; about 1 is none.
+    pub grid: f64,
     /// Kernel distance of outputs on real low faces to real high faces (see [`super::features`]).
     pub distance: f64,
     /// The same of bicubic enlargement.
@@ -83,6 +86,7 @@ pub fn measure(state: &State, source: &Source) -> Validation {
             psnr_camera_bicubic: psnr(&bicubic64(&shot), &high),
             psnr_learnt: psnr(&enhance(&spoilt), &high),
             kept: psnr(&shrink4(&real), &low),
+            grid: (grid(&real) / grid(&high)).double_value(&[]),
             sharp: gradient_energy(&real) / gradient_energy(&high),
         }
     })
