@@ -1,1 +1,36 @@
-//! (written next)
+//! The engine of facesr: a frame comes in, every small face in it leaves sharper.
+//!
+//! The way of a frame, each step a module:
+//!
+//! 1. [`frame`]: a borrowed view of the pixels, any of fifteen formats.
+//! 2. [`detect`]: boxes of faces, every few frames.
+//! 3. [`track`]: which box is which face, and where it is between detections.
+//!    [`finder`] is 2 and 3 together.
+//! 4. [`canvas`]: cuts each face to 16x16, and blends the 64x64 result back.
+//! 5. [`generator`]: 16x16 to 64x64, the Low-to-High network of Bulat, Yang and Tzimiropoulos,
+//!    "To learn image super-resolution, use a GAN to learn how to do image degradation first"
+//!    (ECCV 2018), run by ONNX Runtime. [`enhancer`] is 4 and 5 together.
+//!
+//! [`runtime`] finds ONNX Runtime, [`models`] the weights. Nothing here knows GStreamer.
+
+pub mod canvas;
+pub mod detect;
+pub mod enhancer;
+pub mod error;
+pub mod finder;
+pub mod frame;
+pub mod generator;
+pub mod geometry;
+pub mod models;
+pub mod runtime;
+pub mod scene;
+pub mod session;
+pub mod stopwatch;
+pub mod track;
+
+pub use enhancer::{Enhancer, EnhancerOptions};
+pub use error::{Error, ModelError};
+pub use finder::{Face, Finder, FinderOptions};
+pub use frame::{Frame, FrameInfo, FrameMut, PixelFormat};
+pub use generator::{Generator, GeneratorOptions};
+pub use geometry::{Rect, Square};

@@ -1,0 +1,44 @@
+# facesr: `make demo` and `make test` do all the set-up they need; `make` lists the rest.
+
+export CARGO_TARGET_DIR ?= $(CURDIR)/target
+
+.DEFAULT_GOAL := help
+.PHONY: help setup build demo test bench lint fmt leaks train-setup clean distclean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+setup: ## install and fetch what is missing (Debian packages, ONNX Runtime, models, clips, crates)
+	@scripts/setup.sh
+
+build: setup ## build the command and the GStreamer plugin into target/release and target/gst
+	@scripts/build.sh
+
+demo: build ## sharpen the face in a real clip: video and before/after pictures in out/demo
+	@scripts/demo.sh
+
+test: build ## format, lints, licences, doc tests, README lines, leaks, all tests
+	@scripts/test.sh
+
+bench: build ## time the pieces and the whole; prints the README's table
+	@scripts/bench.sh
+
+lint: setup ## format and clippy, warnings refused
+	@scripts/lint.sh
+
+fmt: ## format the Rust code
+	@cargo fmt --all
+
+leaks: build ## run the elements under GStreamer's leak tracer
+	@scripts/leaks.sh
+
+train-setup: ## fetch what the trainer links (libtorch)
+	@if [ -x src/train/scripts/setup.sh ]; then src/train/scripts/setup.sh; \
+	else echo "the trainer has no set-up yet (src/train/scripts/setup.sh)"; exit 1; fi
+
+clean: ## remove what was built; what was fetched stays
+	@rm -rf out "$(CARGO_TARGET_DIR)/debug" "$(CARGO_TARGET_DIR)/release" \
+	    "$(CARGO_TARGET_DIR)/gst" "$(CARGO_TARGET_DIR)/registry" "$(CARGO_TARGET_DIR)/work"
+
+distclean: ## remove everything that is not in the repository's care: target and out
+	@rm -rf out "$(CARGO_TARGET_DIR)"

@@ -1,0 +1,353 @@
+//! Implementation of `facesrdetect`.
+
+use std::sync::{LazyLock, Mutex};
+
+use facesr::detect::DetectorOptions;
+use facesr::{Face, Finder, FinderOptions};
+use gst::glib;
+use gst::prelude::*;
+use gst::subclass::prelude::*;
+use gst_base::prelude::*;
+use gst_base::subclass::prelude::*;
+
+use super::settings::{Live, Settings, properties};
+use crate::lock::lock;
+use crate::settings;
+use crate::stream::{Lateness, Timeline, Times};
+use crate::video::{self, Video};
+use crate::{errors, faces};
+
+static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
+    gst::DebugCategory::new(
+        "facesrdetect",
+        gst::DebugColorFlags::empty(),
+        Some("Face detector and tracker"),
+    )
+});
+
+/// The element.
+#[derive(Default)]
+pub struct FacesrDetect {
+    settings: Mutex<Settings>,
+    state: Mutex<Option<State>>,
+    stats: Mutex<Stats>,
+    lateness: Lateness,
+}
+
+/// What there is between start and stop.
+#[derive(Default)]
+struct State {
+    search: Option<Search>,
+    video: Option<Video>,
+    timeline: Timeline,
+    faces: Vec<Face>,
+    /// Identifiers of the faces in the latest message, sorted.
+    posted: Vec<u64>,
+    warned: bool,
+}
+
+/// A detector at work.
+struct Search {
+    finder: Finder,
+    options: FinderOptions,
+    opened: DetectorOptions,
+    /// A new finder counts its faces from 1 again: this keeps the numbers apart.
+    first_id: u64,
+    last_id: u64,
+    /// What finders before this one have done.
+    before: Stats,
+}
+
+/// What the property `stats` says.
+#[derive(Debug, Clone, Copy, Default)]
+struct Stats {
+    frames: u64,
+    late: u64,
+    errors: u64,
+    detections_run: u64,
+    faces_detected: u64,
+    tracks: u64,
+    detect_ns: u64,
+    track_ns: u64,
+}
+
+impl Stats {
+    /// Sets the counts of the finder to those of `finder`, which came after `before`.
+    fn follow(&mut self, before: &Stats, finder: &Finder) {
+        let now = finder.stats();
+        self.detections_run = before.detections_run + now.detections_run;
+        self.faces_detected = before.faces_detected + now.faces_detected;
+        self.tracks = before.tracks + now.tracks;
+        self.detect_ns = before.detect_ns + now.detect.as_nanos() as u64;
+        self.track_ns = before.track_ns + now.track.as_nanos() as u64;
+    }
+
+    fn to_structure(self) -> gst::Structure {
+        gst::Structure::builder("facesrdetect-stats")
+            .field("frames", self.frames)
+            .field("frames-not-searched-late", self.late)
+            .field("detection-errors", self.errors)
+            .field("detections-run", self.detections_run)
+            .field("faces-detected", self.faces_detected)
+            .field("tracks", self.tracks)
+            .field("detect-ns", self.detect_ns)
+            .field("track-ns", self.track_ns)
+            .build()
+    }
+}
+
+impl Search {
+    fn open(opened: DetectorOptions, options: FinderOptions) -> Result<Self, facesr::ModelError> {
+        let finder = Finder::new(facesr::detect::open(&opened)?, options.clone());
+        Ok(Self { finder, options, opened, first_id: 0, last_id: 0, before: Stats::default() })
+    }
+
+    /// Follows the properties; `late` frames are not searched.
+    fn follow(&mut self, live: &Live, late: bool, stats: &Stats) -> Result<(), facesr::ModelError> {
+        let options = live.finder_options(late);
+        if options != self.options {
+            self.finder.set_options(options.clone());
+            self.options = options;
+        }
+        let wanted = (live.detect_width, live.min_score());
+        if wanted != (self.opened.width, self.opened.min_score) {
+            (self.opened.width, self.opened.min_score) = wanted;
+            let detector = facesr::detect::open(&self.opened)?;
+            self.finder = Finder::new(detector, self.options.clone());
+            self.first_id = self.last_id;
+            self.before = *stats;
+        }
+        Ok(())
+    }
+}
+
+impl FacesrDetect {
+    /// Forgets the faces of what came before.
+    fn forget(&self, state: &mut State) {
+        gst::debug!(CAT, imp = self, "the stream starts anew, forgetting its faces");
+        if let Some(search) = &mut state.search {
+            search.finder.reset();
+        }
+    }
+
+    /// The message for the bus, if other faces are there than at the last one.
+    fn message(&self, state: &mut State, times: &Times) -> Option<gst::Message> {
+        let mut ids: Vec<u64> = state.faces.iter().map(|face| face.id).collect();
+        ids.sort_unstable();
+        if ids == state.posted {
+            return None;
+        }
+        state.posted = ids;
+        let faces = state.faces.iter().map(|face| {
+            gst::Structure::builder("face")
+                .field("id", face.id)
+                .field("x", f64::from(face.rect.x))
+                .field("y", f64::from(face.rect.y))
+                .field("w", f64::from(face.rect.w))
+                .field("h", f64::from(face.rect.h))
+                .field("score", f64::from(face.score))
+                .build()
+        });
+        let structure = gst::Structure::builder("facesr-faces")
+            .field_if_some("timestamp", times.timestamp)
+            .field_if_some("stream-time", times.stream)
+            .field_if_some("running-time", times.running)
+            .field_if_some("duration", times.duration)
+            .field("faces", gst::List::new(faces))
+            .build();
+        Some(gst::message::Element::builder(structure).src(&*self.obj()).build())
+    }
+
+    /// Posts at most one warning a run: a detector that fails on each frame would flood the bus.
+    fn warn_once(&self, state: &mut State, what: &str, error: &dyn std::fmt::Display) {
+        lock(&self.stats).errors += 1;
+        gst::warning!(CAT, imp = self, "{what}: {error}");
+        if !std::mem::replace(&mut state.warned, true) {
+            gst::element_imp_warning!(self, gst::LibraryError::Failed, ("{what}: {error}"));
+        }
+    }
+}
+
+#[glib::object_subclass]
+impl ObjectSubclass for FacesrDetect {
+    const NAME: &'static str = "GstFacesrDetect";
+    type Type = super::FacesrDetect;
+    type ParentType = gst_base::BaseTransform;
+}
+
+impl ObjectImpl for FacesrDetect {
+    fn constructed(&self) {
+        self.parent_constructed();
+        self.obj().set_qos(true);
+    }
+
+    fn properties() -> &'static [glib::ParamSpec] {
+        static PROPERTIES: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| {
+            let mut list = properties();
+            list.push(settings::stats(
+                "What has been done since the start: counts, and CPU time in nanoseconds",
+            ));
+            list
+        });
+        PROPERTIES.as_ref()
+    }
+
+    fn set_property(&self, _id: usize, value: &glib::Value, pspec: &glib::ParamSpec) {
+        if !lock(&self.settings).set(pspec.name(), value) {
+            gst::error!(CAT, imp = self, "property {} cannot be set", pspec.name());
+        }
+    }
+
+    fn property(&self, _id: usize, pspec: &glib::ParamSpec) -> glib::Value {
+        if pspec.name() == "stats" {
+            return lock(&self.stats).to_structure().to_value();
+        }
+        lock(&self.settings)
+            .get(pspec.name())
+            .unwrap_or_else(|| glib::Value::from_type(pspec.value_type()))
+    }
+}
+
+impl GstObjectImpl for FacesrDetect {}
+
+impl ElementImpl for FacesrDetect {
+    fn metadata() -> Option<&'static gst::subclass::ElementMetadata> {
+        static METADATA: LazyLock<gst::subclass::ElementMetadata> = LazyLock::new(|| {
+            gst::subclass::ElementMetadata::new(
+                "Face detector and tracker",
+                "Filter/Analyzer/Video",
+                "Finds and tracks small faces and describes them in buffer metadata",
+                env!("CARGO_PKG_AUTHORS"),
+            )
+        });
+        Some(&*METADATA)
+    }
+
+    fn pad_templates() -> &'static [gst::PadTemplate] {
+        static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> = LazyLock::new(video::pad_templates);
+        TEMPLATES.as_ref()
+    }
+}
+
+impl BaseTransformImpl for FacesrDetect {
+    const MODE: gst_base::subclass::BaseTransformMode =
+        gst_base::subclass::BaseTransformMode::AlwaysInPlace;
+    const PASSTHROUGH_ON_SAME_CAPS: bool = false;
+    const TRANSFORM_IP_ON_PASSTHROUGH: bool = false;
+
+    fn start(&self) -> Result<(), gst::ErrorMessage> {
+        let settings = lock(&self.settings).clone();
+        let search = match settings.detector_options() {
+            None => None,
+            Some(options) => {
+                let search = Search::open(options, settings.live.finder_options(false))
+                    .map_err(|error| errors::model(&error))?;
+                gst::info!(CAT, imp = self, "detector is {}", search.finder.detector_name());
+                Some(search)
+            }
+        };
+        self.lateness.reset();
+        *lock(&self.stats) = Stats::default();
+        *lock(&self.state) = Some(State { search, ..State::default() });
+        Ok(())
+    }
+
+    fn stop(&self) -> Result<(), gst::ErrorMessage> {
+        *lock(&self.state) = None;
+        Ok(())
+    }
+
+    fn set_caps(&self, incaps: &gst::Caps, _out: &gst::Caps) -> Result<(), gst::LoggableError> {
+        let video = Video::from_caps(incaps)
+            .ok_or_else(|| gst::loggable_error!(CAT, "caps {incaps} are not supported"))?;
+        let mut guard = lock(&self.state);
+        let state = guard.as_mut().ok_or_else(|| gst::loggable_error!(CAT, "not started"))?;
+        state.video = Some(video);
+        self.forget(state);
+        Ok(())
+    }
+
+    fn sink_event(&self, event: gst::Event) -> bool {
+        if event.type_() == gst::EventType::FlushStop {
+            self.lateness.reset();
+        }
+        if let Some(state) = lock(&self.state).as_mut()
+            && state.timeline.breaks_at_event(&event)
+        {
+            self.forget(state);
+        }
+        self.parent_sink_event(event)
+    }
+
+    fn src_event(&self, event: gst::Event) -> bool {
+        // The parent would note the lateness and drop late frames, and all that is late here is
+        // the search.
+        if let gst::EventView::Qos(qos) = event.view() {
+            self.lateness.update(qos);
+            return self.obj().sink_pad().push_event(event);
+        }
+        self.parent_src_event(event)
+    }
+
+    fn transform_ip(
+        &self,
+        buffer: &mut gst::BufferRef,
+    ) -> Result<gst::FlowSuccess, gst::FlowError> {
+        let live = lock(&self.settings).live;
+        let times = Times::new(buffer, &self.obj().segment());
+        let late = self.obj().is_qos() && self.lateness.of(&times).is_some();
+
+        let mut guard = lock(&self.state);
+        let state = guard.as_mut().ok_or(gst::FlowError::Flushing)?;
+        lock(&self.stats).frames += 1;
+        if state.timeline.breaks_at_buffer(buffer) {
+            self.forget(state);
+        }
+        let video = state.video.clone().ok_or(gst::FlowError::NotNegotiated)?;
+        let Some(mut search) = state.search.take() else { return Ok(gst::FlowSuccess::Ok) };
+        if late {
+            lock(&self.stats).late += 1;
+        }
+        let stats = *lock(&self.stats);
+        if let Err(error) = search.follow(&live, late, &stats) {
+            self.warn_once(state, "The detector could not be changed", &error);
+        }
+
+        let found = video.read(buffer, |frame| {
+            search.finder.find(frame).map(|faces| {
+                state.faces.clear();
+                state.faces.extend(
+                    faces.iter().map(|face| Face { id: face.id + search.first_id, ..*face }),
+                );
+            })
+        });
+        lock(&self.stats).follow(&search.before, &search.finder);
+        search.last_id = state.faces.iter().map(|face| face.id).fold(search.last_id, u64::max);
+        state.search = Some(search);
+        match found {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                state.faces.clear();
+                self.warn_once(state, "Face detection failed, the frame passes without", &error);
+            }
+            Err(error) => {
+                drop(guard);
+                gst::element_imp_error!(self, gst::StreamError::Format, ("{error}"));
+                return Err(gst::FlowError::Error);
+            }
+        }
+
+        faces::remove(buffer);
+        let (width, height) = (video.frame().width, video.frame().height);
+        for face in &state.faces {
+            faces::write(buffer, face, width, height);
+        }
+        let message = if live.post_messages { self.message(state, &times) } else { None };
+        // The application may answer a message at once, and ask for anything.
+        drop(guard);
+        if let Some(message) = message {
+            let _ = self.obj().post_message(message);
+        }
+        Ok(gst::FlowSuccess::Ok)
+    }
+}

@@ -1,0 +1,181 @@
+//! Properties of `facesrdetect`.
+
+use std::path::PathBuf;
+
+use facesr::FinderOptions;
+use facesr::detect::{DetectorKind, DetectorOptions};
+use gst::glib;
+use gst::prelude::*;
+
+use super::Detector;
+use crate::settings::{path, take};
+
+/// What the properties say.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    pub(crate) detector: Detector,
+    pub(crate) model: Option<PathBuf>,
+    pub(crate) threads: u32,
+    pub(crate) live: Live,
+}
+
+/// What may change while playing.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Live {
+    pub(crate) detect_every: u32,
+    pub(crate) detect_width: u32,
+    pub(crate) min_score: f64,
+    pub(crate) temporal_smoothing: f64,
+    pub(crate) post_messages: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        let finder = FinderOptions::default();
+        let detector = DetectorOptions::default();
+        Self {
+            detector: Detector::default(),
+            model: None,
+            threads: detector.threads as u32,
+            live: Live {
+                detect_every: finder.detect_every,
+                detect_width: detector.width,
+                min_score: 0.0,
+                temporal_smoothing: f64::from(finder.smoothing),
+                post_messages: true,
+            },
+        }
+    }
+}
+
+impl Settings {
+    /// How to open the detector; `None` if there is none to open.
+    pub(crate) fn detector_options(&self) -> Option<DetectorOptions> {
+        let kind = match self.detector {
+            Detector::Auto => DetectorKind::Auto,
+            Detector::SeetaFace => DetectorKind::SeetaFace,
+            Detector::YuNet => DetectorKind::YuNet,
+            Detector::CenterFace => DetectorKind::CenterFace,
+            Detector::None => return None,
+        };
+        Some(DetectorOptions {
+            kind,
+            model: self.model.clone(),
+            width: self.live.detect_width,
+            min_score: self.live.min_score(),
+            threads: self.threads as usize,
+        })
+    }
+
+    /// Sets the property `name`; false if it is not one of these.
+    pub(crate) fn set(&mut self, name: &str, value: &glib::Value) -> bool {
+        // GObject has checked type and range.
+        match name {
+            "detector" => take(value, &mut self.detector),
+            "detector-model" => self.model = path(value),
+            "threads" => take(value, &mut self.threads),
+            "detect-every" => take(value, &mut self.live.detect_every),
+            "detect-width" => take(value, &mut self.live.detect_width),
+            "min-score" => take(value, &mut self.live.min_score),
+            "temporal-smoothing" => take(value, &mut self.live.temporal_smoothing),
+            "post-messages" => take(value, &mut self.live.post_messages),
+            _ => return false,
+        }
+        true
+    }
+
+    /// Value of the property `name`.
+    pub(crate) fn get(&self, name: &str) -> Option<glib::Value> {
+        Some(match name {
+            "detector" => self.detector.to_value(),
+            "detector-model" => self.model.to_value(),
+            "threads" => self.threads.to_value(),
+            "detect-every" => self.live.detect_every.to_value(),
+            "detect-width" => self.live.detect_width.to_value(),
+            "min-score" => self.live.min_score.to_value(),
+            "temporal-smoothing" => self.live.temporal_smoothing.to_value(),
+            "post-messages" => self.live.post_messages.to_value(),
+            _ => return None,
+        })
+    }
+}
+
+impl Live {
+    /// The least score in the engine's terms.
+    pub(crate) fn min_score(&self) -> Option<f32> {
+        (self.min_score > 0.0).then_some(self.min_score as f32)
+    }
+
+    /// How to find; `late` frames are not searched, only tracked.
+    pub(crate) fn finder_options(&self, late: bool) -> FinderOptions {
+        FinderOptions {
+            detect_every: if late { u32::MAX } else { self.detect_every },
+            smoothing: self.temporal_smoothing as f32,
+        }
+    }
+}
+
+/// The properties, without `stats`.
+pub(crate) fn properties() -> Vec<glib::ParamSpec> {
+    let default = Settings::default();
+    vec![
+        glib::ParamSpecEnum::builder_with_default("detector", default.detector)
+            .nick("Detector")
+            .blurb("Which face detector to use")
+            .mutable_ready()
+            .build(),
+        glib::ParamSpecString::builder("detector-model")
+            .nick("Detector model")
+            .blurb("Model file of the detector (unset = built in, or found in the model folders)")
+            .mutable_ready()
+            .build(),
+        glib::ParamSpecUInt::builder("detect-every")
+            .nick("Detect every")
+            .blurb("Search every n-th frame; faces are tracked in between")
+            .minimum(1)
+            .maximum(1000)
+            .default_value(default.live.detect_every)
+            .mutable_playing()
+            .build(),
+        glib::ParamSpecUInt::builder("detect-width")
+            .nick("Detection width")
+            .blurb(
+                "Reduce wider frames to this width before searching: smaller is faster and \
+                 misses smaller faces (0 = the detector's own choice)",
+            )
+            .maximum(facesr::frame::MAX_DIMENSION)
+            .default_value(default.live.detect_width)
+            .mutable_playing()
+            .build(),
+        glib::ParamSpecDouble::builder("min-score")
+            .nick("Minimum score")
+            .blurb("Ignore faces the detector is less sure of (0 = the detector's own choice)")
+            .minimum(0.0)
+            .maximum(1.0)
+            .default_value(default.live.min_score)
+            .mutable_playing()
+            .build(),
+        glib::ParamSpecUInt::builder("threads")
+            .nick("Threads")
+            .blurb("Threads the detector may use")
+            .minimum(1)
+            .maximum(64)
+            .default_value(default.threads)
+            .mutable_ready()
+            .build(),
+        glib::ParamSpecDouble::builder("temporal-smoothing")
+            .nick("Temporal smoothing")
+            .blurb("How much the boxes of faces are steadied over time (0 = not at all)")
+            .minimum(0.0)
+            .maximum(1.0)
+            .default_value(default.live.temporal_smoothing)
+            .mutable_playing()
+            .build(),
+        glib::ParamSpecBoolean::builder("post-messages")
+            .nick("Post messages")
+            .blurb("Post an element message facesr-faces when faces come or go")
+            .default_value(default.live.post_messages)
+            .mutable_playing()
+            .build(),
+    ]
+}

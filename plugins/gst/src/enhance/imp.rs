@@ -1,0 +1,304 @@
+//! Implementation of `facesrenhance`.
+
+use std::sync::{LazyLock, Mutex};
+
+use facesr::{Enhancer, EnhancerOptions, Face, Generator};
+use gst::glib;
+use gst::prelude::*;
+use gst::subclass::prelude::*;
+use gst_base::prelude::*;
+use gst_base::subclass::prelude::*;
+
+use super::settings::{Settings, properties};
+use crate::lock::lock;
+use crate::stream::{Lateness, Timeline, Times};
+use crate::video::{self, Video};
+use crate::{errors, faces, settings};
+
+static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
+    gst::DebugCategory::new("facesrenhance", gst::DebugColorFlags::empty(), Some("Face enhancer"))
+});
+
+/// The element.
+#[derive(Default)]
+pub struct FacesrEnhance {
+    settings: Mutex<Settings>,
+    state: Mutex<Option<State>>,
+    stats: Mutex<Stats>,
+    lateness: Lateness,
+}
+
+/// What there is between start and stop.
+struct State {
+    enhancer: Enhancer,
+    options: EnhancerOptions,
+    video: Option<Video>,
+    timeline: Timeline,
+    reader: faces::Reader,
+    faces: Vec<Face>,
+    warned: bool,
+}
+
+/// What the property `stats` says.
+#[derive(Debug, Clone, Copy, Default)]
+struct Stats {
+    frames: u64,
+    untouched: u64,
+    late: u64,
+    errors: u64,
+    faces_seen: u64,
+    faces_enhanced: u64,
+    cut_ns: u64,
+    generate_ns: u64,
+    blend_ns: u64,
+}
+
+impl Stats {
+    fn follow(&mut self, enhancer: &Enhancer) {
+        let now = enhancer.stats();
+        self.faces_enhanced = now.faces_enhanced;
+        self.cut_ns = now.cut.as_nanos() as u64;
+        self.generate_ns = now.generate.as_nanos() as u64;
+        self.blend_ns = now.blend.as_nanos() as u64;
+    }
+
+    fn to_structure(self) -> gst::Structure {
+        gst::Structure::builder("facesrenhance-stats")
+            .field("frames", self.frames)
+            .field("frames-untouched", self.untouched)
+            .field("frames-untouched-late", self.late)
+            .field("enhancement-errors", self.errors)
+            .field("faces-seen", self.faces_seen)
+            .field("faces-enhanced", self.faces_enhanced)
+            .field("cut-ns", self.cut_ns)
+            .field("generate-ns", self.generate_ns)
+            .field("blend-ns", self.blend_ns)
+            .build()
+    }
+}
+
+impl FacesrEnhance {
+    /// Forgets the faces of what came before.
+    fn forget(&self, state: &mut State) {
+        gst::debug!(CAT, imp = self, "the stream starts anew, forgetting its faces");
+        state.enhancer.reset();
+    }
+
+    /// The QoS message for a frame that passes untouched because it is late.
+    fn late_message(&self, times: &Times, (jitter, proportion): (i64, f64)) -> gst::Message {
+        let stats = *lock(&self.stats);
+        let count = |n: u64| gst::GenericFormattedValue::from(gst::format::Buffers::from_u64(n));
+        gst::message::Qos::builder(false)
+            .running_time(times.running)
+            .stream_time(times.stream)
+            .timestamp(times.timestamp)
+            .duration(times.duration)
+            // All or nothing, in millionths, as GstBaseTransform says it.
+            .values(jitter, proportion, 1_000_000)
+            .stats(count(stats.frames - stats.late), count(stats.late))
+            .src(&*self.obj())
+            .build()
+    }
+}
+
+#[glib::object_subclass]
+impl ObjectSubclass for FacesrEnhance {
+    const NAME: &'static str = "GstFacesrEnhance";
+    type Type = super::FacesrEnhance;
+    type ParentType = gst_base::BaseTransform;
+}
+
+impl ObjectImpl for FacesrEnhance {
+    fn constructed(&self) {
+        self.parent_constructed();
+        self.obj().set_qos(true);
+    }
+
+    fn properties() -> &'static [glib::ParamSpec] {
+        static PROPERTIES: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| {
+            let mut list = properties();
+            list.push(settings::stats(
+                "What has been done since the start: counts, and CPU time in nanoseconds",
+            ));
+            list
+        });
+        PROPERTIES.as_ref()
+    }
+
+    fn set_property(&self, _id: usize, value: &glib::Value, pspec: &glib::ParamSpec) {
+        if !lock(&self.settings).set(pspec.name(), value) {
+            gst::error!(CAT, imp = self, "property {} cannot be set", pspec.name());
+        }
+    }
+
+    fn property(&self, _id: usize, pspec: &glib::ParamSpec) -> glib::Value {
+        if pspec.name() == "stats" {
+            return lock(&self.stats).to_structure().to_value();
+        }
+        lock(&self.settings)
+            .get(pspec.name())
+            .unwrap_or_else(|| glib::Value::from_type(pspec.value_type()))
+    }
+}
+
+impl GstObjectImpl for FacesrEnhance {}
+
+impl ElementImpl for FacesrEnhance {
+    fn metadata() -> Option<&'static gst::subclass::ElementMetadata> {
+        static METADATA: LazyLock<gst::subclass::ElementMetadata> = LazyLock::new(|| {
+            gst::subclass::ElementMetadata::new(
+                "Face enhancer",
+                "Filter/Effect/Video",
+                "Sharpens the small faces that buffer metadata names",
+                env!("CARGO_PKG_AUTHORS"),
+            )
+        });
+        Some(&*METADATA)
+    }
+
+    fn pad_templates() -> &'static [gst::PadTemplate] {
+        static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> = LazyLock::new(video::pad_templates);
+        TEMPLATES.as_ref()
+    }
+}
+
+impl BaseTransformImpl for FacesrEnhance {
+    const MODE: gst_base::subclass::BaseTransformMode =
+        gst_base::subclass::BaseTransformMode::AlwaysInPlace;
+    const PASSTHROUGH_ON_SAME_CAPS: bool = false;
+    const TRANSFORM_IP_ON_PASSTHROUGH: bool = false;
+
+    fn start(&self) -> Result<(), gst::ErrorMessage> {
+        let settings = lock(&self.settings).clone();
+        let generator = Generator::open(&settings.generator_options())
+            .map_err(|error| errors::model(&error))?;
+        gst::info!(CAT, imp = self, "generator is {}", generator.source());
+        let options = settings.live.enhancer_options();
+        self.lateness.reset();
+        *lock(&self.stats) = Stats::default();
+        *lock(&self.state) = Some(State {
+            enhancer: Enhancer::new(generator, options.clone()),
+            options,
+            video: None,
+            timeline: Timeline::default(),
+            reader: faces::Reader::default(),
+            faces: Vec::new(),
+            warned: false,
+        });
+        Ok(())
+    }
+
+    fn stop(&self) -> Result<(), gst::ErrorMessage> {
+        *lock(&self.state) = None;
+        Ok(())
+    }
+
+    fn set_caps(&self, incaps: &gst::Caps, _out: &gst::Caps) -> Result<(), gst::LoggableError> {
+        let video = Video::from_caps(incaps)
+            .ok_or_else(|| gst::loggable_error!(CAT, "caps {incaps} are not supported"))?;
+        let mut guard = lock(&self.state);
+        let state = guard.as_mut().ok_or_else(|| gst::loggable_error!(CAT, "not started"))?;
+        state.video = Some(video);
+        self.forget(state);
+        Ok(())
+    }
+
+    fn sink_event(&self, event: gst::Event) -> bool {
+        if event.type_() == gst::EventType::FlushStop {
+            self.lateness.reset();
+        }
+        if let Some(state) = lock(&self.state).as_mut()
+            && state.timeline.breaks_at_event(&event)
+        {
+            self.forget(state);
+        }
+        self.parent_sink_event(event)
+    }
+
+    fn src_event(&self, event: gst::Event) -> bool {
+        // The parent would note the lateness and drop late frames; here they pass untouched.
+        if let gst::EventView::Qos(qos) = event.view() {
+            self.lateness.update(qos);
+            return self.obj().sink_pad().push_event(event);
+        }
+        self.parent_src_event(event)
+    }
+
+    fn transform_ip(
+        &self,
+        buffer: &mut gst::BufferRef,
+    ) -> Result<gst::FlowSuccess, gst::FlowError> {
+        let live = lock(&self.settings).live;
+        let times = Times::new(buffer, &self.obj().segment());
+
+        let mut guard = lock(&self.state);
+        let state = guard.as_mut().ok_or(gst::FlowError::Flushing)?;
+        if state.timeline.breaks_at_buffer(buffer) {
+            self.forget(state);
+        }
+        let video = state.video.as_ref().ok_or(gst::FlowError::NotNegotiated)?;
+        let options = live.enhancer_options();
+        if options != state.options {
+            state.enhancer.set_options(options.clone());
+            state.options = options;
+        }
+        let (width, height) = (video.frame().width, video.frame().height);
+        state.reader.read(buffer, (width, height), live.box_scale as f32, &mut state.faces);
+        {
+            let mut stats = lock(&self.stats);
+            stats.frames += 1;
+            stats.faces_seen += state.faces.len() as u64;
+        }
+        // Mapping for writing copies pixels that others hold too: not without need.
+        if !state.enhancer.wants(width, height, &state.faces) {
+            state.enhancer.reset();
+            lock(&self.stats).untouched += 1;
+            return Ok(gst::FlowSuccess::Ok);
+        }
+        if self.obj().is_qos()
+            && let Some(late) = self.lateness.of(&times)
+        {
+            gst::debug!(CAT, imp = self, "frame is {} ns late, passes untouched", late.0);
+            {
+                let mut stats = lock(&self.stats);
+                stats.untouched += 1;
+                stats.late += 1;
+            }
+            drop(guard);
+            let _ = self.obj().post_message(self.late_message(&times, late));
+            return Ok(gst::FlowSuccess::Ok);
+        }
+
+        let done = video.write(buffer, |frame| state.enhancer.enhance(frame, &state.faces));
+        let mut stats = lock(&self.stats);
+        stats.follow(&state.enhancer);
+        match done {
+            Ok(Ok(count)) => {
+                gst::log!(CAT, imp = self, "{count} of {} faces enhanced", state.faces.len());
+            }
+            Ok(Err(error)) => {
+                stats.untouched += 1;
+                stats.errors += 1;
+                drop(stats);
+                gst::warning!(CAT, imp = self, "frame passes untouched: {error}");
+                // One message a run: a generator that fails on each frame would flood the bus.
+                let first = !std::mem::replace(&mut state.warned, true);
+                drop(guard);
+                if first {
+                    gst::element_imp_warning!(
+                        self,
+                        gst::LibraryError::Failed,
+                        ("Face enhancement failed, the frame passes untouched: {error}")
+                    );
+                }
+            }
+            Err(error) => {
+                drop(stats);
+                drop(guard);
+                gst::element_imp_error!(self, gst::StreamError::Format, ("{error}"));
+                return Err(gst::FlowError::Error);
+            }
+        }
+        Ok(gst::FlowSuccess::Ok)
+    }
+}

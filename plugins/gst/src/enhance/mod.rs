@@ -1,0 +1,59 @@
+//! The element `facesrenhance`.
+
+use gst::glib;
+use gst::prelude::*;
+
+mod imp;
+pub(crate) mod settings;
+
+/// Values of the property `device`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, glib::Enum)]
+#[enum_type(name = "GstFacesrDevice")]
+#[non_exhaustive]
+pub enum Device {
+    /// The fastest that works.
+    #[default]
+    #[enum_value(name = "The fastest that works", nick = "auto")]
+    Auto,
+    /// The CPU.
+    #[enum_value(name = "CPU", nick = "cpu")]
+    Cpu,
+    /// An NVIDIA GPU.
+    #[enum_value(name = "NVIDIA GPU", nick = "cuda")]
+    Cuda,
+}
+
+glib::wrapper! {
+    /// Sharpens the faces that the metadata of a buffer names, in place.
+    ///
+    /// Faces are the `GstVideoRegionOfInterestMeta` of type "face" that `facesrdetect`, DL
+    /// Streamer's `gvadetect` or any other detector has written. Boxes should reach from the
+    /// forehead to the chin; `box-scale` adapts those of detectors that draw them otherwise. Only
+    /// pixels of faces are read and written: a buffer without faces to sharpen passes through
+    /// without being mapped.
+    ///
+    /// A frame that the sink reports to be late passes untouched, with a QoS message (property
+    /// `qos`), and so does one for which the generator fails, with one warning message a run.
+    /// Interlaced frames are treated as if they were progressive.
+    ///
+    /// ```shell
+    /// gst-launch-1.0 -m filesrc location=in.mp4 ! decodebin ! videoconvert \
+    ///     ! facesrdetect ! facesrenhance strength=0.8 ! videoconvert ! autovideosink
+    /// ```
+    pub struct FacesrEnhance(ObjectSubclass<imp::FacesrEnhance>)
+        @extends gst_base::BaseTransform, gst::Element, gst::Object;
+}
+
+/// Makes the element known to GStreamer.
+///
+/// # Errors
+/// If the name is taken.
+pub fn register(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
+    Device::static_type().mark_as_plugin_api(gst::PluginAPIFlags::empty());
+    gst::Element::register(
+        Some(plugin),
+        "facesrenhance",
+        gst::Rank::NONE,
+        FacesrEnhance::static_type(),
+    )
+}

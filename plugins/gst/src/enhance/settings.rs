@@ -1,0 +1,186 @@
+//! Properties of `facesrenhance`.
+
+use std::path::PathBuf;
+
+use facesr::{EnhancerOptions, GeneratorOptions};
+use gst::glib;
+use gst::prelude::*;
+
+use super::Device;
+use crate::settings::{path, take};
+
+/// What the properties say.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    pub(crate) generator: Option<PathBuf>,
+    pub(crate) device: Device,
+    pub(crate) threads: u32,
+    pub(crate) live: Live,
+}
+
+/// What may change while playing.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Live {
+    pub(crate) strength: f64,
+    pub(crate) min_face_size: u32,
+    pub(crate) max_face_size: u32,
+    pub(crate) max_faces: u32,
+    pub(crate) temporal_smoothing: f64,
+    pub(crate) box_scale: f64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        let enhancer = EnhancerOptions::default();
+        Self {
+            generator: None,
+            device: Device::default(),
+            threads: GeneratorOptions::default().threads as u32,
+            live: Live {
+                strength: f64::from(enhancer.strength),
+                min_face_size: enhancer.min_face_size as u32,
+                max_face_size: enhancer.max_face_size as u32,
+                max_faces: enhancer.max_faces as u32,
+                temporal_smoothing: f64::from(enhancer.temporal_smoothing),
+                box_scale: 1.0,
+            },
+        }
+    }
+}
+
+impl Settings {
+    /// How to open the generator.
+    pub(crate) fn generator_options(&self) -> GeneratorOptions {
+        GeneratorOptions {
+            model: self.generator.clone(),
+            threads: self.threads as usize,
+            device: match self.device {
+                Device::Auto => facesr::generator::Device::Auto,
+                Device::Cpu => facesr::generator::Device::Cpu,
+                Device::Cuda => facesr::generator::Device::Cuda,
+            },
+        }
+    }
+
+    /// Sets the property `name`; false if it is not one of these.
+    pub(crate) fn set(&mut self, name: &str, value: &glib::Value) -> bool {
+        match name {
+            "generator" => self.generator = path(value),
+            "device" => take(value, &mut self.device),
+            "threads" => take(value, &mut self.threads),
+            "strength" => take(value, &mut self.live.strength),
+            "min-face-size" => take(value, &mut self.live.min_face_size),
+            "max-face-size" => take(value, &mut self.live.max_face_size),
+            "max-faces" => take(value, &mut self.live.max_faces),
+            "temporal-smoothing" => take(value, &mut self.live.temporal_smoothing),
+            "box-scale" => take(value, &mut self.live.box_scale),
+            _ => return false,
+        }
+        true
+    }
+
+    /// Value of the property `name`.
+    pub(crate) fn get(&self, name: &str) -> Option<glib::Value> {
+        Some(match name {
+            "generator" => self.generator.to_value(),
+            "device" => self.device.to_value(),
+            "threads" => self.threads.to_value(),
+            "strength" => self.live.strength.to_value(),
+            "min-face-size" => self.live.min_face_size.to_value(),
+            "max-face-size" => self.live.max_face_size.to_value(),
+            "max-faces" => self.live.max_faces.to_value(),
+            "temporal-smoothing" => self.live.temporal_smoothing.to_value(),
+            "box-scale" => self.live.box_scale.to_value(),
+            _ => return None,
+        })
+    }
+}
+
+impl Live {
+    /// How to enhance.
+    pub(crate) fn enhancer_options(&self) -> EnhancerOptions {
+        EnhancerOptions {
+            strength: self.strength as f32,
+            min_face_size: self.min_face_size as f32,
+            max_face_size: self.max_face_size as f32,
+            max_faces: self.max_faces as usize,
+            temporal_smoothing: self.temporal_smoothing as f32,
+        }
+    }
+}
+
+/// The properties, without `stats`.
+pub(crate) fn properties() -> Vec<glib::ParamSpec> {
+    let default = Settings::default();
+    let size = |name: &'static str, nick: &'static str, blurb: &'static str, value: u32| {
+        glib::ParamSpecUInt::builder(name)
+            .nick(nick)
+            .blurb(blurb)
+            .maximum(facesr::frame::MAX_DIMENSION)
+            .default_value(value)
+            .mutable_playing()
+            .build()
+    };
+    vec![
+        glib::ParamSpecString::builder("generator")
+            .nick("Generator")
+            .blurb("ONNX file of the generator (unset = built in)")
+            .mutable_ready()
+            .build(),
+        glib::ParamSpecEnum::builder_with_default("device", default.device)
+            .nick("Device")
+            .blurb("What runs the generator")
+            .mutable_ready()
+            .build(),
+        glib::ParamSpecUInt::builder("threads")
+            .nick("Threads")
+            .blurb("Threads the generator may use")
+            .minimum(1)
+            .maximum(64)
+            .default_value(default.threads)
+            .mutable_ready()
+            .build(),
+        glib::ParamSpecDouble::builder("strength")
+            .nick("Strength")
+            .blurb("How much of the result is shown (0 = frame untouched)")
+            .minimum(0.0)
+            .maximum(1.0)
+            .default_value(default.live.strength)
+            .mutable_playing()
+            .build(),
+        size(
+            "min-face-size",
+            "Minimum face size",
+            "Leave faces alone whose square is smaller, in pixels",
+            default.live.min_face_size,
+        ),
+        size(
+            "max-face-size",
+            "Maximum face size",
+            "Leave faces alone whose square is larger, in pixels: they have as much detail already",
+            default.live.max_face_size,
+        ),
+        glib::ParamSpecUInt::builder("max-faces")
+            .nick("Maximum number of faces")
+            .blurb("Sharpen at most so many faces a frame, the largest first (0 = all)")
+            .default_value(default.live.max_faces)
+            .mutable_playing()
+            .build(),
+        glib::ParamSpecDouble::builder("temporal-smoothing")
+            .nick("Temporal smoothing")
+            .blurb("How much the generated detail is steadied over time (0 = not at all)")
+            .minimum(0.0)
+            .maximum(1.0)
+            .default_value(default.live.temporal_smoothing)
+            .mutable_playing()
+            .build(),
+        glib::ParamSpecDouble::builder("box-scale")
+            .nick("Box scale")
+            .blurb("Factor from the detector's boxes to ones from the forehead to the chin")
+            .minimum(0.1)
+            .maximum(10.0)
+            .default_value(default.live.box_scale)
+            .mutable_playing()
+            .build(),
+    ]
+}

@@ -1,0 +1,197 @@
+//! Implementation of `facesr`.
+
+use std::sync::{LazyLock, OnceLock};
+
+use gst::glib;
+use gst::prelude::*;
+use gst::subclass::prelude::*;
+
+use crate::{detect, enhance, settings, video};
+
+static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
+    gst::DebugCategory::new("facesrbin", gst::DebugColorFlags::empty(), Some("Face enhancer bin"))
+});
+
+/// Frames that may lie between finding and sharpening: one that waits and one on its way. More
+/// would only add delay.
+const QUEUED_FRAMES: u32 = 2;
+
+/// Properties that both children have, and the bin sets on both.
+const SHARED: [&str; 3] = ["threads", "temporal-smoothing", "qos"];
+
+/// The bin.
+#[derive(Default)]
+pub struct FacesrBin {
+    children: OnceLock<Children>,
+}
+
+struct Children {
+    detect: gst::Element,
+    enhance: gst::Element,
+}
+
+impl FacesrBin {
+    fn build(&self) -> Result<Children, glib::BoolError> {
+        let obj = self.obj();
+        // The children are made from their types: they need not be registered under their names.
+        let child = |kind: glib::Type, name: &str| {
+            glib::Object::builder_with_type(kind)
+                .property("name", name)
+                .build()
+                .downcast::<gst::Element>()
+                .map_err(|_| glib::bool_error!("{kind} is no element"))
+        };
+        let detect = child(detect::FacesrDetect::static_type(), "detect")?;
+        let enhance = child(enhance::FacesrEnhance::static_type(), "enhance")?;
+        let queue = gst::ElementFactory::make("queue")
+            .name("queue")
+            .property("max-size-buffers", QUEUED_FRAMES)
+            .property("max-size-bytes", 0u32)
+            .property("max-size-time", 0u64)
+            .build()?;
+        obj.add_many([&detect, &queue, &enhance])?;
+        gst::Element::link_many([&detect, &queue, &enhance])?;
+        for (name, element) in [("sink", &detect), ("src", &enhance)] {
+            let (template, target) = obj
+                .pad_template(name)
+                .zip(element.static_pad(name))
+                .ok_or_else(|| glib::bool_error!("no pad {name}"))?;
+            obj.add_pad(&gst::GhostPad::from_template_with_target(&template, &target)?)?;
+        }
+        Ok(Children { detect, enhance })
+    }
+
+    /// The children that have the property `name`.
+    fn owners(&self, name: &str) -> impl Iterator<Item = &gst::Element> {
+        self.children
+            .get()
+            .into_iter()
+            .flat_map(|children| [&children.detect, &children.enhance])
+            .filter(move |child| child.find_property(name).is_some())
+    }
+
+    fn stats(&self) -> gst::Structure {
+        let mut merged = gst::Structure::new_empty("facesr-stats");
+        // Both count `frames`; the enhancer comes later, so its count, of frames that left, stays.
+        for child in self.owners("stats") {
+            for (name, value) in child.property::<gst::Structure>("stats").iter() {
+                merged.set_value(name, value.clone());
+            }
+        }
+        merged
+    }
+}
+
+#[glib::object_subclass]
+impl ObjectSubclass for FacesrBin {
+    const NAME: &'static str = "GstFacesr";
+    type Type = super::FacesrBin;
+    type ParentType = gst::Bin;
+}
+
+impl ObjectImpl for FacesrBin {
+    fn constructed(&self) {
+        self.parent_constructed();
+        match self.build() {
+            Ok(children) => {
+                let _ = self.children.set(children);
+            }
+            // Found out again, and told, when it is to be started.
+            Err(error) => gst::error!(CAT, imp = self, "cannot be built: {error}"),
+        }
+    }
+
+    fn properties() -> &'static [glib::ParamSpec] {
+        static PROPERTIES: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| {
+            let mut list: Vec<_> = detect::settings::properties()
+                .into_iter()
+                .chain(enhance::settings::properties())
+                .filter(|pspec| !SHARED.contains(&pspec.name()))
+                .collect();
+            let default = enhance::settings::Settings::default();
+            list.extend([
+                glib::ParamSpecUInt::builder("threads")
+                    .nick("Threads")
+                    .blurb("Threads that detector and generator may use, each")
+                    .minimum(1)
+                    .maximum(64)
+                    .default_value(default.threads)
+                    .mutable_ready()
+                    .build(),
+                glib::ParamSpecDouble::builder("temporal-smoothing")
+                    .nick("Temporal smoothing")
+                    .blurb("How much boxes and detail are steadied over time (0 = not at all)")
+                    .minimum(0.0)
+                    .maximum(1.0)
+                    .default_value(default.live.temporal_smoothing)
+                    .mutable_playing()
+                    .build(),
+                glib::ParamSpecBoolean::builder("qos")
+                    .nick("QoS")
+                    .blurb("Let frames that are late at the sink pass untouched")
+                    .default_value(true)
+                    .mutable_playing()
+                    .build(),
+                settings::stats(
+                    "What has been done since the start: counts, and CPU time in nanoseconds",
+                ),
+            ]);
+            list
+        });
+        PROPERTIES.as_ref()
+    }
+
+    fn set_property(&self, _id: usize, value: &glib::Value, pspec: &glib::ParamSpec) {
+        for child in self.owners(pspec.name()) {
+            child.set_property_from_value(pspec.name(), value);
+        }
+    }
+
+    fn property(&self, _id: usize, pspec: &glib::ParamSpec) -> glib::Value {
+        if pspec.name() == "stats" {
+            return self.stats().to_value();
+        }
+        self.owners(pspec.name())
+            .next()
+            .map(|child| child.property_value(pspec.name()))
+            .unwrap_or_else(|| pspec.default_value().clone())
+    }
+}
+
+impl GstObjectImpl for FacesrBin {}
+
+impl ElementImpl for FacesrBin {
+    fn metadata() -> Option<&'static gst::subclass::ElementMetadata> {
+        static METADATA: LazyLock<gst::subclass::ElementMetadata> = LazyLock::new(|| {
+            gst::subclass::ElementMetadata::new(
+                "Face finder and enhancer",
+                "Filter/Effect/Video/Bin",
+                "Finds small faces in video and sharpens them",
+                env!("CARGO_PKG_AUTHORS"),
+            )
+        });
+        Some(&*METADATA)
+    }
+
+    fn pad_templates() -> &'static [gst::PadTemplate] {
+        static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> = LazyLock::new(video::pad_templates);
+        TEMPLATES.as_ref()
+    }
+
+    fn change_state(
+        &self,
+        transition: gst::StateChange,
+    ) -> Result<gst::StateChangeSuccess, gst::StateChangeError> {
+        if self.children.get().is_none() && transition == gst::StateChange::NullToReady {
+            gst::element_imp_error!(
+                self,
+                gst::CoreError::MissingPlugin,
+                ("The element queue is missing; it is in GStreamer's plugin coreelements")
+            );
+            return Err(gst::StateChangeError);
+        }
+        self.parent_change_state(transition)
+    }
+}
+
+impl BinImpl for FacesrBin {}

@@ -1,0 +1,27 @@
+//! What the elements' properties have in common.
+
+use std::path::PathBuf;
+
+use gst::glib;
+use gst::prelude::*;
+
+/// Stores a property's value. GObject has checked type and range before.
+pub(crate) fn take<'a, T: glib::value::FromValue<'a>>(value: &'a glib::Value, to: &mut T) {
+    if let Ok(value) = value.get() {
+        *to = value;
+    }
+}
+
+/// The path in a string property; an empty one is none.
+pub(crate) fn path(value: &glib::Value) -> Option<PathBuf> {
+    value.get::<Option<PathBuf>>().ok().flatten().filter(|path| !path.as_os_str().is_empty())
+}
+
+/// The read-only property `stats`.
+pub(crate) fn stats(blurb: &'static str) -> glib::ParamSpec {
+    glib::ParamSpecBoxed::builder::<gst::Structure>("stats")
+        .nick("Statistics")
+        .blurb(blurb)
+        .read_only()
+        .build()
+}

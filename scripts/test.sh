@@ -1,0 +1,44 @@
+#!/usr/bin/env bash
+# All checks, quick ones first; `make test` has set up and built before. Whatever cannot be
+# checked on this machine is skipped aloud and counted.
+source "$(dirname "$0")/lib.sh"
+cd "$root"
+passed=0 skipped=0
+check() { # WHAT COMMAND...
+    say "$1"
+    shift
+    "$@" || fail "failed: $*"
+    passed=$((passed + 1))
+}
+skip() {
+    printf 'SKIP: %s\n' "$*"
+    skipped=$((skipped + 1))
+}
+
+check "format and clippy" scripts/lint.sh
+
+PATH=$tools:$PATH
+check "licences, bans and sources of all crates" \
+    cargo-deny --offline --locked check licenses bans sources
+# The advisories come from a repository elsewhere; no answer is no failure of this project.
+if timeout 60 cargo-deny --locked fetch db >"$target/deny.log" 2>&1; then
+    check "security advisories" cargo-deny --locked check --disable-fetch advisories
+else
+    skip "security advisories were NOT checked: their database is out of reach from here"
+fi
+
+own_gstreamer
+export G_DEBUG=fatal_warnings
+check "doc tests" cargo test --quiet --locked --doc
+check "the demo" scripts/demo.sh
+check "gst-launch and command lines of the README" scripts/readme.sh
+check "leaks" scripts/leaks.sh
+
+filter=()
+if [ ! -d "$root/../shared" ]; then
+    skip "the folder shared is not beside this checkout: all tests named shared_* are left out"
+    filter=(-E 'not test(/(^|::)shared_/)')
+fi
+# Tests that are filtered out are among nextest's skipped ones.
+say "checks: $passed passed, 0 failed, $skipped skipped; now the tests"
+exec cargo nextest run --locked --no-tests fail "${filter[@]}"

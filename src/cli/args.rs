@@ -1,0 +1,297 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::{Args, Parser, Subcommand, ValueEnum, value_parser};
+
+/// Printed under the help of every command.
+const GUESS: &str =
+    "A generated face is a plausible guess and never evidence of anyone's identity.";
+
+/// Sharpens small faces in video and pictures.
+#[derive(Debug, Parser)]
+#[command(name = "facesr", version, after_help = GUESS, max_term_width = 100)]
+pub(crate) struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What `facesr` can do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Sharpen the faces of a video file; audio and subtitles are kept as they are.
+    #[command(after_help = GUESS)]
+    Enhance(EnhanceArgs),
+    /// Sharpen the faces of one picture (PNG or JPEG).
+    #[command(after_help = GUESS)]
+    Image(ImageArgs),
+    /// Tell what is installed, what was found where, and what is missing.
+    #[command(after_help = GUESS)]
+    Doctor(DoctorArgs),
+}
+
+/// Options that say which faces are found and how they are sharpened. What is not given is left
+/// to the elements' own defaults.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Faces")]
+pub(crate) struct FaceArgs {
+    /// Face detector: auto, seetaface, yunet, centerface, or none [default: auto]
+    #[arg(long, value_name = "NAME", hide_possible_values = true,
+          value_parser = ["auto", "seetaface", "yunet", "centerface", "none"])]
+    pub(crate) detector: Option<String>,
+    /// Model file of the detector [default: the one in the model folder]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) detector_model: Option<PathBuf>,
+    /// Shrink wider frames to this width for detection: faster, but small faces get lost
+    #[arg(long, value_name = "PIXELS", value_parser = value_parser!(u32).range(0..=32768))]
+    pub(crate) detect_width: Option<u32>,
+    /// Ignore faces that the detector is less sure of, 0 to 1 [default: the detector's own]
+    #[arg(long, value_name = "SCORE", value_parser = unit)]
+    pub(crate) min_score: Option<f32>,
+    /// Generator, an ONNX file from 16x16 to 64x64 [default: the built-in one]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) generator: Option<PathBuf>,
+    /// How much of the result is shown, 0 (nothing) to 1
+    #[arg(long, value_name = "0..1", value_parser = unit)]
+    pub(crate) strength: Option<f32>,
+    /// Leave faces alone whose square is smaller, in pixels (after --scale)
+    #[arg(long, value_name = "PIXELS", value_parser = pixels)]
+    pub(crate) min_face_size: Option<f32>,
+    /// Leave faces alone whose square is larger, in pixels (after --scale)
+    #[arg(long, value_name = "PIXELS", value_parser = pixels)]
+    pub(crate) max_face_size: Option<f32>,
+    /// Sharpen at most N faces a frame, the largest first; 0 for all
+    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(0..=10000))]
+    pub(crate) max_faces: Option<u32>,
+    /// Where the generator runs: auto, cpu or cuda [default: auto]
+    #[arg(long, value_name = "NAME", hide_possible_values = true,
+          value_parser = ["auto", "cpu", "cuda"])]
+    pub(crate) device: Option<String>,
+    /// Threads that the networks use
+    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..=64))]
+    pub(crate) threads: Option<u32>,
+}
+
+/// `facesr enhance`.
+#[derive(Debug, Args)]
+pub(crate) struct EnhanceArgs {
+    /// Video to read: a file, or a URI that GStreamer knows
+    #[arg(value_name = "IN")]
+    pub(crate) input: String,
+    /// Video to write, .mp4 or .mkv
+    #[arg(short, long, value_name = "OUT", required_unless_present = "no_encode")]
+    pub(crate) output: Option<PathBuf>,
+    /// Replace OUT if it exists
+    #[arg(short, long)]
+    pub(crate) force: bool,
+    /// Enlarge the picture first: small faces gain the most
+    #[arg(long, value_name = "2|4", hide_possible_values = true, value_parser = scale_parser())]
+    pub(crate) scale: Option<u32>,
+    /// Show before (left) and after (right) side by side
+    #[arg(long)]
+    pub(crate) compare: bool,
+    /// Quality of the video: x264's CRF, 0 (lossless) to 50, lower is better and larger
+    #[arg(long, visible_alias = "quality", value_name = "CRF", default_value_t = 18,
+          value_parser = value_parser!(u32).range(0..=50))]
+    pub(crate) crf: u32,
+    /// x264's effort: slower makes smaller files
+    #[arg(long, value_enum, value_name = "NAME", default_value_t = Preset::Fast)]
+    pub(crate) preset: Preset,
+    /// Write counts and times to REPORT as JSON ("-" for standard output)
+    #[arg(long, value_name = "REPORT")]
+    pub(crate) json: Option<PathBuf>,
+    /// Decode and sharpen only, write no video: to measure speed
+    #[arg(long, conflicts_with_all = ["output", "compare", "force"])]
+    pub(crate) no_encode: bool,
+    /// Print nothing but errors
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+    /// Which faces, and how.
+    #[command(flatten)]
+    pub(crate) faces: FaceArgs,
+    /// Look for faces on every N-th frame and track them in between
+    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..=1000),
+          help_heading = "Faces")]
+    pub(crate) detect_every: Option<u32>,
+    /// Steady faces over time, 0 (not at all) to 1
+    #[arg(long, value_name = "0..1", value_parser = unit, help_heading = "Faces")]
+    pub(crate) temporal_smoothing: Option<f32>,
+}
+
+/// `facesr image`.
+#[derive(Debug, Args)]
+pub(crate) struct ImageArgs {
+    /// Picture to read, PNG or JPEG
+    #[arg(value_name = "IN")]
+    pub(crate) input: PathBuf,
+    /// Picture to write, .png, .jpg or .jpeg
+    #[arg(short, long, value_name = "OUT")]
+    pub(crate) output: PathBuf,
+    /// Replace OUT if it exists
+    #[arg(short, long)]
+    pub(crate) force: bool,
+    /// Enlarge the picture first: small faces gain the most
+    #[arg(long, value_name = "2|4", hide_possible_values = true, value_parser = scale_parser())]
+    pub(crate) scale: Option<u32>,
+    /// Show before (left) and after (right) side by side
+    #[arg(long)]
+    pub(crate) compare: bool,
+    /// Quality of a JPEG, 1 to 100
+    #[arg(long, value_name = "N", default_value_t = 95,
+          value_parser = value_parser!(u8).range(1..=100))]
+    pub(crate) quality: u8,
+    /// Write the faces that were found to REPORT as JSON ("-" for standard output)
+    #[arg(long, value_name = "REPORT")]
+    pub(crate) json: Option<PathBuf>,
+    /// Print nothing but errors
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+    /// Which faces, and how.
+    #[command(flatten)]
+    pub(crate) faces: FaceArgs,
+}
+
+/// `facesr doctor`.
+#[derive(Debug, Args)]
+pub(crate) struct DoctorArgs {
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// x264's presets that make sense for files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Preset {
+    /// Quickest, largest.
+    Ultrafast,
+    /// Very quick.
+    Superfast,
+    /// Quick.
+    Veryfast,
+    /// Quicker than fast.
+    Faster,
+    /// A good balance.
+    Fast,
+    /// x264's own default.
+    Medium,
+    /// Small files.
+    Slow,
+    /// Smaller files.
+    Slower,
+    /// Smallest files.
+    Veryslow,
+}
+
+impl Preset {
+    /// The name that x264 has for it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Ultrafast => "ultrafast",
+            Self::Superfast => "superfast",
+            Self::Veryfast => "veryfast",
+            Self::Faster => "faster",
+            Self::Fast => "fast",
+            Self::Medium => "medium",
+            Self::Slow => "slow",
+            Self::Slower => "slower",
+            Self::Veryslow => "veryslow",
+        }
+    }
+}
+
+impl EnhanceArgs {
+    /// The element's properties that were asked for, as name and value.
+    pub(crate) fn properties(&self) -> Vec<(&'static str, String)> {
+        let f = &self.faces;
+        let path = |p: &Option<PathBuf>| p.as_ref().map(|p| p.display().to_string());
+        let number = |n: Option<f32>| n.map(|n| n.to_string());
+        let count = |n: Option<u32>| n.map(|n| n.to_string());
+        [
+            ("detector", f.detector.clone()),
+            ("detector-model", path(&f.detector_model)),
+            ("detect-every", count(self.detect_every)),
+            ("detect-width", count(f.detect_width)),
+            ("min-score", number(f.min_score)),
+            ("generator", path(&f.generator)),
+            ("strength", number(f.strength)),
+            ("min-face-size", number(f.min_face_size)),
+            ("max-face-size", number(f.max_face_size)),
+            ("max-faces", count(f.max_faces)),
+            ("temporal-smoothing", number(self.temporal_smoothing)),
+            ("device", f.device.clone()),
+            ("threads", count(f.threads)),
+        ]
+        .into_iter()
+        .filter_map(|(name, value)| value.map(|value| (name, value)))
+        .collect()
+    }
+}
+
+fn scale_parser() -> impl TypedValueParser<Value = u32> {
+    PossibleValuesParser::new(["2", "4"]).map(|s| if s == "2" { 2 } else { 4 })
+}
+
+fn number_in(text: &str, low: f32, high: f32) -> Result<f32, String> {
+    match text.parse::<f32>() {
+        Ok(n) if (low..=high).contains(&n) => Ok(n),
+        _ => Err(format!("wanted a number from {low} to {high}")),
+    }
+}
+
+fn unit(text: &str) -> Result<f32, String> {
+    number_in(text, 0.0, 1.0)
+}
+
+fn pixels(text: &str) -> Result<f32, String> {
+    number_in(text, 1.0, 32768.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn numbers_out_of_range_are_refused() {
+        for bad in [
+            "--strength=1.5",
+            "--strength=nan",
+            "--scale=3",
+            "--detect-every=0",
+            "--min-face-size=0",
+            "--crf=99",
+            "--detector=magic",
+            "--device=tpu",
+        ] {
+            let line = ["facesr", "enhance", "a.mp4", "-o", "b.mp4", bad];
+            assert_eq!(Cli::try_parse_from(line).unwrap_err().exit_code(), 2, "{bad}");
+        }
+    }
+
+    #[test]
+    fn only_what_was_given_becomes_a_property() {
+        let line = ["facesr", "enhance", "a", "-o", "b.mp4", "--strength", "0.5", "--max-faces=3"];
+        let Command::Enhance(args) = Cli::try_parse_from(line).unwrap().command else { panic!() };
+        assert_eq!(
+            args.properties(),
+            [("strength", "0.5".to_string()), ("max-faces", "3".to_string())]
+        );
+    }
+
+    #[test]
+    fn every_help_says_that_faces_are_guesses() {
+        let mut cli = Cli::command();
+        cli.build();
+        assert!(cli.render_help().to_string().contains("never evidence"));
+        for sub in cli.get_subcommands_mut().filter(|sub| sub.get_name() != "help") {
+            assert!(sub.render_long_help().to_string().contains("never evidence"), "{sub}");
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! `facesr doctor`: what is installed, what was found where, what is missing and what to do.
+
+use std::path::Path;
+
+use facesr::detect::{self, DetectorKind, DetectorOptions};
+use facesr::models;
+use facesr::runtime::Runtime;
+use facesr::{Generator, GeneratorOptions};
+use serde_json::{Value, json};
+
+use crate::args::DoctorArgs;
+use crate::enhance::{element_package, have, start_gstreamer, versions};
+use crate::failure::Failure;
+
+/// What was found out about one part.
+struct Finding {
+    part: String,
+    ok: bool,
+    /// Whether the main job cannot run without it.
+    needed: bool,
+    what: String,
+    /// What to do if it is missing.
+    remedy: Option<String>,
+}
+
+impl Finding {
+    fn good(part: impl Into<String>, what: impl Into<String>) -> Self {
+        let (part, what) = (part.into(), what.into());
+        Self { part, ok: true, needed: true, what, remedy: None }
+    }
+
+    fn bad(part: impl Into<String>, needed: bool, what: impl ToString) -> Self {
+        let (part, what) = (part.into(), what.to_string());
+        Self { part, ok: false, needed, what, remedy: None }
+    }
+
+    fn with_remedy(mut self, remedy: impl Into<String>) -> Self {
+        self.remedy = Some(remedy.into());
+        self
+    }
+
+    fn to_json(&self) -> Value {
+        json!({
+            "part": self.part, "ok": self.ok, "needed": self.needed, "what": self.what,
+            "remedy": self.remedy,
+        })
+    }
+}
+
+/// Carries out the command.
+pub(crate) fn run(args: &DoctorArgs) -> Result<(), Failure> {
+    let gstreamer = start_gstreamer();
+    let mut findings = vec![match &gstreamer {
+        Ok(()) => Finding::good("GStreamer", gst::version_string().as_str()),
+        Err(e) => Finding::bad("GStreamer", true, &e.message),
+    }];
+    findings.push(runtime());
+    findings.push(generator());
+    findings.extend(detectors());
+    if gstreamer.is_ok() {
+        findings.extend(elements());
+    }
+    findings.push(cuda());
+    let ok = findings.iter().all(|f| f.ok || !f.needed);
+    match args.json {
+        true => print_json(&findings, ok),
+        false => print(&findings, ok),
+    }
+    if ok { Ok(()) } else { Err(Failure::silent()) }
+}
+
+fn runtime() -> Finding {
+    match Runtime::get() {
+        Ok(runtime) => {
+            let what = format!("{}, {}", runtime.library().display(), runtime.version());
+            Finding::good("ONNX Runtime", what)
+        }
+        Err(e) => Finding::bad("ONNX Runtime", true, e),
+    }
+}
+
+fn generator() -> Finding {
+    match Generator::open(&GeneratorOptions::default()) {
+        Ok(generator) => {
+            let name = generator.source().to_string();
+            let arch = generator.arch().map_or(String::new(), |arch| format!(" ({arch})"));
+            let stand_in = match name.contains("standin") {
+                true => ": a stand-in that only enlarges; no trained weights are installed",
+                false => "",
+            };
+            Finding::good("generator", format!("{name}{arch}{stand_in}"))
+        }
+        Err(e) => Finding::bad("generator", true, e),
+    }
+}
+
+fn detectors() -> Vec<Finding> {
+    let mut list = Vec::new();
+    for (kind, name) in DetectorKind::NAMES {
+        let part = format!("detector {name}");
+        let options = DetectorOptions { kind, ..DetectorOptions::default() };
+        // Only `auto`, the default, has to work.
+        let needed = kind == DetectorKind::Auto;
+        list.push(match detect::open(&options) {
+            Ok(detector) if needed => Finding::good(part, format!("takes {}", detector.name())),
+            Ok(_) => Finding { needed, ..Finding::good(part, "works") },
+            Err(e) => Finding::bad(part, needed, e),
+        });
+    }
+    list
+}
+
+/// What each element is for, its name, and whether the main job needs it.
+const ELEMENTS: [(&str, &str, bool); 14] = [
+    ("reading files", "parsebin", true),
+    ("decoding", "decodebin", true),
+    ("converting", "videoconvert", true),
+    ("scaling", "videoscale", true),
+    ("reading MP4 and QuickTime", "qtdemux", true),
+    ("reading Matroska and WebM", "matroskademux", false),
+    ("reading AVI", "avidemux", false),
+    ("reading MPEG-TS", "tsdemux", false),
+    ("parsing H.264", "h264parse", true),
+    ("decoding H.264", "avdec_h264", true),
+    ("decoding H.265", "avdec_h265", false),
+    ("decoding VP9", "vp9dec", false),
+    ("writing MP4", "mp4mux", true),
+    ("writing Matroska", "matroskamux", false),
+];
+
+fn elements() -> Vec<Finding> {
+    let mut list: Vec<_> = ELEMENTS
+        .into_iter()
+        .map(|(part, element, needed)| match have(element) {
+            true => Finding { needed, ..Finding::good(part, element) },
+            false => missing(part, element, needed),
+        })
+        .collect();
+    let part = "encoding H.264";
+    list.push(match (have("x264enc"), have("openh264enc")) {
+        (true, _) => Finding::good(part, "x264enc"),
+        (false, true) => Finding::good(part, "openh264enc; x264enc would look better")
+            .with_remedy(install("x264enc")),
+        (false, false) => missing(part, "x264enc", true),
+    });
+    list
+}
+
+fn install(element: &str) -> String {
+    format!("install the package {}", element_package(element))
+}
+
+fn missing(part: &str, element: &str, needed: bool) -> Finding {
+    Finding::bad(part, needed, format!("{element} is missing")).with_remedy(install(element))
+}
+
+fn cuda() -> Finding {
+    // SAFETY: a valid C string; the driver library's initialisers have no preconditions, and the
+    // handle stays open, as a second load would.
+    let driver = unsafe { libc::dlopen(c"libcuda.so.1".as_ptr(), libc::RTLD_LAZY) };
+    match driver.is_null() {
+        false => Finding { needed: false, ..Finding::good("CUDA driver", "libcuda.so.1 loads") },
+        true => Finding::bad("CUDA driver", false, "none; everything runs on the CPU"),
+    }
+}
+
+fn print(findings: &[Finding], ok: bool) {
+    println!("facesr {}", env!("CARGO_PKG_VERSION"));
+    for f in findings {
+        let mark = match (f.ok, f.needed) {
+            (true, _) => "ok     ",
+            (false, true) => "MISSING",
+            (false, false) => "-      ",
+        };
+        println!("{mark}  {}: {}", f.part, f.what);
+        if let Some(remedy) = &f.remedy {
+            println!("         {remedy}");
+        }
+    }
+    println!("model folders:");
+    for folder in models::folders() {
+        println!("  {}: {}", folder.display(), content(&folder).unwrap_or("not there".into()));
+    }
+    match ok {
+        true => println!("facesr enhance can run"),
+        false => println!("facesr enhance cannot run until what is MISSING is there"),
+    }
+}
+
+/// The models in a folder, if it exists.
+fn content(folder: &Path) -> Option<String> {
+    let list = onnx_files(folder)?;
+    Some(if list.is_empty() { "no models".into() } else { list.join(", ") })
+}
+
+fn onnx_files(folder: &Path) -> Option<Vec<String>> {
+    let mut list: Vec<_> = std::fs::read_dir(folder)
+        .ok()?
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+        .filter(|name| name.ends_with(".onnx") || name.ends_with(".bin"))
+        .collect();
+    list.sort();
+    Some(list)
+}
+
+fn print_json(findings: &[Finding], ok: bool) {
+    let folders: Vec<_> = models::folders()
+        .iter()
+        .map(|folder| json!({ "path": folder, "models": onnx_files(folder) }))
+        .collect();
+    let findings: Vec<_> = findings.iter().map(Finding::to_json).collect();
+    let all = json!({
+        "ok": ok, "versions": versions(), "findings": findings, "model_folders": folders,
+    });
+    println!("{all:#}");
+}

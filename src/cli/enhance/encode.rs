@@ -1,0 +1,56 @@
+//! The video encoder: H.264 by x264, or by OpenH264 where x264 is missing.
+
+use super::elements::{have, make};
+use crate::args::EnhanceArgs;
+use crate::failure::Failure;
+
+/// Encoder elements, linked one after the other, whose output a muxer takes.
+pub(super) struct Encoder {
+    /// The elements in order.
+    pub(super) chain: Vec<gst::Element>,
+    /// Said once if the wished encoder is missing.
+    pub(super) note: Option<&'static str>,
+}
+
+/// Makes the encoder.
+pub(super) fn encoder(args: &EnhanceArgs) -> Result<Encoder, Failure> {
+    if have("x264enc") {
+        return x264(args).map(|x264| Encoder { chain: vec![x264], note: None });
+    }
+    if !have("openh264enc") {
+        return Err(Failure::running(
+            "no H.264 encoder is installed; install the package gstreamer1.0-plugins-ugly (x264)",
+        ));
+    }
+    let chain = vec![open_h264(args)?, make("h264parse")?];
+    let note = "x264 is missing (package gstreamer1.0-plugins-ugly); OpenH264 encodes instead, \
+                with less quality for the size";
+    Ok(Encoder { chain, note: Some(note) })
+}
+
+fn x264(args: &EnhanceArgs) -> Result<gst::Element, Failure> {
+    use gst::prelude::*;
+    let x264 = make("x264enc")?;
+    x264.set_property_from_str("speed-preset", args.preset.name());
+    x264.set_property_from_str("pass", "qual");
+    x264.set_property("quantizer", args.crf);
+    // The element caps even constant quality at `bitrate` unless its rate buffer is off, and
+    // keeps quantizers below 10 from being used.
+    x264.set_property("vbv-buf-capacity", 0u32);
+    x264.set_property("qp-min", 0u32);
+    // Left alone, the element switches these off whatever the preset says.
+    x264.set_property("bframes", if args.preset.name() == "ultrafast" { 0u32 } else { 3 });
+    x264.set_property("dct8x8", args.preset.name() != "ultrafast");
+    Ok(x264)
+}
+
+fn open_h264(args: &EnhanceArgs) -> Result<gst::Element, Failure> {
+    use gst::prelude::*;
+    let encoder = make("openh264enc")?;
+    // It has no constant quality; a fixed range of quantizers comes close.
+    encoder.set_property_from_str("rate-control", "off");
+    encoder.set_property("qp-min", args.crf.min(51));
+    encoder.set_property("qp-max", args.crf.min(51));
+    encoder.set_property_from_str("complexity", "high");
+    Ok(encoder)
+}

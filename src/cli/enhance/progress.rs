@@ -1,0 +1,115 @@
+//! What the user sees while it works: a bar on a terminal, plain lines elsewhere.
+
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+/// How often a plain line is printed where there is no terminal.
+const LINE_EVERY: Duration = Duration::from_secs(10);
+
+/// Progress of one file.
+pub(super) struct Progress {
+    bar: ProgressBar,
+    plain: bool,
+    started: Instant,
+    last_line: Instant,
+}
+
+/// How far it is.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct State {
+    /// Frames that have left the enhancer.
+    pub(super) frames: u64,
+    /// Position in the input, seconds.
+    pub(super) position: f64,
+    /// Length of the input in seconds, if known.
+    pub(super) duration: Option<f64>,
+}
+
+impl Progress {
+    /// Starts to show progress on standard error, or nothing if `quiet`.
+    pub(super) fn start(quiet: bool) -> Self {
+        let terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
+        let bar = if quiet || !terminal {
+            ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden())
+        } else {
+            ProgressBar::new_spinner()
+        };
+        bar.set_style(style("{spinner} {msg}"));
+        let now = Instant::now();
+        Self { bar, plain: !quiet && !terminal, started: now, last_line: now }
+    }
+
+    /// Shows how far it is.
+    pub(super) fn show(&mut self, state: State) {
+        let speed = state.frames as f64 / self.started.elapsed().as_secs_f64().max(1e-3);
+        let left = self.left(state);
+        let text = format!(
+            "{} frames, {speed:.1} frames/s{}",
+            state.frames,
+            left.map_or(String::new(), |left| format!(", {} left", clock(left)))
+        );
+        if let Some(total) = state.duration.filter(|total| *total > 0.0) {
+            if self.bar.length().is_none() {
+                self.bar.set_length((total * 1000.0) as u64);
+                self.bar.set_style(style("{bar:32} {percent:>3}%  {msg}"));
+            }
+            self.bar.set_position((state.position * 1000.0) as u64);
+        }
+        self.bar.set_message(text.clone());
+        if self.plain && self.last_line.elapsed() >= LINE_EVERY {
+            self.last_line = Instant::now();
+            match state.duration.filter(|total| *total > 0.0) {
+                Some(total) => {
+                    let percent = (100.0 * state.position / total).clamp(0.0, 100.0);
+                    eprintln!("{percent:.0} %: {text}");
+                }
+                None => eprintln!("{text}"),
+            }
+        }
+    }
+
+    /// Prints a line above the bar.
+    pub(super) fn say(&self, line: &str) {
+        self.bar.suspend(|| eprintln!("{line}"));
+    }
+
+    /// Takes the bar away.
+    pub(super) fn finish(&self) {
+        self.bar.finish_and_clear();
+    }
+
+    fn left(&self, state: State) -> Option<Duration> {
+        let done = state.position / state.duration.filter(|total| *total > 0.0)?;
+        let spent = self.started.elapsed().as_secs_f64();
+        // The first moments tell nothing.
+        if spent < 1.0 || done < 0.005 {
+            return None;
+        }
+        Some(Duration::from_secs_f64((spent * (1.0 - done) / done).max(0.0)))
+    }
+}
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
+}
+
+/// `1:02:03` or `2:03`.
+fn clock(time: Duration) -> String {
+    let s = time.as_secs();
+    match s / 3600 {
+        0 => format!("{}:{:02}", s / 60, s % 60),
+        h => format!("{h}:{:02}:{:02}", s / 60 % 60, s % 60),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_read_like_a_clock() {
+        assert_eq!(clock(Duration::from_secs(5)), "0:05");
+        assert_eq!(clock(Duration::from_secs(3723)), "1:02:03");
+    }
+}

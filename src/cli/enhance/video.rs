@@ -1,0 +1,332 @@
+//! The way of the video from the decoder to the muxer.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use gst::prelude::*;
+
+use super::compare::{self, SideBySide};
+use super::container::Container;
+use super::elements::{add_chain, make};
+use super::encode::{Encoder, encoder};
+use super::pipeline::Told;
+use super::timing;
+use crate::args::EnhanceArgs;
+use crate::failure::Failure;
+
+/// Sizes and rate of the video.
+#[derive(Debug, Clone)]
+pub(super) struct Sizes {
+    /// Width and height that the decoder gives.
+    pub(super) input: (u32, u32),
+    /// Width and height of the output.
+    pub(super) output: (u32, u32),
+    /// Frames a second as a fraction; 0/1 if it varies.
+    pub(super) rate: (i32, i32),
+}
+
+/// Where the enhanced video goes.
+pub(super) enum Sink {
+    /// Nowhere.
+    Discard,
+    /// Through the encoder into this input of the muxer.
+    Mux {
+        pad: gst::Pad,
+        format: Container,
+        /// Where to note when the frames are shown.
+        span: timing::Watched,
+    },
+}
+
+/// The element `facesr` with the options of the command line.
+pub(super) fn enhancer(args: &EnhanceArgs) -> Result<gst::Element, Failure> {
+    let facesr = make("facesr")?;
+    // Nothing is late when a file is written.
+    facesr.set_property("qos", false);
+    for (name, value) in args.properties() {
+        facesr.set_property_from_str(name, &value);
+    }
+    Ok(facesr)
+}
+
+/// Everything between decoder and muxer; built once the decoder has shown its first caps.
+pub(super) struct Tail {
+    facesr: gst::Element,
+    encoder: Option<Encoder>,
+    scale: u32,
+    compare: bool,
+    /// How the picture has to be turned to be upright, if it has to.
+    turn: Option<Turn>,
+    told: Arc<Told>,
+}
+
+impl Tail {
+    /// Makes what can be made beforehand, so that what is missing is told at once.
+    pub(super) fn new(
+        args: &EnhanceArgs,
+        facesr: gst::Element,
+        told: Arc<Told>,
+    ) -> Result<Self, Failure> {
+        let encoder = if args.no_encode { None } else { Some(encoder(args)?) };
+        if let Some(note) = encoder.as_ref().and_then(|encoder| encoder.note) {
+            told.note(note);
+        }
+        let scale = args.scale.unwrap_or(1);
+        Ok(Self { facesr, encoder, scale, compare: args.compare, turn: None, told })
+    }
+
+    /// Takes note of a rotation that the stream on `pad` declares.
+    pub(super) fn turned(mut self, pad: &gst::Pad) -> Self {
+        // The stream's tags may come before the pad has seen any.
+        let mut tags: Vec<_> = pad.stream().and_then(|stream| stream.tags()).into_iter().collect();
+        let sticky = (0..).map_while(|i| pad.sticky_event::<gst::event::Tag>(i));
+        tags.extend(sticky.map(|event| event.tag_owned()));
+        for tag in tags {
+            if let Some(orientation) = tag.get::<gst::tags::ImageOrientation>() {
+                self.turn = Turn::of(orientation.get());
+            }
+        }
+        self
+    }
+
+    /// Builds the rest of the pipeline behind the decoder's pad.
+    pub(super) fn attach(
+        self,
+        pipeline: &gst::Pipeline,
+        decoded: &gst::Pad,
+        sink: Sink,
+    ) -> Result<(), Failure> {
+        let caps = decoded.current_caps().unwrap_or_else(|| decoded.query_caps(None));
+        let info = gst_video::VideoInfo::from_caps(&caps).map_err(|_| {
+            Failure::running(format_args!("the decoder gives no pictures but {caps}"))
+        })?;
+        let out = Picture::of(&info, self.scale, self.compare);
+        self.tell(&info, &out);
+
+        let mut chain = vec![make("videoconvert")?, scaler()?, caps_filter(&out.caps)?];
+        // Faces lie on their side in a turned picture; detectors want them upright. It is turned
+        // back afterwards, so that size and tag stay as they were; side by side, and in Matroska,
+        // which has no such tag, it stays upright.
+        let bake = self.turn.filter(|turn| {
+            let matroska = matches!(sink, Sink::Mux { format: Container::Matroska, .. });
+            self.compare || matroska || turn.rotation == 0
+        });
+        if let Some(turn) = self.turn {
+            chain.push(turn.element(turn.upright)?);
+        }
+        let facesr_at = chain.len();
+        chain.push(self.facesr.clone());
+        if self.compare {
+            chain.push(SideBySide::new().upcast());
+        }
+        if let (Some(turn), None) = (self.turn, bake) {
+            chain.push(turn.element(turn.back)?);
+            self.told.set_rotation(turn.matrix(out.width, out.height));
+        }
+        let Sink::Mux { pad, format, span } = sink else {
+            let discard = make("fakesink")?;
+            discard.set_property("sync", false);
+            chain.push(discard);
+            self.add(pipeline, &chain, facesr_at)?;
+            return lead_in(decoded, &chain);
+        };
+        if out.padded {
+            let even = make("videobox")?;
+            even.set_property("right", -(out.width as i32 % 2));
+            even.set_property("bottom", -(out.height as i32 % 2));
+            chain.push(even);
+        }
+        // Lets the enhancer work on the next frame while the encoder takes this one.
+        chain.push(make("queue")?);
+        let frames = chain[facesr_at].static_pad("src");
+        chain.extend(self.encoder.iter().flat_map(|encoder| encoder.chain.iter().cloned()));
+        let last = chain.last().and_then(|last| last.static_pad("src"));
+        let (frames, last) = frames.zip(last).ok_or_else(|| Failure::running("no encoder"))?;
+        if format == Container::Mp4 {
+            timing::shift_video(&frames, &pad, span);
+        }
+        if bake.is_some() {
+            drop_orientation(&last);
+        }
+        self.add(pipeline, &chain, facesr_at)?;
+        last.link(&pad).map_err(|e| Failure::running(format_args!("the muxer refuses: {e}")))?;
+        lead_in(decoded, &chain)
+    }
+
+    fn add(
+        &self,
+        pipeline: &gst::Pipeline,
+        chain: &[gst::Element],
+        facesr_at: usize,
+    ) -> Result<(), Failure> {
+        let facesr = &chain[facesr_at];
+        if let Some(beside) = chain.get(facesr_at + 1).and_then(|e| e.downcast_ref::<SideBySide>())
+            && let Some(before) = facesr.static_pad("sink")
+        {
+            compare::keep_originals(&before, beside);
+        }
+        if let Some(after) = facesr.static_pad("src") {
+            count(&after, self.told.clone());
+        }
+        let all: Vec<_> = chain.iter().collect();
+        add_chain(pipeline, &all).map_err(Failure::running)
+    }
+
+    fn tell(&self, info: &gst_video::VideoInfo, out: &Picture) {
+        let rate = info.fps();
+        let even = |n: u32| if out.padded { n.next_multiple_of(2) } else { n };
+        self.told.set_sizes(Sizes {
+            input: (info.width(), info.height()),
+            output: (even(out.final_width), even(out.height)),
+            rate: (rate.numer(), rate.denom()),
+        });
+        if out.padded && self.encoder.is_some() {
+            self.told.note(format!(
+                "the picture is {}x{}; H.264 needs even sizes, so a black line is added at the \
+                 right or bottom",
+                out.width, out.height
+            ));
+        }
+        if info.format_info().depth()[0] > 8 {
+            self.told.note("the video has more than 8 bits a sample; it is converted to 8");
+        }
+    }
+}
+
+/// Lets the decoder's frames into the chain: the last step, since they flow at once.
+fn lead_in(decoded: &gst::Pad, chain: &[gst::Element]) -> Result<(), Failure> {
+    let first = chain[0].static_pad("sink").ok_or(gst::PadLinkError::Refused);
+    first
+        .and_then(|first| decoded.link(&first))
+        .map(drop)
+        .map_err(|e| Failure::running(format_args!("the decoder cannot be linked: {e}")))
+}
+
+/// Counts the frames that pass `pad`.
+fn count(pad: &gst::Pad, told: Arc<Told>) {
+    pad.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
+        if let Some(gst::PadProbeData::Buffer(buffer)) = &info.data {
+            told.frames.fetch_add(1, Ordering::Relaxed);
+            if let Some(time) = timing::running_time(pad, buffer) {
+                told.position.store(u64::try_from(time).unwrap_or(0), Ordering::Relaxed);
+            }
+        }
+        gst::PadProbeReturn::Ok
+    });
+}
+
+/// Keeps the tag that declares a rotation from the muxer: the picture is upright now.
+fn drop_orientation(pad: &gst::Pad) {
+    pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, |_, info| {
+        if let Some(gst::PadProbeData::Event(event)) = &mut info.data
+            && let gst::EventView::Tag(tag) = event.view()
+            && tag.tag().get::<gst::tags::ImageOrientation>().is_some()
+        {
+            let mut tags = tag.tag_owned();
+            tags.make_mut().remove::<gst::tags::ImageOrientation>();
+            *event = gst::event::Tag::new(tags);
+        }
+        gst::PadProbeReturn::Ok
+    });
+}
+
+fn scaler() -> Result<gst::Element, Failure> {
+    let scaler = make("videoscale")?;
+    scaler.set_property_from_str("method", "lanczos");
+    scaler.set_property(
+        "n-threads",
+        std::thread::available_parallelism().map_or(1, |n| n.get() as u32),
+    );
+    Ok(scaler)
+}
+
+fn caps_filter(caps: &gst::Caps) -> Result<gst::Element, Failure> {
+    let filter = make("capsfilter")?;
+    filter.set_property("caps", caps);
+    Ok(filter)
+}
+
+/// The picture as the enhancer gets it.
+struct Picture {
+    caps: gst::Caps,
+    width: u32,
+    height: u32,
+    /// Width after putting before and after side by side.
+    final_width: u32,
+    /// Whether a side is odd, which the encoder cannot have.
+    padded: bool,
+}
+
+impl Picture {
+    fn of(info: &gst_video::VideoInfo, scale: u32, compare: bool) -> Self {
+        use gst_video::VideoFormat as F;
+        let (width, height) = (info.width() * scale, info.height() * scale);
+        let final_width = match compare {
+            true => compare::right_edge(width as usize) as u32 + width,
+            false => width,
+        };
+        // Formats that the enhancer and the encoder both take go through as they are.
+        let format = match info.format() {
+            format @ (F::I420 | F::Nv12 | F::Yv12) if !compare => format,
+            _ => F::I420,
+        };
+        // The size is fixed for the whole file, so that a stream that changes its size in the
+        // middle still fits one track.
+        let mut caps = gst::Caps::builder("video/x-raw")
+            .field("format", format.to_str())
+            .field("width", width as i32)
+            .field("height", height as i32)
+            .field("pixel-aspect-ratio", info.par());
+        if info.is_yuv() {
+            let colorimetry = info.colorimetry().to_string();
+            caps = caps.field("colorimetry", colorimetry);
+        }
+        let padded = final_width % 2 == 1 || height % 2 == 1;
+        Self { caps: caps.build(), width, height, final_width, padded }
+    }
+}
+
+/// How a picture is turned upright and back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Turn {
+    upright: &'static str,
+    back: &'static str,
+    /// Clockwise degrees; 0 for mirrored pictures, which MP4 players do not turn.
+    rotation: u32,
+}
+
+impl Turn {
+    /// The turn for a value of the tag `image-orientation`.
+    fn of(orientation: &str) -> Option<Self> {
+        let (upright, back, rotation) = match orientation {
+            "rotate-90" => ("90r", "90l", 90),
+            "rotate-180" => ("180", "180", 180),
+            "rotate-270" => ("90l", "90r", 270),
+            "flip-rotate-0" => ("horiz", "horiz", 0),
+            "flip-rotate-90" => ("ur-ll", "ur-ll", 0),
+            "flip-rotate-180" => ("vert", "vert", 0),
+            "flip-rotate-270" => ("ul-lr", "ul-lr", 0),
+            _ => return None,
+        };
+        Some(Self { upright, back, rotation })
+    }
+
+    /// MP4's matrix for a picture of this stored size.
+    fn matrix(self, width: u32, height: u32) -> [i32; 9] {
+        const ONE: i32 = 1 << 16;
+        let fixed = |n: u32| i32::try_from(u64::from(n) << 16).unwrap_or(0);
+        let (a, b, c, d, x, y) = match self.rotation {
+            90 => (0, ONE, -ONE, 0, fixed(height), 0),
+            180 => (-ONE, 0, 0, -ONE, fixed(width), fixed(height)),
+            270 => (0, -ONE, ONE, 0, 0, fixed(width)),
+            _ => (ONE, 0, 0, ONE, 0, 0),
+        };
+        [a, b, 0, c, d, 0, x, y, 1 << 30]
+    }
+
+    fn element(self, direction: &str) -> Result<gst::Element, Failure> {
+        let flip = make("videoflip")?;
+        flip.set_property_from_str("video-direction", direction);
+        Ok(flip)
+    }
+}

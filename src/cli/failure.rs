@@ -1,0 +1,41 @@
+//! How a command ends: a sentence for people and an exit code for scripts.
+
+use std::fmt;
+
+/// Something failed while running.
+const FAILED: u8 = 1;
+/// The command line asks for something that cannot be.
+const USAGE: u8 = 2;
+/// Ended by Ctrl-C, as shells have it: 128 + SIGINT.
+const INTERRUPTED: u8 = 130;
+
+/// Why a command did not do what it was asked.
+#[derive(Debug, Clone)]
+pub(crate) struct Failure {
+    /// Exit code.
+    pub(crate) code: u8,
+    /// What failed and what to do, in plain words; empty if all has been said.
+    pub(crate) message: String,
+}
+
+impl Failure {
+    /// A failure while running.
+    pub(crate) fn running(message: impl fmt::Display) -> Self {
+        Self { code: FAILED, message: message.to_string() }
+    }
+
+    /// A command line that cannot be carried out.
+    pub(crate) fn usage(message: impl fmt::Display) -> Self {
+        Self { code: USAGE, message: message.to_string() }
+    }
+
+    /// The user stopped it.
+    pub(crate) fn interrupted() -> Self {
+        Self { code: INTERRUPTED, message: "stopped; no output was written".into() }
+    }
+
+    /// A failure whose report has been printed already.
+    pub(crate) fn silent() -> Self {
+        Self { code: FAILED, message: String::new() }
+    }
+}

@@ -1,0 +1,255 @@
+//! `facesr image`: one picture, by the engine directly.
+
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::Path;
+
+use facesr::detect::{self, Detection, DetectorKind, DetectorOptions};
+use facesr::generator::Device;
+use facesr::{
+    Enhancer, EnhancerOptions, Face, Frame, FrameInfo, FrameMut, Generator, GeneratorOptions,
+    PixelFormat,
+};
+use image::codecs::jpeg::JpegEncoder;
+use image::codecs::png::PngEncoder;
+use image::imageops::FilterType;
+use image::metadata::Orientation;
+use image::{
+    DynamicImage, ExtendedColorType, GenericImage, ImageDecoder, ImageEncoder, ImageFormat,
+    ImageReader,
+};
+use serde_json::{Value, json};
+
+use crate::args::ImageArgs;
+use crate::enhance::write_json;
+use crate::failure::Failure;
+use crate::output::{Partial, reason};
+
+/// White columns between before and after.
+const DIVIDER: u32 = 2;
+
+/// A picture and what came with it.
+struct Picture {
+    pixels: DynamicImage,
+    icc: Option<Vec<u8>>,
+    exif: Option<Vec<u8>>,
+}
+
+/// Carries out the command.
+pub(crate) fn run(args: &ImageArgs) -> Result<(), Failure> {
+    let format = format_of(&args.output)?;
+    let note = |text: &str| {
+        if !args.quiet {
+            eprintln!("facesr: note: {text}");
+        }
+    };
+    let mut picture = read(&args.input)?;
+    let partial = Partial::create(&args.output, args.force, Some(&args.input))?;
+
+    if picture.pixels.color().bytes_per_pixel() / picture.pixels.color().channel_count() > 1 {
+        note("the picture has more than 8 bits a sample; it is converted to 8");
+    }
+    let mut pixels = eight_bits(picture.pixels);
+    if format == ImageFormat::Jpeg && pixels.color().has_alpha() {
+        note("JPEG has no transparency; name the output .png to keep it");
+        pixels = DynamicImage::ImageRgb8(pixels.to_rgb8());
+    }
+    if let Some(scale) = args.scale {
+        let (width, height) = (pixels.width() * scale, pixels.height() * scale);
+        pixels = pixels.resize_exact(width, height, FilterType::Lanczos3);
+    }
+    let before = args.compare.then(|| pixels.clone());
+    let found = enhance(args, &mut pixels)?;
+    if let Some(before) = before {
+        pixels = side_by_side(&before, &pixels)?;
+    }
+    picture.pixels = pixels;
+    write(&picture, format, args.quality, partial.path()).map_err(|why| {
+        Failure::running(format_args!("cannot write {}: {why}", args.output.display()))
+    })?;
+    partial.finish()?;
+
+    if !args.quiet {
+        let (detected, enhanced) = (&found["faces_detected"], &found["faces_enhanced"]);
+        eprintln!("{}: {detected} faces found, {enhanced} sharpened", args.output.display());
+    }
+    match &args.json {
+        Some(path) => write_json(&found, path),
+        None => Ok(()),
+    }
+}
+
+fn format_of(path: &Path) -> Result<ImageFormat, Failure> {
+    match ImageFormat::from_path(path) {
+        Ok(format @ (ImageFormat::Png | ImageFormat::Jpeg)) => Ok(format),
+        _ => Err(Failure::usage(format_args!(
+            "cannot tell the format of {}: name the output something.png or something.jpg",
+            path.display()
+        ))),
+    }
+}
+
+/// Reads a picture and turns it upright; the EXIF data no longer says that it lies.
+fn read(path: &Path) -> Result<Picture, Failure> {
+    let cannot =
+        |why: String| Failure::running(format_args!("cannot read {}: {why}", path.display()));
+    let file = File::open(path).map_err(|e| cannot(reason(&e)))?;
+    if file.metadata().is_ok_and(|meta| meta.is_dir()) {
+        return Err(cannot("it is a folder; name a picture".into()));
+    }
+    let no_picture = |_| cannot("it is no PNG or JPEG picture, or a damaged one".into());
+    let mut decoder = ImageReader::new(std::io::BufReader::new(file))
+        .with_guessed_format()
+        .map_err(|e| cannot(reason(&e)))?
+        .into_decoder()
+        .map_err(no_picture)?;
+    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+    let icc = decoder.icc_profile().ok().flatten();
+    let mut exif = decoder.exif_metadata().ok().flatten();
+    let mut pixels = DynamicImage::from_decoder(decoder).map_err(no_picture)?;
+    pixels.apply_orientation(orientation);
+    if let Some(exif) = exif.as_mut() {
+        // Applied above; what is left would turn the picture twice.
+        let _ = Orientation::remove_from_exif_chunk(exif);
+    }
+    Ok(Picture { pixels, icc, exif })
+}
+
+/// The picture in one of the layouts that the engine works on. Grey with alpha becomes RGBA.
+fn eight_bits(pixels: DynamicImage) -> DynamicImage {
+    match pixels {
+        p @ (DynamicImage::ImageLuma8(_)
+        | DynamicImage::ImageRgb8(_)
+        | DynamicImage::ImageRgba8(_)) => p,
+        p if p.color().has_alpha() => DynamicImage::ImageRgba8(p.into_rgba8()),
+        p if !p.color().has_color() => DynamicImage::ImageLuma8(p.into_luma8()),
+        p => DynamicImage::ImageRgb8(p.into_rgb8()),
+    }
+}
+
+fn layout(pixels: &DynamicImage) -> Result<(FrameInfo, usize), Failure> {
+    let (format, step) = match pixels {
+        DynamicImage::ImageLuma8(_) => (PixelFormat::Gray8, 1),
+        DynamicImage::ImageRgb8(_) => (PixelFormat::Rgb, 3),
+        DynamicImage::ImageRgba8(_) => (PixelFormat::Rgba, 4),
+        _ => return Err(Failure::running("this kind of picture is not supported")),
+    };
+    let info = FrameInfo::new(format, pixels.width(), pixels.height());
+    Ok((info, step * pixels.width() as usize))
+}
+
+fn bytes_mut(pixels: &mut DynamicImage) -> &mut [u8] {
+    match pixels {
+        DynamicImage::ImageLuma8(p) => p,
+        DynamicImage::ImageRgb8(p) => p,
+        DynamicImage::ImageRgba8(p) => p,
+        _ => &mut [],
+    }
+}
+
+/// Finds and sharpens the faces; answers what was found as JSON.
+fn enhance(args: &ImageArgs, pixels: &mut DynamicImage) -> Result<Value, Failure> {
+    let faces = &args.faces;
+    let threads = match faces.threads {
+        Some(threads) => threads as usize,
+        None => std::thread::available_parallelism().map_or(1, |n| n.get()),
+    };
+    let kind: DetectorKind = match faces.detector.as_deref() {
+        Some("none") => {
+            return Err(Failure::usage("a picture needs a detector; 'none' is for streams"));
+        }
+        Some(name) => name.parse().map_err(Failure::usage)?,
+        None => DetectorKind::default(),
+    };
+    let mut detector = detect::open(&DetectorOptions {
+        kind,
+        model: faces.detector_model.clone(),
+        width: faces.detect_width.unwrap_or(0),
+        min_score: faces.min_score,
+        threads,
+    })
+    .map_err(Failure::running)?;
+    let device: Device =
+        faces.device.as_deref().unwrap_or("auto").parse().map_err(Failure::usage)?;
+    let generator =
+        Generator::open(&GeneratorOptions { model: faces.generator.clone(), threads, device })
+            .map_err(Failure::running)?;
+    let default = EnhancerOptions::default();
+    let mut enhancer = Enhancer::new(
+        generator.clone(),
+        EnhancerOptions {
+            strength: faces.strength.unwrap_or(default.strength),
+            min_face_size: faces.min_face_size.unwrap_or(default.min_face_size),
+            max_face_size: faces.max_face_size.unwrap_or(default.max_face_size),
+            max_faces: faces.max_faces.map_or(default.max_faces, |n| n as usize),
+            temporal_smoothing: 0.0,
+        },
+    );
+
+    let (info, stride) = layout(pixels)?;
+    let bytes = bytes_mut(pixels);
+    let mut found = Vec::new();
+    let frame = Frame::new(info, &[&*bytes], &[stride]).map_err(Failure::running)?;
+    detector.detect(&frame, &mut found).map_err(Failure::running)?;
+    let list: Vec<Face> = (1..)
+        .zip(&found)
+        .map(|(id, &Detection { rect, score })| Face { id, rect, score })
+        .collect();
+    let mut frame = FrameMut::new(info, [bytes], &[stride]).map_err(Failure::running)?;
+    let enhanced = enhancer.enhance(&mut frame, &list).map_err(Failure::running)?;
+    let faces: Vec<_> = list
+        .iter()
+        .map(|f| {
+            let r = f.rect;
+            json!({ "x": r.x, "y": r.y, "w": r.w, "h": r.h, "score": f.score })
+        })
+        .collect();
+    Ok(json!({
+        "input": args.input,
+        "output": args.output,
+        "width": info.width,
+        "height": info.height,
+        "detector": detector.name(),
+        "generator": generator.source().to_string(),
+        "faces_detected": list.len(),
+        "faces_enhanced": enhanced,
+        "faces": faces,
+    }))
+}
+
+fn side_by_side(before: &DynamicImage, after: &DynamicImage) -> Result<DynamicImage, Failure> {
+    let (width, height) = (before.width(), before.height());
+    let mut wide = DynamicImage::new(2 * width + DIVIDER, height, before.color());
+    bytes_mut(&mut wide).fill(255);
+    wide.copy_from(before, 0, 0)
+        .and_then(|()| wide.copy_from(after, width + DIVIDER, 0))
+        .map_err(Failure::running)?;
+    Ok(wide)
+}
+
+fn write(picture: &Picture, format: ImageFormat, quality: u8, path: &Path) -> Result<(), String> {
+    let file = File::create(path).map_err(|e| reason(&e))?;
+    let mut out = BufWriter::new(file);
+    let encoded = match format {
+        ImageFormat::Jpeg => encode(picture, JpegEncoder::new_with_quality(&mut out, quality)),
+        _ => encode(picture, PngEncoder::new(&mut out)),
+    };
+    encoded.map_err(|e| match e {
+        image::ImageError::IoError(e) => reason(&e),
+        e => e.to_string(),
+    })?;
+    out.flush().map_err(|e| reason(&e))
+}
+
+fn encode(picture: &Picture, mut encoder: impl ImageEncoder) -> image::ImageResult<()> {
+    // A format that cannot carry them does without.
+    if let Some(icc) = &picture.icc {
+        let _ = encoder.set_icc_profile(icc.clone());
+    }
+    if let Some(exif) = &picture.exif {
+        let _ = encoder.set_exif_metadata(exif.clone());
+    }
+    let pixels = &picture.pixels;
+    let color: ExtendedColorType = pixels.color().into();
+    encoder.write_image(pixels.as_bytes(), pixels.width(), pixels.height(), color)
+}

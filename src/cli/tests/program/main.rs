@@ -1,0 +1,55 @@
+//! The command as its users run it: arguments in, files and exit codes out.
+
+mod containers;
+mod doctor;
+mod enhance;
+mod failures;
+mod pictures;
+mod shared;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// A command line that starts with the built program.
+fn facesr() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_facesr"))
+}
+
+/// Runs the program with these arguments.
+fn run<S: AsRef<std::ffi::OsStr>>(args: &[S]) -> Output {
+    facesr().args(args).output().expect("the program starts")
+}
+
+/// What it said.
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// `facesr enhance` from file to file; must succeed. Answers what it said.
+fn enhance(input: &Path, output: &Path, options: &[&str]) -> String {
+    let output = facesr()
+        .args(["enhance", "--preset=superfast"])
+        .args([input, Path::new("-o"), output])
+        .args(options)
+        .output()
+        .expect("the program starts");
+    assert!(output.status.success(), "{options:?}: {}", said(&output));
+    said(&output)
+}
+
+/// A folder of its own, and a file name in it.
+fn scratch() -> (tempfile::TempDir, impl Fn(&str) -> PathBuf) {
+    let dir = tempfile::tempdir().expect("there is a folder for temporary files");
+    let path = dir.path().to_path_buf();
+    (dir, move |name: &str| path.join(name))
+}
+
+/// Names in a folder.
+fn names(dir: &Path) -> Vec<String> {
+    let mut names: Vec<_> = std::fs::read_dir(dir)
+        .expect("the folder is there")
+        .map(|entry| entry.expect("it can be listed").file_name().to_string_lossy().into_owned())
+        .collect();
+    names.sort();
+    names
+}

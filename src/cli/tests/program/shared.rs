@@ -1,0 +1,78 @@
+//! Real clips that the project may test with but not carry. All names begin with `shared_`, so
+//! that a runner can leave them out where the folder is missing.
+
+use std::path::PathBuf;
+
+use facesr_tests::{frames, packets, shared_clips};
+use serde_json::Value;
+
+use crate::{enhance, scratch};
+
+fn clip(name: &str) -> PathBuf {
+    let path = shared_clips().join(name);
+    assert!(path.exists(), "{} is missing: leave tests named shared_ out", path.display());
+    path
+}
+
+/// Enhances a clip; everything but the pixels must be kept. Answers the report.
+fn keeps(name: &str, extension: &str, options: &[&str]) -> Value {
+    let (_dir, file) = scratch();
+    let (input, output, report) = (clip(name), file(&format!("out.{extension}")), file("r.json"));
+    let mut all = vec!["--json", report.to_str().unwrap()];
+    all.extend(options);
+    enhance(&input, &output, &all);
+    let (before, after) = (frames(&input), frames(&output));
+    assert_eq!(before.packets.len(), after.packets.len(), "{name}: frames");
+    // Matroska counts in milliseconds; MP4 gets the ticks of the input.
+    let tolerance = if extension == "mkv" { 500_000 } else { 1 };
+    for (a, b) in before.times().iter().zip(after.times()) {
+        let (a, b) = (a.unwrap(), b.unwrap());
+        assert!((a - b).abs() <= tolerance, "{name}: {a} became {b}");
+    }
+    for field in ["width", "height", "pixel-aspect-ratio", "framerate", "colorimetry"] {
+        let of = |caps: &gst::Caps| {
+            caps.structure(0).unwrap().value(field).map(|v| format!("{v:?}")).ok()
+        };
+        assert_eq!(of(&before.caps), of(&after.caps), "{name}: {field}");
+    }
+    let sound = |path| -> Vec<_> {
+        packets(path).into_iter().filter(|s| s.media().starts_with("audio")).collect()
+    };
+    let (before, after) = (sound(&input), sound(&output));
+    assert_eq!(before.len(), after.len(), "{name}: sound tracks");
+    for (a, b) in before.iter().zip(&after) {
+        let presented = |s: &facesr_tests::Stream| -> Vec<_> {
+            let all = extension == "mp4";
+            s.packets.iter().filter(|p| all || p.time >= Some(0)).map(|p| p.data.clone()).collect()
+        };
+        assert!(presented(a) == presented(b), "{name}: sound packets");
+    }
+    serde_json::from_slice(&std::fs::read(report).unwrap()).unwrap()
+}
+
+#[test]
+fn shared_faces_are_sharpened() {
+    for name in ["corridor-walking.mp4", "carphone-qcif.mp4"] {
+        let report = keeps(name, "mp4", &[]);
+        assert!(report["faces_enhanced"].as_u64() > Some(10), "{name}: {report:#}");
+    }
+}
+
+#[test]
+fn shared_street_and_stadium_run_through() {
+    for name in ["street-oxford-cctv.mp4", "stadium-crowd.mp4"] {
+        let report = keeps(name, "mp4", &["--detect-every=10"]);
+        assert!(report["faces_enhanced"].as_u64() > Some(0), "{name}: {report:#}");
+    }
+}
+
+#[test]
+fn shared_clips_become_matroska() {
+    keeps("office-one-person.mp4", "mkv", &["--detect-every=10"]);
+}
+
+#[test]
+fn shared_odd_timing_and_priming_are_kept() {
+    keeps("office-one-person.mp4", "mp4", &["--detect-every=10"]);
+    keeps("carpark-no-faces.mp4", "mp4", &["--detect-every=10"]);
+}

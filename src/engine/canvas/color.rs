@@ -1,0 +1,99 @@
+//! Between a frame's component codes (0..=255) and RGB (0..=255).
+//!
+//! Source: ITU-R BT.601, BT.709 and BT.2020, which differ in their luma coefficients only.
+
+use crate::frame::{ColorModel, FrameInfo, Range};
+
+/// The colour arithmetic of one kind of frame.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Color {
+    model: ColorModel,
+    kr: f32,
+    kg: f32,
+    kb: f32,
+    luma_zero: f32,
+    /// Codes for 255 steps of luma.
+    luma_gain: f32,
+    /// Codes for 255 steps of chroma, peak to peak.
+    chroma_gain: f32,
+}
+
+impl Color {
+    pub(super) fn of(info: &FrameInfo) -> Self {
+        let model = info.format.model();
+        let (kr, kb) = info.matrix.coefficients();
+        let (luma_zero, luma_gain, chroma_gain) = match info.range {
+            Range::Full => (0.0, 1.0, 1.0),
+            Range::Limited => (16.0, 219.0 / 255.0, 224.0 / 255.0),
+        };
+        Self { model, kr, kg: 1.0 - kr - kb, kb, luma_zero, luma_gain, chroma_gain }
+    }
+
+    /// Component codes to RGB, both 0..=255 and not clamped.
+    #[inline]
+    pub(super) fn rgb(self, c: [f32; 3]) -> [f32; 3] {
+        match self.model {
+            ColorModel::Rgb => c,
+            ColorModel::Gray => [(c[0] - self.luma_zero) / self.luma_gain; 3],
+            ColorModel::Yuv => {
+                let y = (c[0] - self.luma_zero) / self.luma_gain;
+                let u = (c[1] - 128.0) / self.chroma_gain;
+                let v = (c[2] - 128.0) / self.chroma_gain;
+                let r = y + 2.0 * (1.0 - self.kr) * v;
+                let b = y + 2.0 * (1.0 - self.kb) * u;
+                [r, (y - self.kr * r - self.kb * b) / self.kg, b]
+            }
+        }
+    }
+
+    /// RGB to component codes, both 0..=255 and not clamped. Grey is given in the first.
+    #[inline]
+    pub(super) fn codes(self, [r, g, b]: [f32; 3]) -> [f32; 3] {
+        if self.model == ColorModel::Rgb {
+            return [r, g, b];
+        }
+        let y = self.kr * r + self.kg * g + self.kb * b;
+        let luma = self.luma_zero + y * self.luma_gain;
+        let chroma = |c: f32, k: f32| 128.0 + (c - y) / (2.0 * (1.0 - k)) * self.chroma_gain;
+        [luma, chroma(b, self.kb), chroma(r, self.kr)]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frame::{Matrix, PixelFormat};
+
+    fn color(format: PixelFormat, matrix: Matrix, range: Range) -> Color {
+        Color::of(&FrameInfo { matrix, range, ..FrameInfo::new(format, 8, 8) })
+    }
+
+    #[test]
+    fn known_codes_of_the_standards() {
+        let hd = color(PixelFormat::Nv12, Matrix::Bt709, Range::Limited);
+        let close = |a: [f32; 3], b: [f32; 3]| a.iter().zip(b).all(|(a, b)| (a - b).abs() < 0.6);
+        assert!(close(hd.codes([255.0; 3]), [235.0, 128.0, 128.0]));
+        assert!(close(hd.codes([255.0, 0.0, 0.0]), [63.0, 102.0, 240.0]));
+        let sd = color(PixelFormat::I420, Matrix::Bt601, Range::Limited);
+        assert!(close(sd.codes([0.0, 0.0, 255.0]), [41.0, 240.0, 110.0]));
+        let jpeg = color(PixelFormat::I420, Matrix::Bt601, Range::Full);
+        assert!(close(jpeg.codes([255.0, 255.0, 0.0]), [226.0, 0.5, 148.7]));
+    }
+
+    #[test]
+    fn there_and_back() {
+        for format in PixelFormat::ALL {
+            for matrix in [Matrix::Bt601, Matrix::Bt709, Matrix::Bt2020] {
+                for range in [Range::Full, Range::Limited] {
+                    let c = color(format, matrix, range);
+                    let grey = format.model() == ColorModel::Gray;
+                    let rgb = if grey { [77.0; 3] } else { [12.0, 200.0, 77.0] };
+                    let back = c.rgb(c.codes(rgb));
+                    for (a, b) in rgb.iter().zip(back) {
+                        assert!((a - b).abs() < 1e-2, "{format:?} {matrix:?} {range:?}: {back:?}");
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,29 @@
+//! The soft ellipse under which a face is laid over the frame.
+
+/// Inside this share of the ellipse's radius the face shows in full. The crop square is a tenth
+/// wider than the face box, so the slope lies on hair, ears and background.
+const PLATEAU: f32 = 0.72;
+
+/// Weight at (u, v), each -1..=1 across the square: 1 in the middle, 0 from the inscribed ellipse
+/// outwards, with no edge in between (smoothstep in the squared radius).
+pub(super) fn weight(u: f32, v: f32) -> f32 {
+    const START: f32 = PLATEAU * PLATEAU;
+    let t = ((1.0 - u * u - v * v) / (1.0 - START)).clamp(0.0, 1.0);
+    t * t * (3.0 - 2.0 * t)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn full_in_the_middle_and_nothing_at_the_rim() {
+        assert_eq!(weight(0.0, 0.0), 1.0);
+        assert_eq!(weight(0.5, -0.5), 1.0);
+        for (u, v) in [(1.0, 0.0), (0.0, -1.0), (0.8, 0.8), (-1.0, 1.0)] {
+            assert_eq!(weight(u, v), 0.0);
+        }
+        let slope: Vec<f32> = (0..100).map(|i| weight(i as f32 / 100.0, 0.0)).collect();
+        assert!(slope.windows(2).all(|w| w[0] >= w[1] && w[0] - w[1] < 0.06));
+    }
+}

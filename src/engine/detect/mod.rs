@@ -1,0 +1,278 @@
+//! Face detectors, all behind one trait.
+//!
+//! Each detector answers boxes of one style, whatever it was trained on: the tight WIDER FACE box
+//! from the forehead to the chin, from which [`Square::around`](crate::Square::around) makes the
+//! crop. The factor from a detector's own box to that one is a constant beside the detector,
+//! measured on faces with known eyes.
+
+mod centerface;
+mod input;
+mod network;
+mod nms;
+mod onnx;
+mod resample;
+mod seetaface;
+mod yunet;
+
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use crate::error::{Error, ModelError};
+use crate::frame::Frame;
+use crate::geometry::Rect;
+use crate::models::{self, Source};
+use crate::session;
+
+/// One face that was found.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Detection {
+    /// WIDER-style box, luma pixels of the frame.
+    pub rect: Rect,
+    /// Confidence, 0 to 1; comparable within one detector only.
+    pub score: f32,
+}
+
+/// Finds faces in frames.
+pub trait Detector: Send {
+    /// Its name, as [`DetectorKind`] spells it.
+    fn name(&self) -> &'static str;
+
+    /// Appends the faces of `frame` to `found`, best score first. Frames may change size from
+    /// call to call.
+    ///
+    /// # Errors
+    /// [`Error::Inference`] if the model fails on this frame; later frames may be tried.
+    fn detect(&mut self, frame: &Frame<'_>, found: &mut Vec<Detection>) -> Result<(), Error>;
+
+    /// CPU time that threads of its own have spent on detection so far. Threads of ONNX Runtime
+    /// (more than one was asked for) cannot be counted.
+    fn helper_time(&self) -> Duration {
+        Duration::ZERO
+    }
+}
+
+/// How a detector's own boxes become WIDER-style boxes.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct BoxFit {
+    /// WIDER-style longer side over the detector's.
+    side: f32,
+    /// How far the WIDER-style centre lies below the detector's, over the detector's longer side.
+    down: f32,
+}
+
+impl BoxFit {
+    fn apply(&self, found: &mut [Detection]) {
+        for Detection { rect, .. } in found {
+            rect.y += self.down * rect.w.max(rect.h);
+            *rect = rect.scaled(self.side);
+        }
+    }
+}
+
+/// Which detector to use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum DetectorKind {
+    /// The best whose model is at hand: CenterFace, else YuNet, else SeetaFace.
+    #[default]
+    Auto,
+    /// SeetaFace (crate rustface); its model is embedded, so it always works.
+    SeetaFace,
+    /// YuNet, an ONNX file.
+    YuNet,
+    /// CenterFace, an ONNX file.
+    CenterFace,
+}
+
+impl DetectorKind {
+    /// Every kind, with the name that properties and options use.
+    pub const NAMES: [(Self, &'static str); 4] = [
+        (Self::Auto, "auto"),
+        (Self::SeetaFace, "seetaface"),
+        (Self::YuNet, "yunet"),
+        (Self::CenterFace, "centerface"),
+    ];
+
+    /// The name that properties and options use.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::SeetaFace => "seetaface",
+            Self::YuNet => "yunet",
+            Self::CenterFace => "centerface",
+        }
+    }
+}
+
+impl FromStr for DetectorKind {
+    type Err = String;
+
+    fn from_str(s: &str) -> Result<Self, String> {
+        Self::NAMES.iter().find(|(_, name)| *name == s).map(|(kind, _)| *kind).ok_or_else(|| {
+            let names: Vec<_> = Self::NAMES.iter().map(|(_, name)| *name).collect();
+            format!("unknown detector '{s}'; known are {}", names.join(", "))
+        })
+    }
+}
+
+/// How to detect.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DetectorOptions {
+    /// Which detector.
+    pub kind: DetectorKind,
+    /// Its model file; `None` looks in the model folders (see [`crate::models`]).
+    pub model: Option<PathBuf>,
+    /// Width in pixels to which a wider frame is reduced before detection, 0 for the detector's
+    /// own choice. Smaller is faster and misses smaller faces.
+    pub width: u32,
+    /// Detections of a lower score are dropped, 0 to 1; `None` for the detector's own choice.
+    pub min_score: Option<f32>,
+    /// Threads of the detector's ONNX session, 1 or more.
+    pub threads: usize,
+}
+
+impl Default for DetectorOptions {
+    fn default() -> Self {
+        Self { kind: DetectorKind::Auto, model: None, width: 0, min_score: None, threads: 1 }
+    }
+}
+
+/// The reduction of frames by itself, for benches only.
+#[doc(hidden)]
+pub struct InputBench {
+    reducer: input::Reducer,
+    layout: input::Layout,
+    tensor: Vec<f32>,
+}
+
+impl InputBench {
+    /// Reduces to a picture of `width` x `height` pixels.
+    pub fn new(width: usize, height: usize) -> Self {
+        let layout = input::Layout::padded(width, height, network::MULTIPLE);
+        Self { reducer: input::Reducer::default(), layout, tensor: vec![0.0; layout.len()] }
+    }
+
+    /// Reduces `frame` to planes B, G, R.
+    pub fn run(&mut self, frame: &Frame<'_>) {
+        self.reducer.planar(frame, self.layout, input::Channels::Bgr, &mut self.tensor);
+    }
+}
+
+/// File names that CenterFace is found under.
+const CENTERFACE_FILES: [&str; 1] = ["centerface.onnx"];
+
+/// File names that YuNet is found under, the best first.
+const YUNET_FILES: [&str; 3] =
+    ["yunet_n_dynamic.onnx", "face_detection_yunet_2023mar.onnx", "yunet_s_640_640.onnx"];
+
+const CENTERFACE_REMEDY: &str = "run `make setup`, which fetches centerface.onnx, or name the \
+                                 file; detector seetaface needs none";
+const YUNET_REMEDY: &str = "fetch face_detection_yunet_2023mar.onnx from OpenCV's model zoo \
+                            (models/face_detection_yunet) and name it; detector seetaface needs \
+                            no file";
+const ANY_REMEDY: &str = "check the path, or leave the model file unset to use what is installed";
+
+/// Loads a detector.
+///
+/// # Errors
+/// [`ModelError`] names the file and what to do if the model is missing, damaged or of another
+/// shape, or if ONNX Runtime is missing.
+pub fn open(options: &DetectorOptions) -> Result<Box<dyn Detector>, ModelError> {
+    match (options.kind, &options.model) {
+        (DetectorKind::Auto, Some(path)) => {
+            let source = Source::file(path, ANY_REMEDY)?;
+            let file = session::read(&source)?;
+            if seetaface::is_seetaface(&file) {
+                return Ok(Box::new(seetaface::SeetaFace::from_bytes(&source, file, options)?));
+            }
+            let declared = declared(&source, &file)?;
+            let file = file.into_owned();
+            if yunet::is_yunet(&declared) {
+                Ok(Box::new(yunet::YuNet::open(source, file, &declared, options)?))
+            } else if centerface::is_centerface(&declared) {
+                Ok(Box::new(centerface::CenterFace::open(source, file, &declared, options)?))
+            } else {
+                let wanted = "a YuNet, CenterFace or SeetaFace model";
+                Err(contract(&source, &declared, wanted))
+            }
+        }
+        (DetectorKind::Auto, None) => match installed() {
+            Some((kind, path)) => {
+                open(&DetectorOptions { kind, model: Some(path), ..options.clone() })
+            }
+            None => open(&DetectorOptions { kind: DetectorKind::SeetaFace, ..options.clone() }),
+        },
+        (DetectorKind::SeetaFace, path) => {
+            let source = match path {
+                Some(path) => Source::file(path, ANY_REMEDY)?,
+                None => seetaface::EMBEDDED,
+            };
+            Ok(Box::new(seetaface::SeetaFace::open(source, options)?))
+        }
+        (DetectorKind::YuNet, path) => {
+            let source = named_or_found(path, "detector yunet", &YUNET_FILES, YUNET_REMEDY)?;
+            let file = session::read(&source)?;
+            let declared = declared(&source, &file)?;
+            Ok(Box::new(yunet::YuNet::open(source, file.into_owned(), &declared, options)?))
+        }
+        (DetectorKind::CenterFace, path) => {
+            let what = "detector centerface";
+            let source = named_or_found(path, what, &CENTERFACE_FILES, CENTERFACE_REMEDY)?;
+            let file = session::read(&source)?;
+            let declared = declared(&source, &file)?;
+            let file = file.into_owned();
+            Ok(Box::new(centerface::CenterFace::open(source, file, &declared, options)?))
+        }
+    }
+}
+
+/// The best detector whose model lies in a model folder, and that model.
+pub fn installed() -> Option<(DetectorKind, PathBuf)> {
+    let centerface = models::find(&CENTERFACE_FILES).map(|p| (DetectorKind::CenterFace, p));
+    centerface.or_else(|| models::find(&YUNET_FILES).map(|p| (DetectorKind::YuNet, p)))
+}
+
+fn named_or_found(
+    path: &Option<PathBuf>,
+    what: &'static str,
+    names: &[&str],
+    remedy: &str,
+) -> Result<Source, ModelError> {
+    if let Some(path) = path {
+        return Source::file(path, remedy);
+    }
+    let not_found =
+        || ModelError::NotFound { what, looked_in: models::folders(), remedy: remedy.to_string() };
+    models::find(names).map(Source::File).ok_or_else(not_found)
+}
+
+fn declared(source: &Source, file: &[u8]) -> Result<onnx::Declared, ModelError> {
+    onnx::declared(file).map_err(|reason| ModelError::Invalid { model: source.to_string(), reason })
+}
+
+/// The error for a model that declares something else than was wanted.
+fn contract(source: &Source, declared: &onnx::Declared, wanted: &'static str) -> ModelError {
+    let list = |values: &[onnx::Value]| {
+        let mut list: Vec<String> = values
+            .iter()
+            .take(4)
+            .map(|v| match &v.dims {
+                Some(dims) => format!("{} {dims:?}", v.name),
+                None => v.name.clone(),
+            })
+            .collect();
+        if values.len() > list.len() {
+            list.push(format!("{} more", values.len() - list.len()));
+        }
+        list.join(", ")
+    };
+    ModelError::Contract {
+        model: source.to_string(),
+        reason: format!(
+            "its inputs are {}, its outputs {}",
+            list(&declared.inputs),
+            list(&declared.outputs)
+        ),
+        wanted,
+    }
+}

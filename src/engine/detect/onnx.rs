@@ -1,0 +1,382 @@
+//! Reads the inputs and outputs of an ONNX file, and rewrites them.
+//!
+//! Detectors run at the size of the stream. Their files declare other sizes (CenterFace 10x3x32x32,
+//! YuNet-s 1x3x640x640), list each weight as an input too, which keeps ONNX Runtime from folding
+//! and packing the weights, and have outputs that nobody here wants. All of this is cured by
+//! changing a few fields of the file's protobuf message before it becomes a session; the nodes and
+//! weights are copied as they are.
+//!
+//! Only the wire format and the field numbers of `onnx.proto` are used (stable since ONNX 1.0).
+
+/// Largest number of inputs or outputs that is looked at; real files have some hundred at most.
+const MAX_VALUES: usize = 10_000;
+
+/// An input or output of the graph.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Value {
+    /// Its name.
+    pub(super) name: String,
+    /// Element type as `TensorProto.DataType` numbers them, 0 if it is no tensor.
+    element: u64,
+    /// Declared dimensions, -1 for free ones; `None` if no shape is declared.
+    pub(super) dims: Option<Vec<i64>>,
+}
+
+impl Value {
+    /// Whether it is a tensor of 32-bit floats.
+    pub(super) fn is_f32(&self) -> bool {
+        self.element == ELEMENT_F32
+    }
+}
+
+/// What an ONNX file declares.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Declared {
+    /// Inputs that are not weights.
+    pub(super) inputs: Vec<Value>,
+    /// Outputs.
+    pub(super) outputs: Vec<Value>,
+}
+
+const ELEMENT_F32: u64 = 1;
+
+/// Field numbers of `onnx.proto`.
+mod field {
+    pub(super) const MODEL_IR_VERSION: u64 = 1;
+    pub(super) const MODEL_GRAPH: u64 = 7;
+    pub(super) const GRAPH_NODE: u64 = 1;
+    pub(super) const GRAPH_INITIALIZER: u64 = 5;
+    pub(super) const GRAPH_INPUT: u64 = 11;
+    pub(super) const GRAPH_OUTPUT: u64 = 12;
+    pub(super) const GRAPH_VALUE_INFO: u64 = 13;
+    pub(super) const TENSOR_NAME: u64 = 8;
+    pub(super) const VALUE_NAME: u64 = 1;
+    pub(super) const VALUE_TYPE: u64 = 2;
+    pub(super) const TYPE_TENSOR: u64 = 1;
+    pub(super) const TENSOR_TYPE_ELEMENT: u64 = 1;
+    pub(super) const TENSOR_TYPE_SHAPE: u64 = 2;
+    pub(super) const SHAPE_DIM: u64 = 1;
+    pub(super) const DIM_VALUE: u64 = 1;
+}
+
+/// Reads what `file` declares.
+///
+/// # Errors
+/// A reason, in words, if the bytes are no ONNX model.
+pub(super) fn declared(file: &[u8]) -> Result<Declared, String> {
+    let graph = graph(file)?;
+    let mut weights = Vec::new();
+    let (mut inputs, mut outputs) = (Vec::new(), Vec::new());
+    let mut nodes = 0usize;
+    for item in Fields(graph) {
+        let Field { number, content, .. } = item?;
+        match (number, content) {
+            (field::GRAPH_NODE, Content::Bytes(_)) => nodes += 1,
+            (field::GRAPH_INITIALIZER, Content::Bytes(tensor)) => {
+                weights.push(text(tensor, field::TENSOR_NAME)?);
+            }
+            (field::GRAPH_INPUT, Content::Bytes(info)) => inputs.push(value(info)?),
+            (field::GRAPH_OUTPUT, Content::Bytes(info)) => outputs.push(value(info)?),
+            _ => {}
+        }
+        if inputs.len().max(outputs.len()) > MAX_VALUES {
+            return Err("it declares an absurd number of inputs or outputs".into());
+        }
+    }
+    if nodes == 0 || outputs.is_empty() {
+        return Err(NOT_ONNX.into());
+    }
+    weights.sort_unstable();
+    inputs.retain(|v| weights.binary_search(&v.name).is_err());
+    Ok(Declared { inputs, outputs })
+}
+
+/// The same model with one input, `input`, of exactly `dims`, and the outputs `outputs` only.
+///
+/// # Errors
+/// A reason, in words, if the bytes are no ONNX model.
+pub(super) fn specialised(
+    file: &[u8],
+    input: &str,
+    dims: &[usize],
+    outputs: &[String],
+) -> Result<Vec<u8>, String> {
+    let mut graph_out = Vec::with_capacity(file.len());
+    for item in Fields(graph(file)?) {
+        let item = item?;
+        match (item.number, item.content) {
+            // The shapes of inner values follow from the input's; those on file do not.
+            (field::GRAPH_INPUT | field::GRAPH_VALUE_INFO, _) => {}
+            (field::GRAPH_OUTPUT, Content::Bytes(info)) => {
+                let name = text(info, field::VALUE_NAME)?;
+                if outputs.contains(&name) {
+                    put_bytes(&mut graph_out, field::GRAPH_OUTPUT, &value_info(&name, None));
+                }
+            }
+            _ => graph_out.extend_from_slice(item.raw),
+        }
+    }
+    put_bytes(&mut graph_out, field::GRAPH_INPUT, &value_info(input, Some(dims)));
+
+    let mut out = Vec::with_capacity(graph_out.len() + 256);
+    for item in Fields(file) {
+        let item = item?;
+        match (item.number, item.content) {
+            (field::MODEL_GRAPH, _) => put_bytes(&mut out, field::MODEL_GRAPH, &graph_out),
+            // Weights that are no inputs need version 4.
+            (field::MODEL_IR_VERSION, Content::Number(version)) => {
+                put_number(&mut out, field::MODEL_IR_VERSION, version.max(4));
+            }
+            _ => out.extend_from_slice(item.raw),
+        }
+    }
+    Ok(out)
+}
+
+const NOT_ONNX: &str = "it is no ONNX file";
+
+fn graph(file: &[u8]) -> Result<&[u8], String> {
+    let mut found = None;
+    for item in Fields(file) {
+        if let Field { number: field::MODEL_GRAPH, content: Content::Bytes(graph), .. } = item? {
+            found = Some(graph);
+        }
+    }
+    found.ok_or_else(|| NOT_ONNX.into())
+}
+
+fn value(info: &[u8]) -> Result<Value, String> {
+    let mut value = Value { name: text(info, field::VALUE_NAME)?, element: 0, dims: None };
+    let Some(kind) = bytes(info, field::VALUE_TYPE)? else { return Ok(value) };
+    let Some(tensor) = bytes(kind, field::TYPE_TENSOR)? else { return Ok(value) };
+    value.element = number(tensor, field::TENSOR_TYPE_ELEMENT)?.unwrap_or(0);
+    if let Some(shape) = bytes(tensor, field::TENSOR_TYPE_SHAPE)? {
+        let mut dims = Vec::new();
+        for item in Fields(shape) {
+            if let Field { number: field::SHAPE_DIM, content: Content::Bytes(dim), .. } = item? {
+                let size = number(dim, field::DIM_VALUE)?;
+                dims.push(size.and_then(|n| i64::try_from(n).ok()).unwrap_or(-1));
+            }
+        }
+        value.dims = Some(dims);
+    }
+    Ok(value)
+}
+
+fn value_info(name: &str, dims: Option<&[usize]>) -> Vec<u8> {
+    let mut tensor = Vec::new();
+    put_number(&mut tensor, field::TENSOR_TYPE_ELEMENT, ELEMENT_F32);
+    if let Some(dims) = dims {
+        let mut shape = Vec::new();
+        for &n in dims {
+            let mut dim = Vec::new();
+            put_number(&mut dim, field::DIM_VALUE, n as u64);
+            put_bytes(&mut shape, field::SHAPE_DIM, &dim);
+        }
+        put_bytes(&mut tensor, field::TENSOR_TYPE_SHAPE, &shape);
+    }
+    let mut kind = Vec::new();
+    put_bytes(&mut kind, field::TYPE_TENSOR, &tensor);
+    let mut info = Vec::new();
+    put_bytes(&mut info, field::VALUE_NAME, name.as_bytes());
+    put_bytes(&mut info, field::VALUE_TYPE, &kind);
+    info
+}
+
+/// One field of a protobuf message.
+struct Field<'a> {
+    number: u64,
+    content: Content<'a>,
+    /// Tag and content as they lie in the message.
+    raw: &'a [u8],
+}
+
+enum Content<'a> {
+    Number(u64),
+    Bytes(&'a [u8]),
+    Other,
+}
+
+/// The fields of a message, in order.
+struct Fields<'a>(&'a [u8]);
+
+impl<'a> Fields<'a> {
+    fn take(&mut self, n: usize) -> Result<&'a [u8], String> {
+        let Some((taken, rest)) = self.0.split_at_checked(n) else {
+            return Err("it is cut short, or no ONNX file".into());
+        };
+        self.0 = rest;
+        Ok(taken)
+    }
+
+    fn varint(&mut self) -> Result<u64, String> {
+        let mut value = 0;
+        for shift in (0..64).step_by(7) {
+            let byte = self.take(1)?[0];
+            value |= u64::from(byte & 0x7f) << shift;
+            if byte < 0x80 {
+                return Ok(value);
+            }
+        }
+        Err(NOT_ONNX.into())
+    }
+
+    fn field(&mut self) -> Result<Field<'a>, String> {
+        let start = self.0;
+        let tag = self.varint()?;
+        let content = match tag & 7 {
+            0 => Content::Number(self.varint()?),
+            1 => self.take(8).map(|_| Content::Other)?,
+            2 => {
+                let len = self.varint()?;
+                Content::Bytes(self.take(usize::try_from(len).unwrap_or(usize::MAX))?)
+            }
+            5 => self.take(4).map(|_| Content::Other)?,
+            _ => return Err(NOT_ONNX.into()),
+        };
+        if tag >> 3 == 0 {
+            return Err(NOT_ONNX.into());
+        }
+        Ok(Field { number: tag >> 3, content, raw: &start[..start.len() - self.0.len()] })
+    }
+}
+
+impl<'a> Iterator for Fields<'a> {
+    type Item = Result<Field<'a>, String>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.0.is_empty() {
+            return None;
+        }
+        let field = self.field();
+        if field.is_err() {
+            // What follows an error has no meaning.
+            self.0 = &[];
+        }
+        Some(field)
+    }
+}
+
+fn bytes(message: &[u8], wanted: u64) -> Result<Option<&[u8]>, String> {
+    let mut found = None;
+    for item in Fields(message) {
+        match item? {
+            Field { number, content: Content::Bytes(b), .. } if number == wanted => {
+                found = Some(b);
+            }
+            _ => {}
+        }
+    }
+    Ok(found)
+}
+
+fn number(message: &[u8], wanted: u64) -> Result<Option<u64>, String> {
+    let mut found = None;
+    for item in Fields(message) {
+        match item? {
+            Field { number, content: Content::Number(n), .. } if number == wanted => {
+                found = Some(n);
+            }
+            _ => {}
+        }
+    }
+    Ok(found)
+}
+
+fn text(message: &[u8], wanted: u64) -> Result<String, String> {
+    let found = bytes(message, wanted)?.unwrap_or_default();
+    String::from_utf8(found.to_vec()).map_err(|_| NOT_ONNX.into())
+}
+
+fn put_varint(out: &mut Vec<u8>, mut n: u64) {
+    while n >= 0x80 {
+        out.push(n as u8 | 0x80);
+        n >>= 7;
+    }
+    out.push(n as u8);
+}
+
+fn put_number(out: &mut Vec<u8>, number: u64, n: u64) {
+    put_varint(out, number << 3);
+    put_varint(out, n);
+}
+
+fn put_bytes(out: &mut Vec<u8>, number: u64, content: &[u8]) {
+    put_varint(out, number << 3 | 2);
+    put_varint(out, content.len() as u64);
+    out.extend_from_slice(content);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Two inputs, one of them a weight; outputs `a` and `b`; IR version 3.
+    fn model() -> Vec<u8> {
+        let mut weight = Vec::new();
+        put_bytes(&mut weight, field::TENSOR_NAME, b"w");
+        let mut graph = Vec::new();
+        put_bytes(&mut graph, field::GRAPH_NODE, b"");
+        put_bytes(&mut graph, field::GRAPH_INITIALIZER, &weight);
+        put_bytes(&mut graph, field::GRAPH_INPUT, &value_info("x", Some(&[10, 3, 32, 300])));
+        put_bytes(&mut graph, field::GRAPH_INPUT, &value_info("w", Some(&[5])));
+        put_bytes(&mut graph, field::GRAPH_VALUE_INFO, &value_info("inner", Some(&[5])));
+        put_bytes(&mut graph, field::GRAPH_OUTPUT, &value_info("a", None));
+        put_bytes(&mut graph, field::GRAPH_OUTPUT, &value_info("b", Some(&[1])));
+        let mut file = Vec::new();
+        put_number(&mut file, field::MODEL_IR_VERSION, 3);
+        put_bytes(&mut file, field::MODEL_GRAPH, &graph);
+        put_bytes(&mut file, 8, b"\x10\x0b");
+        file
+    }
+
+    #[test]
+    fn weights_are_no_inputs() {
+        let declared = declared(&model()).unwrap();
+        assert_eq!(declared.inputs.len(), 1);
+        assert_eq!(declared.inputs[0].name, "x");
+        assert_eq!(declared.inputs[0].dims, Some(vec![10, 3, 32, 300]));
+        assert!(declared.inputs[0].is_f32());
+        let names: Vec<_> = declared.outputs.iter().map(|o| o.name.as_str()).collect();
+        assert_eq!(names, ["a", "b"]);
+    }
+
+    #[test]
+    fn specialised_models_have_the_wanted_ends() {
+        let file = specialised(&model(), "x", &[1, 3, 544, 960], &["b".into()]).unwrap();
+        let declared = declared(&file).unwrap();
+        assert_eq!(declared.inputs.len(), 1);
+        assert_eq!(declared.inputs[0].dims, Some(vec![1, 3, 544, 960]));
+        assert_eq!(declared.outputs.len(), 1);
+        assert_eq!((&*declared.outputs[0].name, &declared.outputs[0].dims), ("b", &None));
+        assert_eq!(number(&file, field::MODEL_IR_VERSION).unwrap(), Some(4));
+    }
+
+    #[test]
+    fn every_cut_is_noticed_or_harmless() {
+        let file = model();
+        for n in 0..file.len() {
+            // A cut after the graph leaves a model without its opset, which ONNX Runtime refuses.
+            let result = declared(&file[..n]);
+            assert!(result.is_err() || n >= file.len() - 4, "{n}: {result:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let _ = declared(&bytes);
+            let _ = specialised(&bytes, "x", &[1], &[]);
+        }
+
+        #[test]
+        fn no_damage_panics(place in 0usize..200, value in any::<u8>()) {
+            let mut file = model();
+            let place = place % file.len();
+            file[place] = value;
+            let _ = declared(&file);
+            let _ = specialised(&file, "x", &[1], &["a".into()]);
+        }
+    }
+}

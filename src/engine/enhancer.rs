@@ -1,0 +1,327 @@
+//! Sharpens the faces of a frame: cut, generate, steady, blend.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::canvas::{Canvas, CpuCanvas};
+use crate::error::Error;
+use crate::finder::Face;
+use crate::frame::FrameMut;
+use crate::generator::{Generator, HIGH_LEN, LOW_LEN};
+use crate::geometry::Square;
+use crate::stopwatch::Stopwatch;
+
+/// Root mean square change of a cut from frame to frame, in units of -1..=1, at which temporal
+/// smoothing has lost most of its hold: three times the noise of a poor camera.
+const STILL: f32 = 0.08;
+
+/// How to enhance.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EnhancerOptions {
+    /// How much of the result is shown, 0 (frame untouched) to 1.
+    pub strength: f32,
+    /// Faces whose crop square has a shorter side are left alone, luma pixels.
+    pub min_face_size: f32,
+    /// Faces whose crop square has a longer side are left alone, luma pixels: 64 generated pixels
+    /// bring nothing to a face that already has more.
+    pub max_face_size: f32,
+    /// At most so many faces a frame, the largest first; 0 for all.
+    pub max_faces: usize,
+    /// How much the generated detail is steadied over time, 0 (not at all) to 1.
+    pub temporal_smoothing: f32,
+}
+
+impl Default for EnhancerOptions {
+    fn default() -> Self {
+        Self {
+            strength: 1.0,
+            min_face_size: 8.0,
+            max_face_size: 80.0,
+            max_faces: 0,
+            temporal_smoothing: 0.5,
+        }
+    }
+}
+
+impl EnhancerOptions {
+    /// Weight of the result for a face whose crop square has `side` luma pixels. It fades to
+    /// nothing towards both size limits, so that a face which walks past one does not change all
+    /// at once, and it falls early towards the upper one: what is generated comes from 16x16
+    /// pixels, and a face of forty has true detail that a guess should not replace.
+    fn strength_at(&self, side: f32) -> f32 {
+        let ramp = |from: f32, to: f32| ((side - from) / (to - from).max(1e-3)).clamp(0.0, 1.0);
+        let t = ramp(self.min_face_size, 1.25 * self.min_face_size)
+            .min(1.0 - ramp(self.max_face_size / 2.0, self.max_face_size));
+        self.strength.clamp(0.0, 1.0) * t * t * (3.0 - 2.0 * t)
+    }
+}
+
+/// What an enhancer has done so far. Times are CPU time of the calling thread.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct EnhancerStats {
+    /// Frames seen.
+    pub frames: u64,
+    /// Faces enhanced, over all frames.
+    pub faces_enhanced: u64,
+    /// Cutting faces.
+    pub cut: Duration,
+    /// Running the generator.
+    pub generate: Duration,
+    /// Steadying and blending.
+    pub blend: Duration,
+}
+
+/// What is kept of a face from one frame to the next.
+#[derive(Debug)]
+struct Memory {
+    low: Vec<f32>,
+    high: Vec<f32>,
+    frame: u64,
+}
+
+/// Sharpens faces of one stream.
+pub struct Enhancer {
+    generator: Arc<Generator>,
+    canvas: Box<dyn Canvas>,
+    options: EnhancerOptions,
+    memories: HashMap<u64, Memory>,
+    chosen: Vec<(Face, Square)>,
+    squares: Vec<Square>,
+    strengths: Vec<f32>,
+    low: Vec<f32>,
+    high: Vec<f32>,
+    stats: EnhancerStats,
+}
+
+impl Enhancer {
+    /// An enhancer for one stream; the generator may serve others too.
+    pub fn new(generator: Arc<Generator>, options: EnhancerOptions) -> Self {
+        Self {
+            generator,
+            canvas: Box::new(CpuCanvas::default()),
+            options,
+            memories: HashMap::new(),
+            chosen: Vec::new(),
+            squares: Vec::new(),
+            strengths: Vec::new(),
+            low: Vec::new(),
+            high: Vec::new(),
+            stats: EnhancerStats::default(),
+        }
+    }
+
+    /// Changes the options from the next frame on.
+    pub fn set_options(&mut self, options: EnhancerOptions) {
+        self.options = options;
+    }
+
+    /// Forgets what was kept of the faces: after a seek, a flush or a new scene.
+    pub fn reset(&mut self) {
+        self.memories.clear();
+    }
+
+    /// Counts and times since the enhancer was made.
+    pub fn stats(&self) -> EnhancerStats {
+        self.stats
+    }
+
+    /// Whether [`enhance`](Self::enhance) would change any pixel of a `width` x `height` frame:
+    /// if not, the frame need not even be mapped.
+    pub fn wants(&self, width: u32, height: u32, faces: &[Face]) -> bool {
+        self.options.strength > 0.0
+            && faces.iter().any(|face| self.square_of(face, width, height).is_some())
+    }
+
+    fn square_of(&self, face: &Face, width: u32, height: u32) -> Option<Square> {
+        let sizes = self.options.min_face_size..=self.options.max_face_size;
+        Square::around(&face.rect, width, height).filter(|s| sizes.contains(&s.side))
+    }
+
+    /// Sharpens `faces` in `frame`, and answers how many of them: those whose crop square has a
+    /// size within the options' limits.
+    ///
+    /// # Errors
+    /// What the generator answers; the frame is then untouched.
+    pub fn enhance(&mut self, frame: &mut FrameMut<'_>, faces: &[Face]) -> Result<usize, Error> {
+        self.stats.frames += 1;
+        self.choose(frame.info().width, frame.info().height, faces);
+        let n = self.chosen.len();
+        if n == 0 || self.options.strength <= 0.0 {
+            self.memories.clear();
+            return Ok(0);
+        }
+
+        let watch = Stopwatch::start();
+        self.squares.clear();
+        self.squares.extend(self.chosen.iter().map(|(_, square)| *square));
+        self.strengths.clear();
+        self.strengths.extend(self.chosen.iter().map(|(_, s)| self.options.strength_at(s.side)));
+        self.low.resize(n * LOW_LEN, 0.0);
+        self.high.resize(n * HIGH_LEN, 0.0);
+        self.canvas.cut(&frame.as_frame(), &self.squares, &mut self.low);
+        self.stats.cut += watch.elapsed();
+
+        self.stats.generate += self.generator.run(&self.low, &mut self.high)?;
+
+        let watch = Stopwatch::start();
+        self.steady();
+        self.canvas.blend(frame, &self.squares, &self.low, &self.high, &self.strengths);
+        self.stats.blend += watch.elapsed();
+        self.stats.faces_enhanced += n as u64;
+        Ok(n)
+    }
+
+    /// Picks the faces to enhance, smallest first: where faces overlap, the larger is nearer to
+    /// the camera and belongs on top.
+    fn choose(&mut self, width: u32, height: u32, faces: &[Face]) {
+        let mut chosen = std::mem::take(&mut self.chosen);
+        chosen.clear();
+        chosen
+            .extend(faces.iter().filter_map(|f| self.square_of(f, width, height).map(|s| (*f, s))));
+        chosen.sort_by(|a, b| a.1.side.total_cmp(&b.1.side).then(b.0.id.cmp(&a.0.id)));
+        let limit = self.options.max_faces;
+        if limit > 0 && chosen.len() > limit {
+            chosen.drain(..chosen.len() - limit);
+        }
+        self.chosen = chosen;
+    }
+
+    /// Mixes each generated face with the one its track had in the frame before, the more the less
+    /// the cut has changed: noise in a still face makes the generator answer other details in
+    /// every frame, which the eye sees as flicker.
+    fn steady(&mut self) {
+        let (now, smoothing) = (self.stats.frames, self.options.temporal_smoothing.clamp(0.0, 1.0));
+        if smoothing <= 0.0 {
+            self.memories.clear();
+            return;
+        }
+        let faces = self.low.chunks_exact(LOW_LEN).zip(self.high.chunks_exact_mut(HIGH_LEN));
+        for ((face, _), (low, high)) in self.chosen.iter().zip(faces) {
+            let memory = self.memories.entry(face.id).or_insert_with(|| Memory {
+                low: Vec::new(),
+                high: Vec::new(),
+                frame: 0,
+            });
+            if memory.frame + 1 == now && memory.low.len() == LOW_LEN {
+                let change: f32 = low.iter().zip(&memory.low).map(|(a, b)| (a - b).powi(2)).sum();
+                let change = (change / LOW_LEN as f32).sqrt();
+                let keep = 0.9 * smoothing * (-(change / STILL).powi(2)).exp();
+                for (new, old) in high.iter_mut().zip(&memory.high) {
+                    *new += keep * (old - *new);
+                }
+            }
+            memory.low.clear();
+            memory.low.extend_from_slice(low);
+            memory.high.clear();
+            memory.high.extend_from_slice(high);
+            memory.frame = now;
+        }
+        self.memories.retain(|_, memory| memory.frame == now);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frame::{FrameInfo, PixelFormat};
+    use crate::generator::GeneratorOptions;
+    use crate::geometry::Rect;
+
+    fn face(id: u64, x: f32, y: f32, size: f32) -> Face {
+        Face { id, rect: Rect::new(x, y, size, size), score: 0.9 }
+    }
+
+    fn enhancer(options: EnhancerOptions) -> Enhancer {
+        Enhancer::new(Generator::open(&GeneratorOptions::default()).unwrap(), options)
+    }
+
+    fn gray(seed: u32) -> Vec<u8> {
+        (0..200u32 * 120).map(|i| ((i * i / 7 + i * seed) % 199) as u8 + 20).collect()
+    }
+
+    fn run(enhancer: &mut Enhancer, data: &mut [u8], faces: &[Face]) -> usize {
+        let info = FrameInfo::new(PixelFormat::Gray8, 200, 120);
+        enhancer.enhance(&mut FrameMut::new(info, [data], &[200]).unwrap(), faces).unwrap()
+    }
+
+    #[test]
+    fn only_faces_of_the_right_size_and_only_their_squares_change() {
+        let mut enhancer = enhancer(EnhancerOptions::default());
+        let before = gray(3);
+        let mut data = before.clone();
+        let faces =
+            [face(1, 20.0, 30.0, 24.0), face(2, 100.0, 20.0, 5.0), face(3, 90.0, 10.0, 95.0)];
+        assert_eq!(run(&mut enhancer, &mut data, &faces), 1);
+        let square = Square::around(&faces[0].rect, 200, 120).unwrap();
+        let mut changed = 0;
+        for (i, (a, b)) in before.iter().zip(&data).enumerate() {
+            let (x, y) = ((i % 200) as f32 + 0.5, (i / 200) as f32 + 0.5);
+            let inside = x > square.x
+                && x < square.x + square.side
+                && y > square.y
+                && y < square.y + square.side;
+            assert!(inside || a == b, "pixel {x} {y} changed");
+            changed += usize::from(a != b);
+        }
+        assert!(changed > 200);
+    }
+
+    #[test]
+    fn strength_zero_and_no_faces_change_nothing() {
+        let mut off = enhancer(EnhancerOptions { strength: 0.0, ..Default::default() });
+        let before = gray(5);
+        let mut data = before.clone();
+        assert!(!off.wants(200, 120, &[face(1, 20.0, 30.0, 24.0)]));
+        assert_eq!(run(&mut off, &mut data, &[face(1, 20.0, 30.0, 24.0)]), 0);
+        let mut on = enhancer(EnhancerOptions::default());
+        assert_eq!(run(&mut on, &mut data, &[]), 0);
+        assert_eq!(before, data);
+    }
+
+    #[test]
+    fn strength_fades_towards_the_size_limits() {
+        let options = EnhancerOptions { strength: 0.8, ..Default::default() };
+        for (side, wanted) in [(8.0, 0.0), (10.0, 0.8), (40.0, 0.8), (60.0, 0.4), (80.0, 0.0)] {
+            assert!((options.strength_at(side) - wanted).abs() < 1e-5, "{side}");
+        }
+        let all = EnhancerOptions { min_face_size: 0.0, max_face_size: 1e6, ..Default::default() };
+        assert_eq!(all.strength_at(300.0), 1.0);
+    }
+
+    #[test]
+    fn the_largest_faces_are_kept() {
+        let mut enhancer = enhancer(EnhancerOptions { max_faces: 2, ..Default::default() });
+        let faces: Vec<_> =
+            (0..5).map(|i| face(i + 1, 10.0 + 35.0 * i as f32, 40.0, 12.0 + i as f32)).collect();
+        assert_eq!(run(&mut enhancer, &mut gray(1), &faces), 2);
+        let ids: Vec<_> = enhancer.chosen.iter().map(|(f, _)| f.id).collect();
+        assert_eq!(ids, [4, 5]);
+    }
+
+    #[test]
+    fn a_still_face_flickers_less_with_smoothing() {
+        let flicker = |smoothing: f32| {
+            let mut enhancer =
+                enhancer(EnhancerOptions { temporal_smoothing: smoothing, ..Default::default() });
+            let mut last: Option<Vec<u8>> = None;
+            let mut sum = 0u64;
+            for i in 0..12u32 {
+                let mut data = gray(3);
+                for (k, v) in data.iter_mut().enumerate() {
+                    *v = v.saturating_add(
+                        ((k as u32).wrapping_mul(2_654_435_761 + i * 977) >> 29) as u8,
+                    );
+                }
+                run(&mut enhancer, &mut data, &[face(1, 60.0, 40.0, 30.0)]);
+                if let Some(last) = &last {
+                    sum +=
+                        last.iter().zip(&data).map(|(a, b)| u64::from(a.abs_diff(*b))).sum::<u64>();
+                }
+                last = Some(data);
+            }
+            sum
+        };
+        assert!(flicker(1.0) < flicker(0.0));
+    }
+}

@@ -1,0 +1,543 @@
+//! Borrowed video frames: planes, strides, colorimetry.
+//!
+//! A [`Frame`] is a checked view of pixels that somebody else owns (a mapped GStreamer buffer, a
+//! decoded picture). Every format is described by its *components* (R, G, B or Y, U, V or grey),
+//! each of which says where its samples lie; the rest of the engine works on components only and
+//! so treats all formats alike.
+
+use thiserror::Error;
+
+/// Largest width or height that is accepted, in pixels.
+pub const MAX_DIMENSION: u32 = 32_768;
+
+/// Memory layout of a frame's pixels. Names are those of GStreamer's `video/x-raw` formats.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum PixelFormat {
+    /// 4:2:0, Y plane, then one plane of interleaved U and V.
+    Nv12,
+    /// 4:2:0, planes Y, U, V.
+    I420,
+    /// 4:2:0, planes Y, V, U.
+    Yv12,
+    /// 4:2:2 packed, Y0 U Y1 V.
+    Yuy2,
+    /// Packed 24 bit.
+    Rgb,
+    /// Packed 24 bit, blue first.
+    Bgr,
+    /// Packed 32 bit, the last byte unused.
+    Rgbx,
+    /// Packed 32 bit, blue first, the last byte unused.
+    Bgrx,
+    /// Packed 32 bit, the first byte unused.
+    Xrgb,
+    /// Packed 32 bit, the first byte unused, then blue.
+    Xbgr,
+    /// Packed 32 bit with alpha, which is never touched.
+    Rgba,
+    /// Packed 32 bit with alpha, blue first; alpha is never touched.
+    Bgra,
+    /// Packed 32 bit, alpha first; alpha is never touched.
+    Argb,
+    /// Packed 32 bit, alpha first, then blue; alpha is never touched.
+    Abgr,
+    /// One grey plane.
+    Gray8,
+}
+
+/// What a format's components mean.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ColorModel {
+    /// Components are R, G, B.
+    Rgb,
+    /// Components are Y', Cb, Cr.
+    Yuv,
+    /// One component, luma.
+    Gray,
+}
+
+/// Where the samples of one component lie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ComponentLayout {
+    /// Plane that holds the samples.
+    pub plane: usize,
+    /// Byte offset of the first sample within a row.
+    pub offset: usize,
+    /// Bytes from one sample to the next in a row.
+    pub step: usize,
+    /// log2 of the horizontal subsampling.
+    pub hsub: u32,
+    /// log2 of the vertical subsampling.
+    pub vsub: u32,
+}
+
+const fn comp(plane: usize, offset: usize, step: usize, hsub: u32, vsub: u32) -> ComponentLayout {
+    ComponentLayout { plane, offset, step, hsub, vsub }
+}
+
+const fn packed(step: usize, r: usize, g: usize, b: usize) -> [ComponentLayout; 3] {
+    [comp(0, r, step, 0, 0), comp(0, g, step, 0, 0), comp(0, b, step, 0, 0)]
+}
+
+impl PixelFormat {
+    /// Every format the engine reads and writes.
+    pub const ALL: [PixelFormat; 15] = [
+        PixelFormat::Nv12,
+        PixelFormat::I420,
+        PixelFormat::Yv12,
+        PixelFormat::Yuy2,
+        PixelFormat::Rgb,
+        PixelFormat::Bgr,
+        PixelFormat::Rgbx,
+        PixelFormat::Bgrx,
+        PixelFormat::Xrgb,
+        PixelFormat::Xbgr,
+        PixelFormat::Rgba,
+        PixelFormat::Bgra,
+        PixelFormat::Argb,
+        PixelFormat::Abgr,
+        PixelFormat::Gray8,
+    ];
+
+    /// What the components mean.
+    pub const fn model(self) -> ColorModel {
+        match self {
+            Self::Nv12 | Self::I420 | Self::Yv12 | Self::Yuy2 => ColorModel::Yuv,
+            Self::Gray8 => ColorModel::Gray,
+            _ => ColorModel::Rgb,
+        }
+    }
+
+    /// Number of planes, 1 to 3.
+    pub const fn plane_count(self) -> usize {
+        match self {
+            Self::Nv12 => 2,
+            Self::I420 | Self::Yv12 => 3,
+            _ => 1,
+        }
+    }
+
+    /// Components in the order of [`ColorModel`]: R, G, B or Y, U, V; grey repeats its only one.
+    pub const fn components(self) -> [ComponentLayout; 3] {
+        match self {
+            Self::Nv12 => [comp(0, 0, 1, 0, 0), comp(1, 0, 2, 1, 1), comp(1, 1, 2, 1, 1)],
+            Self::I420 => [comp(0, 0, 1, 0, 0), comp(1, 0, 1, 1, 1), comp(2, 0, 1, 1, 1)],
+            Self::Yv12 => [comp(0, 0, 1, 0, 0), comp(2, 0, 1, 1, 1), comp(1, 0, 1, 1, 1)],
+            Self::Yuy2 => [comp(0, 0, 2, 0, 0), comp(0, 1, 4, 1, 0), comp(0, 3, 4, 1, 0)],
+            Self::Rgb => packed(3, 0, 1, 2),
+            Self::Bgr => packed(3, 2, 1, 0),
+            Self::Rgbx | Self::Rgba => packed(4, 0, 1, 2),
+            Self::Bgrx | Self::Bgra => packed(4, 2, 1, 0),
+            Self::Xrgb | Self::Argb => packed(4, 1, 2, 3),
+            Self::Xbgr | Self::Abgr => packed(4, 3, 2, 1),
+            Self::Gray8 => packed(1, 0, 0, 0),
+        }
+    }
+
+    /// How many of [`components`](Self::components) are distinct: 1 for grey, else 3.
+    pub const fn component_count(self) -> usize {
+        match self.model() {
+            ColorModel::Gray => 1,
+            _ => 3,
+        }
+    }
+
+    /// Bytes that carry pixels in one row of `plane`, and that plane's number of rows.
+    pub const fn plane_size(self, plane: usize, width: u32, height: u32) -> (usize, usize) {
+        let (w, h) = (width as usize, height as usize);
+        match (self, plane) {
+            (Self::Nv12, 1) => (2 * w.div_ceil(2), h.div_ceil(2)),
+            (Self::I420 | Self::Yv12, 1 | 2) => (w.div_ceil(2), h.div_ceil(2)),
+            (Self::Nv12 | Self::I420 | Self::Yv12 | Self::Gray8, _) => (w, h),
+            (Self::Yuy2, _) => (4 * w.div_ceil(2), h),
+            (Self::Rgb | Self::Bgr, _) => (3 * w, h),
+            _ => (4 * w, h),
+        }
+    }
+}
+
+/// Luma coefficients that turn R'G'B' into Y'CbCr.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Matrix {
+    /// ITU-R BT.601 (standard definition).
+    #[default]
+    Bt601,
+    /// ITU-R BT.709 (high definition).
+    Bt709,
+    /// ITU-R BT.2020, non-constant luminance.
+    Bt2020,
+}
+
+impl Matrix {
+    /// (Kr, Kb) of the recommendation.
+    pub const fn coefficients(self) -> (f32, f32) {
+        match self {
+            Self::Bt601 => (0.299, 0.114),
+            Self::Bt709 => (0.2126, 0.0722),
+            Self::Bt2020 => (0.2627, 0.0593),
+        }
+    }
+}
+
+/// Quantisation range of the samples.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Range {
+    /// 16..=235 for luma, 16..=240 for chroma.
+    #[default]
+    Limited,
+    /// 0..=255.
+    Full,
+}
+
+/// Where chroma samples sit relative to luma samples.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ChromaSite {
+    /// On the left luma column, between rows (MPEG-2, H.264's default).
+    #[default]
+    Left,
+    /// In the middle of the block (JPEG, MPEG-1).
+    Center,
+    /// On the top left luma sample (BT.2020 broadcast, DV).
+    TopLeft,
+}
+
+impl ChromaSite {
+    /// Offsets (x, y), in luma pixels, to add to a luma edge coordinate before halving it.
+    pub const fn offsets(self) -> (f32, f32) {
+        match self {
+            Self::Left => (0.5, 0.0),
+            Self::Center => (0.0, 0.0),
+            Self::TopLeft => (0.5, 0.5),
+        }
+    }
+}
+
+/// Everything about a frame but its pixels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FrameInfo {
+    /// Memory layout.
+    pub format: PixelFormat,
+    /// Width in luma pixels, 1..=[`MAX_DIMENSION`].
+    pub width: u32,
+    /// Height in luma pixels, 1..=[`MAX_DIMENSION`].
+    pub height: u32,
+    /// Luma coefficients; ignored for RGB.
+    pub matrix: Matrix,
+    /// Sample range of luma and chroma; RGB is always full range.
+    pub range: Range,
+    /// Chroma position; ignored where nothing is subsampled.
+    pub chroma_site: ChromaSite,
+}
+
+impl FrameInfo {
+    /// A frame of BT.601 limited range (full range for RGB and grey), chroma sited left.
+    pub fn new(format: PixelFormat, width: u32, height: u32) -> Self {
+        let range = match format.model() {
+            ColorModel::Yuv => Range::Limited,
+            _ => Range::Full,
+        };
+        Self {
+            format,
+            width,
+            height,
+            matrix: Matrix::default(),
+            range,
+            chroma_site: ChromaSite::default(),
+        }
+    }
+
+    /// Smallest length in bytes that `plane` may have at `stride`.
+    fn min_len(&self, plane: usize, stride: usize) -> Result<usize, FrameError> {
+        let (row, rows) = self.format.plane_size(plane, self.width, self.height);
+        if stride < row {
+            return Err(FrameError::Stride { plane, stride, row });
+        }
+        stride
+            .checked_mul(rows - 1)
+            .and_then(|n| n.checked_add(row))
+            .ok_or(FrameError::Overflow { plane, stride })
+    }
+
+    fn check<P: AsRef<[u8]>>(&self, planes: &[P], strides: &[usize]) -> Result<(), FrameError> {
+        for n in [self.width, self.height] {
+            if n == 0 || n > MAX_DIMENSION {
+                return Err(FrameError::Dimension { width: self.width, height: self.height });
+            }
+        }
+        let wanted = self.format.plane_count();
+        if planes.len() < wanted || strides.len() < wanted {
+            return Err(FrameError::PlaneCount { wanted, got: planes.len().min(strides.len()) });
+        }
+        for (plane, (data, &stride)) in planes.iter().zip(strides).take(wanted).enumerate() {
+            let wanted = self.min_len(plane, stride)?;
+            let got = data.as_ref().len();
+            if got < wanted {
+                return Err(FrameError::Short { plane, wanted, got });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Why pixels are refused as a frame.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum FrameError {
+    /// Width or height is zero or absurd.
+    #[error("a frame of {width}x{height} pixels is not supported (1 to {MAX_DIMENSION} each way)")]
+    Dimension {
+        /// Width in pixels.
+        width: u32,
+        /// Height in pixels.
+        height: u32,
+    },
+    /// Fewer planes or strides than the format has.
+    #[error("the format has {wanted} planes, {got} given")]
+    PlaneCount {
+        /// Planes of the format.
+        wanted: usize,
+        /// Planes given.
+        got: usize,
+    },
+    /// A stride that is shorter than a row.
+    #[error("plane {plane}: stride {stride} is shorter than a row of {row} bytes")]
+    Stride {
+        /// Plane index.
+        plane: usize,
+        /// Stride given, in bytes.
+        stride: usize,
+        /// Bytes of pixels in a row.
+        row: usize,
+    },
+    /// Stride times height does not fit the address space.
+    #[error("plane {plane}: stride {stride} overflows")]
+    Overflow {
+        /// Plane index.
+        plane: usize,
+        /// Stride given, in bytes.
+        stride: usize,
+    },
+    /// A plane with less data than its size and stride need.
+    #[error("plane {plane} needs {wanted} bytes, {got} given")]
+    Short {
+        /// Plane index.
+        plane: usize,
+        /// Bytes needed.
+        wanted: usize,
+        /// Bytes given.
+        got: usize,
+    },
+}
+
+/// One component of a frame, ready to be read: sample (x, y) is
+/// `data[y * stride + x * step]`, valid for x < width, y < height.
+#[derive(Debug, Clone, Copy)]
+pub struct Component<'a> {
+    /// Bytes from the first sample on.
+    pub data: &'a [u8],
+    /// Bytes from one row to the next.
+    pub stride: usize,
+    /// Bytes from one sample to the next.
+    pub step: usize,
+    /// Samples in a row.
+    pub width: usize,
+    /// Rows.
+    pub height: usize,
+    /// log2 of the horizontal subsampling.
+    pub hsub: u32,
+    /// log2 of the vertical subsampling.
+    pub vsub: u32,
+}
+
+/// Like [`Component`], ready to be written.
+#[derive(Debug)]
+pub struct ComponentMut<'a> {
+    /// Bytes from the first sample on.
+    pub data: &'a mut [u8],
+    /// Bytes from one row to the next.
+    pub stride: usize,
+    /// Bytes from one sample to the next.
+    pub step: usize,
+    /// Samples in a row.
+    pub width: usize,
+    /// Rows.
+    pub height: usize,
+    /// log2 of the horizontal subsampling.
+    pub hsub: u32,
+    /// log2 of the vertical subsampling.
+    pub vsub: u32,
+}
+
+fn subsampled(n: u32, shift: u32) -> usize {
+    n.div_ceil(1 << shift) as usize
+}
+
+/// A frame that can be read.
+#[derive(Debug, Clone, Copy)]
+pub struct Frame<'a> {
+    info: FrameInfo,
+    planes: [&'a [u8]; 3],
+    strides: [usize; 3],
+}
+
+impl<'a> Frame<'a> {
+    /// Checks that `planes` hold a frame of `info` at these `strides` (bytes from row to row;
+    /// planes and strides beyond the format's are ignored).
+    ///
+    /// # Errors
+    /// [`FrameError`] says which plane is wrong and how.
+    pub fn new(
+        info: FrameInfo,
+        planes: &[&'a [u8]],
+        strides: &[usize],
+    ) -> Result<Self, FrameError> {
+        info.check(planes, strides)?;
+        let mut frame = Self { info, planes: [&[]; 3], strides: [0; 3] };
+        let count = info.format.plane_count();
+        frame.planes[..count].copy_from_slice(&planes[..count]);
+        frame.strides[..count].copy_from_slice(&strides[..count]);
+        Ok(frame)
+    }
+
+    /// Format, size and colorimetry.
+    pub fn info(&self) -> &FrameInfo {
+        &self.info
+    }
+
+    /// Component `i` (0..3): R, G, B or Y, U, V; grey answers the same for each.
+    ///
+    /// # Panics
+    /// If `i` is above 2.
+    pub fn component(&self, i: usize) -> Component<'a> {
+        let c = self.info.format.components()[i];
+        Component {
+            data: &self.planes[c.plane][c.offset..],
+            stride: self.strides[c.plane],
+            step: c.step,
+            width: subsampled(self.info.width, c.hsub),
+            height: subsampled(self.info.height, c.vsub),
+            hsub: c.hsub,
+            vsub: c.vsub,
+        }
+    }
+}
+
+/// A frame that can be read and written.
+#[derive(Debug)]
+pub struct FrameMut<'a> {
+    info: FrameInfo,
+    planes: [&'a mut [u8]; 3],
+    strides: [usize; 3],
+}
+
+impl<'a> FrameMut<'a> {
+    /// Checks that `planes` hold a frame of `info` at these `strides`, as [`Frame::new`] does.
+    ///
+    /// # Errors
+    /// [`FrameError`] says which plane is wrong and how.
+    pub fn new<I>(info: FrameInfo, planes: I, strides: &[usize]) -> Result<Self, FrameError>
+    where
+        I: IntoIterator<Item = &'a mut [u8]>,
+    {
+        let mut frame = Self { info, planes: [&mut [], &mut [], &mut []], strides: [0; 3] };
+        let mut got = 0;
+        for (slot, plane) in frame.planes.iter_mut().zip(planes) {
+            *slot = plane;
+            got += 1;
+        }
+        info.check(&frame.planes[..got], strides)?;
+        for (slot, &stride) in frame.strides.iter_mut().zip(strides).take(info.format.plane_count())
+        {
+            *slot = stride;
+        }
+        Ok(frame)
+    }
+
+    /// Format, size and colorimetry.
+    pub fn info(&self) -> &FrameInfo {
+        &self.info
+    }
+
+    /// The same frame, to be read.
+    pub fn as_frame(&self) -> Frame<'_> {
+        let [a, b, c] = &self.planes;
+        Frame { info: self.info, planes: [a, b, c], strides: self.strides }
+    }
+
+    /// Component `i` (0..3), to be written; see [`Frame::component`].
+    ///
+    /// # Panics
+    /// If `i` is above 2.
+    pub fn component_mut(&mut self, i: usize) -> ComponentMut<'_> {
+        let c = self.info.format.components()[i];
+        ComponentMut {
+            data: &mut self.planes[c.plane][c.offset..],
+            stride: self.strides[c.plane],
+            step: c.step,
+            width: subsampled(self.info.width, c.hsub),
+            height: subsampled(self.info.height, c.vsub),
+            hsub: c.hsub,
+            vsub: c.vsub,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn short_planes_and_strides_are_refused() {
+        let info = FrameInfo::new(PixelFormat::Nv12, 5, 3);
+        let (y, uv) = ([0u8; 15], [0u8; 12]);
+        assert!(Frame::new(info, &[&y, &uv], &[5, 6]).is_ok());
+        assert_eq!(
+            Frame::new(info, &[&y, &uv], &[4, 6]).unwrap_err(),
+            FrameError::Stride { plane: 0, stride: 4, row: 5 }
+        );
+        assert_eq!(
+            Frame::new(info, &[&y, &uv[..11]], &[5, 6]).unwrap_err(),
+            FrameError::Short { plane: 1, wanted: 12, got: 11 }
+        );
+        assert_eq!(
+            Frame::new(info, &[&y], &[5, 6]).unwrap_err(),
+            FrameError::PlaneCount { wanted: 2, got: 1 }
+        );
+        assert!(matches!(
+            Frame::new(FrameInfo { height: 0, ..info }, &[&y, &uv], &[5, 6]),
+            Err(FrameError::Dimension { .. })
+        ));
+        assert!(matches!(
+            Frame::new(info, &[&y, &uv], &[usize::MAX, 6]),
+            Err(FrameError::Overflow { .. })
+        ));
+    }
+
+    proptest! {
+        /// Whatever the numbers, a frame is refused or all its samples can be read.
+        #[test]
+        fn accepted_frames_are_safe(
+            format in 0usize..PixelFormat::ALL.len(), width in 0u32..40, height in 0u32..40,
+            pads in [0usize..9, 0usize..9, 0usize..9], cut in 0usize..64,
+        ) {
+            let format = PixelFormat::ALL[format];
+            let info = FrameInfo::new(format, width, height);
+            let mut strides = [0; 3];
+            let mut data: [Vec<u8>; 3] = Default::default();
+            for p in 0..format.plane_count() {
+                let (row, rows) = format.plane_size(p, width, height);
+                strides[p] = row + pads[p];
+                data[p] = vec![7; (strides[p] * rows).saturating_sub(cut)];
+            }
+            let planes: Vec<&[u8]> = data.iter().map(Vec::as_slice).collect();
+            if let Ok(frame) = Frame::new(info, &planes, &strides) {
+                for i in 0..3 {
+                    let c = frame.component(i);
+                    prop_assert_eq!(c.data[(c.height - 1) * c.stride + (c.width - 1) * c.step], 7);
+                }
+            }
+        }
+    }
+}

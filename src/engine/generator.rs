@@ -1,0 +1,265 @@
+//! The Low-to-High generator: 16x16 faces in, 64x64 faces out, by ONNX Runtime.
+//!
+//! Contract of a generator file: ONNX, input `input` f32 `[N, 3, 16, 16]` and output `output` f32
+//! `[N, 3, 64, 64]`, both RGB in -1..=1, N free. Metadata key `facesr.crop_scale`, where present,
+//! must be [`CROP_SCALE`]: a network trained on other crops would see faces of the wrong size.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, Weak};
+use std::time::Duration;
+
+use ort::session::Session;
+use ort::value::{TensorElementType, TensorRef};
+
+use crate::error::{Error, ModelError};
+use crate::geometry::CROP_SCALE;
+use crate::models::{DEFAULT_GENERATOR, Source};
+use crate::session;
+use crate::stopwatch::Stopwatch;
+
+/// Side of the generator's input, pixels.
+pub const LOW: usize = 16;
+/// Side of the generator's output, pixels.
+pub const HIGH: usize = 64;
+/// Numbers in one input face, `[3, 16, 16]`.
+pub const LOW_LEN: usize = 3 * LOW * LOW;
+/// Numbers in one output face, `[3, 64, 64]`.
+pub const HIGH_LEN: usize = 3 * HIGH * HIGH;
+
+/// Faces in one run. More do not run faster on a CPU, and the intermediate results of sixteen
+/// still fit its second-level cache.
+const CHUNK: usize = 16;
+
+const CONTRACT: &str = "an input f32 [N,3,16,16] named 'input' and an output f32 [N,3,64,64] \
+                        named 'output', N free, RGB from -1 to 1";
+
+/// Where the generator runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Device {
+    /// CUDA if it works here, else the CPU.
+    #[default]
+    Auto,
+    /// The CPU.
+    Cpu,
+    /// A CUDA GPU, or an error.
+    Cuda,
+}
+
+impl Device {
+    /// Every device, with the name that properties and options use.
+    pub const NAMES: [(Self, &'static str); 3] =
+        [(Self::Auto, "auto"), (Self::Cpu, "cpu"), (Self::Cuda, "cuda")];
+}
+
+impl FromStr for Device {
+    type Err = String;
+
+    fn from_str(s: &str) -> Result<Self, String> {
+        Self::NAMES
+            .iter()
+            .find(|(_, name)| *name == s)
+            .map(|(device, _)| *device)
+            .ok_or_else(|| format!("unknown device '{s}'; known are auto, cpu, cuda"))
+    }
+}
+
+/// Which generator to load, and how to run it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct GeneratorOptions {
+    /// ONNX file; `None` for the built-in one.
+    pub model: Option<PathBuf>,
+    /// Threads that share the faces of one frame, 1 or more.
+    pub threads: usize,
+    /// Where to run.
+    pub device: Device,
+}
+
+impl Default for GeneratorOptions {
+    fn default() -> Self {
+        Self { model: None, threads: 1, device: Device::Auto }
+    }
+}
+
+/// A loaded generator. It can be used from many threads at once: each run takes a session of a
+/// small pool, since one session runs one batch at a time.
+#[derive(Debug)]
+pub struct Generator {
+    source: Source,
+    threads: usize,
+    idle: Mutex<Vec<Session>>,
+    arch: Option<String>,
+}
+
+impl Generator {
+    /// Loads a generator, or answers the one that is already loaded with the same options in this
+    /// process.
+    ///
+    /// # Errors
+    /// [`ModelError`] if the file is missing, damaged or breaks the contract, if ONNX Runtime is
+    /// missing, or if the device cannot be used.
+    pub fn open(options: &GeneratorOptions) -> Result<Arc<Self>, ModelError> {
+        let source = match &options.model {
+            None => DEFAULT_GENERATOR,
+            Some(path) => Source::file(
+                path,
+                "name an ONNX generator (16x16 to 64x64), or none for the built-in one",
+            )?,
+        };
+        if options.device == Device::Cuda {
+            return Err(ModelError::Device {
+                model: source.to_string(),
+                device: "cuda",
+                reason: "this build has no CUDA support; use device=cpu or device=auto".into(),
+            });
+        }
+        let key = (source.clone(), options.threads.max(1), stamp(&source));
+        let mut shared = lock(&SHARED);
+        if let Some(generator) = shared.get(&key).and_then(Weak::upgrade) {
+            return Ok(generator);
+        }
+        shared.retain(|_, generator| generator.strong_count() > 0);
+        let generator = Arc::new(Self::load(source, key.1)?);
+        shared.insert(key, Arc::downgrade(&generator));
+        Ok(generator)
+    }
+
+    fn load(source: Source, threads: usize) -> Result<Self, ModelError> {
+        let session = session::open(&source, 1, &[])?;
+        let contract =
+            |reason| ModelError::Contract { model: source.to_string(), reason, wanted: CONTRACT };
+        check_contract(&session).map_err(contract)?;
+        let arch = session.metadata().ok().and_then(|m| m.custom("facesr.arch"));
+        let generator = Self { source, threads, idle: Mutex::new(vec![session]), arch };
+        // Shapes that a file declares need not be those it computes.
+        let mut out = vec![0.0; 2 * HIGH_LEN];
+        generator.run_chunk(&[0.0; 2 * LOW_LEN], &mut out).map_err(|e| ModelError::Contract {
+            model: generator.source.to_string(),
+            reason: e.to_string(),
+            wanted: CONTRACT,
+        })?;
+        Ok(generator)
+    }
+
+    /// Generates `faces` (`[N, 3, 16, 16]`, RGB in -1..=1) into `out` (`[N, 3, 64, 64]`), and
+    /// answers the CPU time that took, over all threads.
+    ///
+    /// # Errors
+    /// [`Error::Inference`] if the network fails or answers anything but finite numbers; `out` is
+    /// then undefined.
+    ///
+    /// # Panics
+    /// If the lengths are not those of the same N.
+    pub fn run(&self, faces: &[f32], out: &mut [f32]) -> Result<Duration, Error> {
+        let n = faces.len() / LOW_LEN;
+        assert_eq!((faces.len(), out.len()), (n * LOW_LEN, n * HIGH_LEN), "lengths do not match");
+        let share = n.div_ceil(self.threads).max(2);
+        if n <= share {
+            return self.run_share(faces, out);
+        }
+        std::thread::scope(|scope| {
+            let shares = faces.chunks(share * LOW_LEN).zip(out.chunks_mut(share * HIGH_LEN));
+            let running: Vec<_> =
+                shares.map(|(f, o)| scope.spawn(|| self.run_share(f, o))).collect();
+            running.into_iter().try_fold(Duration::ZERO, |sum, thread| {
+                let died = |_| Err(self.failed("a worker thread died".into()));
+                Ok(sum + thread.join().unwrap_or_else(died)?)
+            })
+        })
+    }
+
+    fn run_share(&self, faces: &[f32], out: &mut [f32]) -> Result<Duration, Error> {
+        let watch = Stopwatch::start();
+        let mut chunks = faces.chunks(CHUNK * LOW_LEN).zip(out.chunks_mut(CHUNK * HIGH_LEN));
+        chunks.try_for_each(|(f, o)| self.run_chunk(f, o))?;
+        Ok(watch.elapsed())
+    }
+
+    fn run_chunk(&self, faces: &[f32], out: &mut [f32]) -> Result<(), Error> {
+        let n = faces.len() / LOW_LEN;
+        let mut session = match lock(&self.idle).pop() {
+            Some(session) => session,
+            None => session::open(&self.source, 1, &[])?,
+        };
+        let result = (|| {
+            let fail = |e: ort::Error| self.failed(session::first_line(&e.to_string()));
+            let input = TensorRef::from_array_view(([n, 3, LOW, LOW], faces)).map_err(fail)?;
+            let outputs = session.run(ort::inputs!["input" => input]).map_err(fail)?;
+            let (shape, values) = outputs["output"].try_extract_tensor::<f32>().map_err(fail)?;
+            if shape[..] != [n as i64, 3, HIGH as i64, HIGH as i64] {
+                return Err(self.failed(format!("it answered shape {shape:?} for {n} faces")));
+            }
+            out.copy_from_slice(values);
+            if !out.iter().all(|v| v.is_finite()) {
+                return Err(self.failed("it answered numbers that are not finite".into()));
+            }
+            Ok(())
+        })();
+        lock(&self.idle).push(session);
+        result
+    }
+
+    fn failed(&self, reason: String) -> Error {
+        Error::Inference { model: self.source.to_string(), reason }
+    }
+
+    /// Where it came from.
+    pub fn source(&self) -> &Source {
+        &self.source
+    }
+
+    /// What the file says of its architecture (metadata `facesr.arch`).
+    pub fn arch(&self) -> Option<&str> {
+        self.arch.as_deref()
+    }
+}
+
+type SharedKey = (Source, usize, Option<(u64, std::time::SystemTime)>);
+
+static SHARED: LazyLock<Mutex<HashMap<SharedKey, Weak<Generator>>>> = LazyLock::new(Mutex::default);
+
+/// Size and time of a file: one that was replaced is another model.
+fn stamp(source: &Source) -> Option<(u64, std::time::SystemTime)> {
+    let Source::File(path) = source else { return None };
+    let meta = path.metadata().ok()?;
+    Some((meta.len(), meta.modified().ok()?))
+}
+
+/// A panic elsewhere leaves these maps and lists whole, so a poisoned lock may be used.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(|e| e.into_inner())
+}
+
+fn check_contract(session: &Session) -> Result<(), String> {
+    let one = |kind: &str, outlets: &[ort::value::Outlet], name: &str, side: i64| {
+        let [outlet] = outlets else {
+            return Err(format!("it has {} {kind}s", outlets.len()));
+        };
+        if outlet.name() != name {
+            return Err(format!("its {kind} is named '{}'", outlet.name()));
+        }
+        let Some((ty, dims)) = session::tensor(outlet.dtype()) else {
+            return Err(format!("its {kind} is no tensor"));
+        };
+        if ty != TensorElementType::Float32 {
+            return Err(format!("its {kind} is of type {ty}"));
+        }
+        // -1 is a free dimension; what it turns into is checked by a run.
+        let fits = |(have, want): (&i64, &i64)| *have == -1 || have == want;
+        let wanted = [-1, 3, side, side];
+        if dims.len() != 4 || dims[0] != -1 || !dims.iter().zip(&wanted).skip(1).all(fits) {
+            return Err(format!("its {kind} has shape {dims:?}"));
+        }
+        Ok(())
+    };
+    one("input", session.inputs(), "input", LOW as i64)?;
+    one("output", session.outputs(), "output", HIGH as i64)?;
+    let Some(scale) = session.metadata().ok().and_then(|m| m.custom("facesr.crop_scale")) else {
+        return Ok(());
+    };
+    match scale.trim().parse::<f32>() {
+        Ok(scale) if (scale - CROP_SCALE).abs() < 1e-3 => Ok(()),
+        _ => Err(format!("it was trained on crops of scale {scale}, not {CROP_SCALE}")),
+    }
+}

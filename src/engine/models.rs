@@ -1,0 +1,109 @@
+//! The weights: which are embedded, and where files are looked for.
+//!
+//! Model folders, in the order they are searched:
+//!
+//! 1. the folder that `FACESR_MODELS` names;
+//! 2. `models` beside the plugin or program, then `../gst/models` and `../share/facesr/models`
+//!    from there;
+//! 3. `facesr/models` in the user's data folder (`XDG_DATA_HOME`, else `~/.local/share`);
+//! 4. `/usr/local/share/facesr/models` and `/usr/share/facesr/models`.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use crate::error::ModelError;
+use crate::runtime::own_folder;
+
+/// Environment variable that names a model folder to search before all others.
+pub const FOLDER_VARIABLE: &str = "FACESR_MODELS";
+
+/// The generator that is used when none is named.
+pub const DEFAULT_GENERATOR: Source = Source::Embedded {
+    name: "standin-bicubic-x4.onnx",
+    bytes: include_bytes!("../../models/standin-bicubic-x4.onnx"),
+};
+
+/// Where a model comes from.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub enum Source {
+    /// Part of this library.
+    Embedded {
+        /// File name in the project's `models` folder.
+        name: &'static str,
+        /// Its content.
+        bytes: &'static [u8],
+    },
+    /// A file, which must exist.
+    File(PathBuf),
+}
+
+impl Source {
+    /// The file at `path`. `remedy` says what the user can do if it does not exist.
+    ///
+    /// # Errors
+    /// [`ModelError::Missing`], or [`ModelError::Read`] if it is no regular file.
+    pub fn file(path: &Path, remedy: &str) -> Result<Self, ModelError> {
+        match path.metadata() {
+            Ok(meta) if meta.is_file() => Ok(Self::File(path.to_path_buf())),
+            Ok(_) => Err(ModelError::Read {
+                path: path.to_path_buf(),
+                source: std::io::Error::other("it is not a regular file"),
+            }),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+                Err(ModelError::Missing { path: path.to_path_buf(), remedy: remedy.to_string() })
+            }
+            Err(source) => Err(ModelError::Read { path: path.to_path_buf(), source }),
+        }
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Embedded { name, .. } => write!(f, "the built-in model {name}"),
+            Self::File(path) => write!(f, "model file {}", path.display()),
+        }
+    }
+}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// The model folders in the order they are searched, whether they exist or not.
+pub fn folders() -> Vec<PathBuf> {
+    let set = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
+    let mut list = Vec::new();
+    list.extend(set(FOLDER_VARIABLE));
+    if let Some(own) = own_folder() {
+        let near = ["models", "../gst/models", "../../gst/models", "../share/facesr/models"];
+        list.extend(near.map(|p| own.join(p)));
+    }
+    let home = set("XDG_DATA_HOME").or_else(|| set("HOME").map(|h| h.join(".local/share")));
+    list.extend(home.map(|h| h.join("facesr/models")));
+    list.extend(["/usr/local/share/facesr/models", "/usr/share/facesr/models"].map(PathBuf::from));
+    list
+}
+
+/// The first of `names` that lies in a model folder; earlier names win over earlier folders.
+pub fn find(names: &[&str]) -> Option<PathBuf> {
+    let folders = folders();
+    names.iter().flat_map(|n| folders.iter().map(move |f| f.join(n))).find(|p| p.is_file())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn missing_files_and_folders_are_told_apart() {
+        let dir = tempfile::tempdir().unwrap();
+        let gone = Source::file(&dir.path().join("x.onnx"), "look elsewhere").unwrap_err();
+        assert!(matches!(gone, ModelError::Missing { .. }));
+        let text = gone.to_string();
+        assert!(text.contains("x.onnx") && text.contains("look elsewhere"), "{text}");
+        assert!(matches!(Source::file(dir.path(), ""), Err(ModelError::Read { .. })));
+    }
+}

@@ -1,0 +1,163 @@
+//! Finds and loads ONNX Runtime: one library and one environment a process.
+//!
+//! The library is loaded at run time, so that everything builds and starts without it. It is
+//! looked for, in this order:
+//!
+//! 1. the file that `ORT_DYLIB_PATH` names;
+//! 2. beside the file this code was loaded from (plugin or program), and in `lib/facesr` and
+//!    `gst` next to it;
+//! 3. wherever the system's loader finds `libonnxruntime.so.1` or `libonnxruntime.so`.
+
+use std::ffi::CStr;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+use ort::environment::Environment;
+use thiserror::Error;
+
+/// Environment variable that names the ONNX Runtime library.
+pub const LIBRARY_VARIABLE: &str = "ORT_DYLIB_PATH";
+
+/// Oldest ONNX Runtime that works.
+pub const OLDEST_VERSION: &str = "1.24";
+
+/// Why ONNX Runtime is not to be had.
+#[derive(Debug, Clone, Error)]
+#[non_exhaustive]
+pub enum RuntimeError {
+    /// No library anywhere.
+    #[error(
+        "ONNX Runtime (libonnxruntime.so, {OLDEST_VERSION} or newer) was not found in {}; \
+         run `make setup`, or name the library in {LIBRARY_VARIABLE}",
+        looked_in.join(", ")
+    )]
+    NotFound {
+        /// Where it was looked for.
+        looked_in: Vec<String>,
+    },
+    /// A library that does not load or is too old.
+    #[error(
+        "ONNX Runtime at {} cannot be used: {reason}; {OLDEST_VERSION} or newer is needed \
+         (`make setup` fetches one, {LIBRARY_VARIABLE} names another)",
+        path.display()
+    )]
+    Unusable {
+        /// The library.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// The process's ONNX Runtime.
+#[derive(Debug)]
+pub struct Runtime {
+    environment: Environment,
+    library: PathBuf,
+}
+
+impl Runtime {
+    /// The one runtime of this process, loaded at the first call. A failure is not kept: the next
+    /// call tries again.
+    ///
+    /// # Errors
+    /// [`RuntimeError`] says where it was looked for, or why it does not load.
+    pub fn get() -> Result<&'static Runtime, RuntimeError> {
+        static LOADED: Mutex<Option<&'static Runtime>> = Mutex::new(None);
+        let mut loaded = LOADED.lock().unwrap_or_else(|e| e.into_inner());
+        if let Some(runtime) = *loaded {
+            return Ok(runtime);
+        }
+        let library = find_library()?;
+        let unusable = |reason: String| RuntimeError::Unusable { path: library.clone(), reason };
+        let environment = ort::init_from(&library)
+            .map_err(|e| unusable(e.to_string()))?
+            .with_name("facesr")
+            .with_telemetry(false)
+            .build()
+            .map_err(|e| unusable(e.to_string()))?;
+        // Sessions of any thread may outlive every element, so the runtime is never unloaded.
+        let runtime: &'static Runtime = Box::leak(Box::new(Runtime { environment, library }));
+        *loaded = Some(runtime);
+        Ok(runtime)
+    }
+
+    /// The environment that sessions are built in.
+    pub fn environment(&self) -> &Environment {
+        &self.environment
+    }
+
+    /// The library that was loaded: a path, or a bare name if the system's loader found it.
+    pub fn library(&self) -> &Path {
+        &self.library
+    }
+
+    /// Version and build of the library, as it tells them.
+    pub fn version(&self) -> String {
+        ort::info().to_string()
+    }
+}
+
+/// Folder of the shared object or program that holds this code.
+pub fn own_folder() -> Option<PathBuf> {
+    let mut info = libc::Dl_info {
+        dli_fname: std::ptr::null(),
+        dli_fbase: std::ptr::null_mut(),
+        dli_sname: std::ptr::null(),
+        dli_saddr: std::ptr::null_mut(),
+    };
+    // SAFETY: the address is that of a function of this object; `info` is writable and outlives
+    // the call.
+    let found = unsafe { libc::dladdr(own_folder as *const libc::c_void, &mut info) };
+    if found == 0 || info.dli_fname.is_null() {
+        return None;
+    }
+    // SAFETY: dladdr succeeded, so the name is a C string that lives as long as the object.
+    let name = unsafe { CStr::from_ptr(info.dli_fname) }.to_str().ok()?;
+    // A program's name is whatever argv[0] said; the system knows its real path.
+    let path = Path::new(name);
+    let path = if path.is_absolute() && path.exists() {
+        path.to_path_buf()
+    } else {
+        std::env::current_exe().ok()?
+    };
+    path.parent().map(Path::to_path_buf)
+}
+
+const FILE_NAMES: [&str; 2] = ["libonnxruntime.so.1", "libonnxruntime.so"];
+
+fn find_library() -> Result<PathBuf, RuntimeError> {
+    if let Some(path) = std::env::var_os(LIBRARY_VARIABLE).filter(|v| !v.is_empty()) {
+        return Ok(path.into());
+    }
+    let mut looked_in = Vec::new();
+    if let Some(own) = own_folder() {
+        // The program lies in target/release or bin/, tests in target/*/deps; the plugin lies
+        // beside the library.
+        let near =
+            [own.clone(), own.join("../lib/facesr"), own.join("../gst"), own.join("../../gst")];
+        for folder in near {
+            for name in FILE_NAMES {
+                let path = folder.join(name);
+                if path.is_file() {
+                    return Ok(path);
+                }
+            }
+            looked_in.push(folder.display().to_string());
+        }
+    }
+    for name in FILE_NAMES {
+        if loader_finds(name) {
+            return Ok(name.into());
+        }
+    }
+    looked_in.push("the system's library path".into());
+    Err(RuntimeError::NotFound { looked_in })
+}
+
+fn loader_finds(name: &str) -> bool {
+    let Ok(name) = std::ffi::CString::new(name) else { return false };
+    // SAFETY: a valid C string; ONNX Runtime's initialisers have no preconditions, and it is
+    // loaded for good a moment later, so this handle may stay open.
+    !unsafe { libc::dlopen(name.as_ptr(), libc::RTLD_LAZY | libc::RTLD_LOCAL) }.is_null()
+}

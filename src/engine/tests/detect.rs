@@ -1,0 +1,258 @@
+//! The detectors with real model files and real ONNX Runtime.
+//!
+//! Tests named `shared_*` want the folder `shared` beside the checkout; runners leave them out
+//! where it is absent. CenterFace's file is the one that `make setup` fetches.
+
+#![allow(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
+
+use std::path::{Path, PathBuf};
+
+use facesr::detect::{self, Detection, Detector, DetectorKind, DetectorOptions};
+use facesr::{Error, Frame, FrameInfo, ModelError, PixelFormat, Square};
+use image::RgbImage;
+
+const ONNX_KINDS: [DetectorKind; 2] = [DetectorKind::YuNet, DetectorKind::CenterFace];
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// A file that not every checkout has. Where it is absent the test that wanted it ends early, and
+/// says so.
+fn wanted(path: PathBuf) -> Option<PathBuf> {
+    if path.is_file() {
+        return Some(path);
+    }
+    eprintln!("SKIPPED: {} is absent", path.display());
+    None
+}
+
+fn shared(path: &str) -> Option<PathBuf> {
+    wanted(root().join("../shared").join(path))
+}
+
+fn centerface() -> Option<PathBuf> {
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or(root().join("target"), PathBuf::from);
+    let places =
+        [target.join("gst/models"), root().join("target/gst/models"), root().join("models")];
+    let named = std::env::var_os("FACESR_MODELS").map(PathBuf::from);
+    let mut found = named.iter().chain(&places).map(|p| p.join("centerface.onnx"));
+    wanted(found.find(|p| p.is_file()).unwrap_or(places[0].join("centerface.onnx")))
+}
+
+fn options(kind: DetectorKind, model: &Path) -> DetectorOptions {
+    DetectorOptions { kind, model: Some(model.into()), ..DetectorOptions::default() }
+}
+
+fn refusal(kind: DetectorKind, model: &Path) -> ModelError {
+    let Err(error) = detect::open(&options(kind, model)) else {
+        panic!("{kind:?} took {}", model.display());
+    };
+    let text = error.to_string();
+    assert!(text.contains(model.file_name().unwrap().to_str().unwrap()), "{text}");
+    error
+}
+
+fn find(detector: &mut dyn Detector, picture: &RgbImage) -> Vec<Detection> {
+    let (width, height) = picture.dimensions();
+    let info = FrameInfo::new(PixelFormat::Rgb, width, height);
+    let frame = Frame::new(info, &[picture.as_raw()], &[3 * width as usize]).unwrap();
+    let mut found = Vec::new();
+    detector.detect(&frame, &mut found).unwrap();
+    found
+}
+
+/// The face of the repository, `side` pixels of crop square, in the middle of a grey picture.
+fn one_face(side: u32, width: u32, height: u32) -> RgbImage {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/face.png");
+    let face = image::open(path).unwrap().to_rgb8();
+    let face = image::imageops::resize(&face, side, side, image::imageops::FilterType::CatmullRom);
+    let mut picture = RgbImage::from_pixel(width, height, image::Rgb([110, 110, 110]));
+    let (left, top) = ((width - side) / 2, (height - side) / 2);
+    image::imageops::replace(&mut picture, &face, left.into(), top.into());
+    picture
+}
+
+#[test]
+fn files_that_are_no_models_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let noise: Vec<u8> =
+        (0..90_000u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    for (name, bytes) in [
+        ("empty.onnx", &[][..]),
+        ("noise.onnx", &noise),
+        ("text.onnx", b"<html>not found</html>"),
+        ("byte.onnx", b"\x08"),
+    ] {
+        let path = dir.path().join(name);
+        std::fs::write(&path, bytes).unwrap();
+        for (kind, _) in DetectorKind::NAMES {
+            let error = refusal(kind, &path);
+            assert!(
+                matches!(error, ModelError::Invalid { .. } | ModelError::Contract { .. }),
+                "{kind:?} {name}: {error:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn missing_files_and_folders_are_refused_with_a_remedy() {
+    let dir = tempfile::tempdir().unwrap();
+    for (kind, _) in DetectorKind::NAMES {
+        let error = refusal(kind, &dir.path().join("gone.onnx"));
+        assert!(matches!(&error, ModelError::Missing { remedy, .. } if !remedy.is_empty()));
+        assert!(matches!(refusal(kind, dir.path()), ModelError::Read { .. }));
+    }
+}
+
+#[test]
+fn models_of_another_shape_are_refused() {
+    let generator = root().join("models/standin-bicubic-x4.onnx");
+    for (kind, _) in DetectorKind::NAMES {
+        let error = refusal(kind, &generator);
+        assert!(matches!(error, ModelError::Contract { .. }), "{error:?}");
+    }
+    let seetaface = root().join("models/seeta_fd_frontal_v1.0.bin");
+    for kind in ONNX_KINDS {
+        assert!(matches!(refusal(kind, &seetaface), ModelError::Invalid { .. }));
+    }
+}
+
+#[test]
+fn a_damaged_seetaface_model_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let whole = std::fs::read(root().join("models/seeta_fd_frontal_v1.0.bin")).unwrap();
+    let mut changed = whole.clone();
+    changed[600_000] ^= 1;
+    for (name, bytes) in [("cut.bin", &whole[..700_000]), ("changed.bin", &changed)] {
+        let path = dir.path().join(name);
+        std::fs::write(&path, bytes).unwrap();
+        let error = refusal(DetectorKind::SeetaFace, &path);
+        assert!(matches!(error, ModelError::Contract { .. }), "{error:?}");
+    }
+    let path = dir.path().join("whole.bin");
+    std::fs::write(&path, &whole).unwrap();
+    for kind in [DetectorKind::Auto, DetectorKind::SeetaFace] {
+        assert_eq!(detect::open(&options(kind, &path)).unwrap().name(), "seetaface");
+    }
+}
+
+#[test]
+fn shared_yunet_files_and_damaged_copies() {
+    for name in ["yunet_n_dynamic.onnx", "yunet_s_640_640.onnx"] {
+        let Some(path) = shared(&format!("models/{name}")) else { return };
+        for kind in [DetectorKind::Auto, DetectorKind::YuNet] {
+            assert_eq!(detect::open(&options(kind, &path)).unwrap().name(), "yunet");
+        }
+        let error = refusal(DetectorKind::CenterFace, &path);
+        assert!(matches!(error, ModelError::Contract { .. }), "{error:?}");
+        damaged_copies_are_refused(&path, DetectorKind::YuNet);
+    }
+}
+
+#[test]
+fn centerface_file_and_damaged_copies() {
+    let Some(path) = centerface() else { return };
+    for kind in [DetectorKind::Auto, DetectorKind::CenterFace] {
+        assert_eq!(detect::open(&options(kind, &path)).unwrap().name(), "centerface");
+    }
+    let error = refusal(DetectorKind::YuNet, &path);
+    assert!(matches!(error, ModelError::Contract { .. }), "{error:?}");
+    damaged_copies_are_refused(&path, DetectorKind::CenterFace);
+}
+
+fn damaged_copies_are_refused(path: &Path, kind: DetectorKind) {
+    let dir = tempfile::tempdir().unwrap();
+    let copy = dir.path().join("copy.onnx");
+    let whole = std::fs::read(path).unwrap();
+    for part in [1, 10, whole.len() / 2, whole.len() - 100] {
+        std::fs::write(&copy, &whole[..part]).unwrap();
+        let error = refusal(kind, &copy);
+        assert!(matches!(error, ModelError::Invalid { .. }), "cut to {part}: {error:?}");
+    }
+    // Any byte may be wrong: that is an error or a worse detector, never a crash.
+    for i in 0..24 {
+        let mut changed = whole.clone();
+        changed[i * whole.len() / 24 + i] ^= 0x55;
+        std::fs::write(&copy, &changed).unwrap();
+        if let Ok(mut detector) = detect::open(&options(kind, &copy)) {
+            find(detector.as_mut(), &one_face(40, 160, 120));
+        }
+    }
+}
+
+/// Each detector finds the face, and its box leads to the crop square that the face was cut by.
+fn finds_the_face(detector: &mut dyn Detector, side: u32) {
+    for (width, height) in [(640, 480), (333, 201), (640, 480), (1280, 720)] {
+        let picture = one_face(side, width, height);
+        let found = find(detector, &picture);
+        let what = format!("{} in {width}x{height}: {found:?}", detector.name());
+        assert_eq!(found.len(), 1, "{what}");
+        assert!((0.0..=1.0).contains(&found[0].score), "{what}");
+        let square = Square::around(&found[0].rect, width, height).unwrap();
+        assert!((square.side / side as f32 - 1.0).abs() < 0.17, "{what}");
+        let center = square.rect().center();
+        let miss = (center.x - width as f32 / 2.0).hypot(center.y - height as f32 / 2.0);
+        assert!(miss < 0.13 * side as f32, "{what}");
+    }
+    let flat = RgbImage::from_pixel(640, 480, image::Rgb([120, 100, 90]));
+    assert_eq!(find(detector, &flat), []);
+    for (width, height) in [(1, 1), (2, 500), (500, 2), (17, 31)] {
+        find(detector, &RgbImage::from_pixel(width, height, image::Rgb([200, 100, 90])));
+    }
+}
+
+#[test]
+fn seetaface_finds_the_face() {
+    let options = DetectorOptions { kind: DetectorKind::SeetaFace, ..DetectorOptions::default() };
+    finds_the_face(detect::open(&options).unwrap().as_mut(), 64);
+}
+
+#[test]
+fn shared_yunet_finds_the_face() {
+    for name in ["yunet_n_dynamic.onnx", "yunet_s_640_640.onnx"] {
+        let Some(path) = shared(&format!("models/{name}")) else { return };
+        let options = options(DetectorKind::YuNet, &path);
+        finds_the_face(detect::open(&options).unwrap().as_mut(), 48);
+    }
+}
+
+#[test]
+fn centerface_finds_the_face() {
+    let Some(path) = centerface() else { return };
+    let options = options(DetectorKind::CenterFace, &path);
+    finds_the_face(detect::open(&options).unwrap().as_mut(), 48);
+}
+
+#[test]
+fn the_same_picture_gives_the_same_boxes_on_every_thread_count() {
+    let Some(path) = centerface() else { return };
+    let picture = one_face(40, 320, 240);
+    let boxes = |threads| {
+        let options = DetectorOptions { threads, ..options(DetectorKind::CenterFace, &path) };
+        find(detect::open(&options).unwrap().as_mut(), &picture)
+    };
+    assert_eq!(boxes(1), boxes(1));
+    let (one, two) = (boxes(1), boxes(2));
+    assert_eq!(one.len(), two.len());
+    assert!(one.iter().zip(&two).all(|(a, b)| a.rect.iou(&b.rect) > 0.98));
+}
+
+#[test]
+fn min_score_and_width_are_obeyed() {
+    let base = DetectorOptions { kind: DetectorKind::SeetaFace, ..DetectorOptions::default() };
+    let picture = one_face(64, 640, 480);
+    let count =
+        |options: &DetectorOptions| find(detect::open(options).unwrap().as_mut(), &picture).len();
+    assert_eq!(count(&base), 1);
+    assert_eq!(count(&DetectorOptions { min_score: Some(1.0), ..base.clone() }), 0);
+    // At this width the face is smaller than SeetaFace's window.
+    assert_eq!(count(&DetectorOptions { width: 200, ..base }), 0);
+}
+
+#[test]
+fn errors_are_sendable() {
+    fn check<T: Send + Sync + 'static>() {}
+    check::<Error>();
+}

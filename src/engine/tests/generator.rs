@@ -1,0 +1,131 @@
+//! The generator's contract, held against real ONNX files and real ONNX Runtime.
+
+#![allow(clippy::unwrap_used, reason = "a helper that fails is a test that fails")]
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use facesr::generator::{Device, HIGH_LEN, LOW_LEN};
+use facesr::{Error, Generator, GeneratorOptions, ModelError};
+
+fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/models").join(name)
+}
+
+fn open(path: &Path) -> Result<Arc<Generator>, ModelError> {
+    Generator::open(&GeneratorOptions { model: Some(path.into()), ..Default::default() })
+}
+
+/// The error of opening `path`, which must name the file.
+fn refusal(path: &Path) -> ModelError {
+    let error = open(path).expect_err("this file must be refused");
+    let text = error.to_string();
+    assert!(text.contains(path.file_name().unwrap().to_str().unwrap()), "{text}");
+    error
+}
+
+#[test]
+fn files_that_break_the_contract_are_refused_with_the_reason() {
+    for (file, reason) in [
+        ("input-named-x.onnx", "its input is named 'x'"),
+        ("output-named-y.onnx", "its output is named 'y'"),
+        ("input-32.onnx", "its input has shape [-1, 3, 32, 32]"),
+        ("output-32.onnx", "its output has shape [-1, 3, 32, 32]"),
+        ("output-undeclared-32.onnx", "its output has shape [-1, 3, 32, 32]"),
+        ("grey.onnx", "its input has shape [-1, 1, 16, 16]"),
+        ("fixed-batch.onnx", "its input has shape [1, 3, 16, 16]"),
+        ("integers.onnx", "its input is of type"),
+        ("two-inputs.onnx", "it has 2 inputs"),
+        ("other-crop.onnx", "trained on crops of scale 1.5, not 1.1"),
+        ("crop-is-text.onnx", "trained on crops of scale wide"),
+    ] {
+        let error = refusal(&fixture(file));
+        assert!(matches!(error, ModelError::Contract { .. }), "{file}: {error:?}");
+        assert!(error.to_string().contains(reason), "{file}: {error}");
+    }
+}
+
+#[test]
+fn damaged_and_foreign_files_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let whole = std::fs::read(fixture("good-nearest.onnx")).unwrap();
+    let write = |name: &str, bytes: &[u8]| {
+        let path = dir.path().join(name);
+        std::fs::write(&path, bytes).unwrap();
+        path
+    };
+    let noise: Vec<u8> =
+        (0..5000u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    for (name, bytes) in [
+        ("empty.onnx", &[][..]),
+        ("noise.onnx", &noise),
+        ("text.onnx", b"<html>not found</html>"),
+        ("truncated.onnx", &whole[..whole.len() / 2]),
+    ] {
+        let error = refusal(&write(name, bytes));
+        assert!(matches!(error, ModelError::Invalid { .. }), "{name}: {error:?}");
+    }
+    for cut in (1..whole.len()).step_by(7) {
+        // Wherever it is cut, there is an error or a working generator, never a crash.
+        let _ = open(&write("cut.onnx", &whole[..cut]));
+    }
+    assert!(matches!(refusal(&dir.path().join("gone.onnx")), ModelError::Missing { .. }));
+    assert!(matches!(refusal(dir.path()), ModelError::Read { .. }));
+}
+
+#[test]
+fn answers_that_are_not_numbers_are_an_error() {
+    let generator = open(&fixture("not-a-number.onnx")).expect_err("log(0) is refused at load");
+    assert!(generator.to_string().contains("not finite"), "{generator}");
+}
+
+#[test]
+fn cuda_is_refused_in_words() {
+    let options = GeneratorOptions { device: Device::Cuda, ..Default::default() };
+    let error = Generator::open(&options).expect_err("no CUDA here");
+    assert!(error.to_string().contains("cuda"), "{error}");
+}
+
+#[test]
+fn the_same_options_share_one_generator() {
+    let (a, b) = (open(&fixture("good-nearest.onnx")), open(&fixture("good-nearest.onnx")));
+    assert!(Arc::ptr_eq(&a.unwrap(), &b.unwrap()));
+}
+
+#[test]
+fn batches_and_threads_do_not_change_the_answer() {
+    let faces: Vec<f32> =
+        (0..41 * LOW_LEN).map(|i| ((i * 37 % 255) as f32) / 127.5 - 1.0).collect();
+    let run = |threads: usize, batch: usize| {
+        let generator =
+            Generator::open(&GeneratorOptions { threads, ..Default::default() }).unwrap();
+        let mut out = vec![f32::NAN; 41 * HIGH_LEN];
+        for (f, o) in faces.chunks(batch * LOW_LEN).zip(out.chunks_mut(batch * HIGH_LEN)) {
+            generator.run(f, o).unwrap();
+        }
+        out
+    };
+    let wanted = run(1, 1);
+    for (threads, batch) in [(1, 41), (2, 41), (3, 7), (8, 3)] {
+        assert_eq!(run(threads, batch), wanted, "{threads} threads, batches of {batch}");
+    }
+}
+
+#[test]
+fn many_threads_use_one_generator_at_once() {
+    let generator = open(&fixture("good-nearest.onnx")).unwrap();
+    std::thread::scope(|scope| {
+        for k in 0..6 {
+            let generator = &generator;
+            scope.spawn(move || {
+                let face = vec![k as f32 / 10.0; LOW_LEN];
+                let mut out = vec![0.0; HIGH_LEN];
+                for _ in 0..20 {
+                    let done: Result<_, Error> = generator.run(&face, &mut out);
+                    done.unwrap();
+                    assert!(out.iter().all(|v| (v - k as f32 / 10.0).abs() < 1e-6));
+                }
+            });
+        }
+    });
+}

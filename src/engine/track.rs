@@ -1,0 +1,288 @@
+//! Follows faces from frame to frame: ids, motion between detections, steady boxes.
+//!
+//! Each track is an alpha-beta filter on its box centre and a slower one on its size. A detection
+//! belongs to the track whose predicted centre is nearest, measured in face sizes; small faces
+//! that move overlap too little for the usual intersection-over-union.
+
+use crate::detect::Detection;
+use crate::finder::Face;
+use crate::geometry::{Point, Rect};
+
+/// A detection further from a track than this, in face sizes, is another face.
+const MAX_DISTANCE: f32 = 0.7;
+/// A detection larger or smaller than the track by more than this factor is another face.
+const MAX_GROWTH: f32 = 1.8;
+/// A track is believed once so many detections have met it.
+const CONFIRM_HITS: u32 = 2;
+/// A track is dropped when so many detections in a row have missed it.
+const MAX_MISSES: u32 = 3;
+/// While detections miss a track, its speed shrinks by this factor a frame.
+const COAST: f32 = 0.85;
+/// Share of a position residual, per frame since the last detection, that becomes speed.
+const SPEED_GAIN: f32 = 0.35;
+
+#[derive(Debug, Clone)]
+struct Track {
+    id: u64,
+    center: Point,
+    speed: Point,
+    w: f32,
+    h: f32,
+    score: f32,
+    hits: u32,
+    misses: u32,
+}
+
+impl Track {
+    fn rect(&self) -> Rect {
+        Rect::new(self.center.x - self.w / 2.0, self.center.y - self.h / 2.0, self.w, self.h)
+    }
+
+    /// Distance of a detection in face sizes, `None` beyond the gates.
+    fn distance(&self, rect: &Rect) -> Option<f32> {
+        let (own, other) = (self.w.max(self.h), rect.w.max(rect.h));
+        let c = rect.center();
+        let d = (c.x - self.center.x).hypot(c.y - self.center.y) / own.max(other);
+        let growth = (other / own).max(own / other);
+        (d < MAX_DISTANCE && growth < MAX_GROWTH).then_some(d)
+    }
+
+    fn predict(&mut self) {
+        if self.misses > 0 {
+            self.speed.x *= COAST;
+            self.speed.y *= COAST;
+        }
+        self.center.x += self.speed.x;
+        self.center.y += self.speed.y;
+    }
+
+    /// Takes in a detection, `frames` after the last one.
+    fn update(&mut self, seen: &Detection, frames: f32, smoothing: f32) {
+        let c = seen.rect.center();
+        let (dx, dy) = (c.x - self.center.x, c.y - self.center.y);
+        // The noise of a detector is a few hundredths of the face's size; what is further off is
+        // motion, which is followed at once.
+        let off = dx.hypot(dy) / self.w.max(self.h);
+        let steady = 1.0 - 0.8 * smoothing;
+        let gain = (steady + (1.0 - steady) * (off / 0.2).powi(2)).min(1.0);
+        self.center.x += gain * dx;
+        self.center.y += gain * dy;
+        let speed_gain = SPEED_GAIN * gain / frames;
+        self.speed.x += speed_gain * dx;
+        self.speed.y += speed_gain * dy;
+        let size_gain = 1.0 - 0.9 * smoothing;
+        self.w += size_gain * (seen.rect.w - self.w);
+        self.h += size_gain * (seen.rect.h - self.h);
+        self.score = seen.score;
+        self.hits += 1;
+        self.misses = 0;
+    }
+}
+
+/// The tracks of one stream.
+#[derive(Debug)]
+pub struct Tracker {
+    tracks: Vec<Track>,
+    next_id: u64,
+    confirmed: u64,
+    smoothing: f32,
+    /// Frames since detections last came in.
+    frames: f32,
+    /// Nothing was seen yet since the start or a reset.
+    fresh: bool,
+}
+
+impl Tracker {
+    /// A tracker that steadies boxes by `smoothing`, 0 (boxes as detected) to 1.
+    pub fn new(smoothing: f32) -> Self {
+        let smoothing = smoothing.clamp(0.0, 1.0);
+        Self { tracks: Vec::new(), next_id: 1, confirmed: 0, smoothing, frames: 0.0, fresh: true }
+    }
+
+    /// Changes the smoothing, 0 to 1.
+    pub fn set_smoothing(&mut self, smoothing: f32) {
+        self.smoothing = smoothing.clamp(0.0, 1.0);
+    }
+
+    /// Forgets all tracks; their ids are not used again.
+    pub fn reset(&mut self) {
+        self.tracks.clear();
+        self.fresh = true;
+    }
+
+    /// Number of tracks that were confirmed so far.
+    pub fn confirmed(&self) -> u64 {
+        self.confirmed
+    }
+
+    /// Goes on by one frame of `width` x `height` pixels. `seen` are its detections, `None` if the
+    /// detector did not run. The confirmed faces of this frame replace the content of `faces`.
+    pub fn step(
+        &mut self,
+        seen: Option<&[Detection]>,
+        width: u32,
+        height: u32,
+        faces: &mut Vec<Face>,
+    ) {
+        self.frames += 1.0;
+        for track in &mut self.tracks {
+            track.predict();
+        }
+        if let Some(seen) = seen {
+            self.associate(seen);
+            self.frames = 0.0;
+            self.fresh = false;
+        }
+        let inside = |t: &Track| {
+            (0.0..width as f32).contains(&t.center.x) && (0.0..height as f32).contains(&t.center.y)
+        };
+        self.tracks.retain(|t| t.misses < MAX_MISSES && inside(t));
+        faces.clear();
+        let confirmed = self.tracks.iter().filter(|t| t.hits >= CONFIRM_HITS);
+        faces.extend(confirmed.map(|t| Face { id: t.id, rect: t.rect(), score: t.score }));
+    }
+
+    fn associate(&mut self, seen: &[Detection]) {
+        let mut pairs = Vec::new();
+        for (t, track) in self.tracks.iter().enumerate() {
+            for (d, detection) in seen.iter().enumerate() {
+                pairs.extend(track.distance(&detection.rect).map(|distance| (distance, t, d)));
+            }
+        }
+        pairs.sort_by(|a, b| a.0.total_cmp(&b.0).then((a.1, a.2).cmp(&(b.1, b.2))));
+        let mut used = vec![false; seen.len()];
+        let mut met = vec![false; self.tracks.len()];
+        for (_, t, d) in pairs {
+            if !used[d] && !met[t] {
+                (used[d], met[t]) = (true, true);
+                let track = &mut self.tracks[t];
+                track.update(&seen[d], self.frames.max(1.0), self.smoothing);
+                self.confirmed += u64::from(track.hits == CONFIRM_HITS);
+            }
+        }
+        for (track, met) in self.tracks.iter_mut().zip(met) {
+            track.misses += u32::from(!met);
+        }
+        for (detection, used) in seen.iter().zip(used) {
+            if !used && detection.rect.is_valid() {
+                self.begin(detection);
+            }
+        }
+    }
+
+    fn begin(&mut self, seen: &Detection) {
+        // At the start of a scene there is nothing to compare with, and a viewer would see the
+        // faces jump into focus a moment later.
+        let hits = if self.fresh { CONFIRM_HITS } else { 1 };
+        self.confirmed += u64::from(self.fresh);
+        self.tracks.push(Track {
+            id: self.next_id,
+            center: seen.rect.center(),
+            speed: Point::default(),
+            w: seen.rect.w,
+            h: seen.rect.h,
+            score: seen.score,
+            hits,
+            misses: 0,
+        });
+        self.next_id += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(x: f32, y: f32, size: f32) -> Detection {
+        Detection { rect: Rect::new(x - size / 2.0, y - size / 2.0, size, size), score: 0.9 }
+    }
+
+    fn step(tracker: &mut Tracker, seen: Option<&[Detection]>) -> Vec<Face> {
+        let mut faces = Vec::new();
+        tracker.step(seen, 1000, 1000, &mut faces);
+        faces
+    }
+
+    #[test]
+    fn a_walking_face_keeps_its_id_and_is_predicted() {
+        let mut tracker = Tracker::new(0.5);
+        let mut worst = 0f32;
+        for i in 0..60 {
+            let x = 100.0 + 2.5 * i as f32;
+            let seen = [at(x, 200.0, 20.0)];
+            let faces = step(&mut tracker, (i % 3 == 0).then_some(&seen[..]));
+            assert_eq!(faces.len(), 1, "frame {i}");
+            assert_eq!(faces[0].id, 1);
+            if i > 20 {
+                worst = worst.max((faces[0].rect.center().x - x).abs());
+            }
+        }
+        assert!(worst < 2.0, "lags by {worst} pixels");
+    }
+
+    #[test]
+    fn a_still_face_is_steadier_than_its_detections() {
+        let mut tracker = Tracker::new(0.5);
+        let (mut moved, mut jitter, mut last) = (0f32, 0f32, (0f32, 0f32));
+        for i in 0..100 {
+            // A fixed pattern of +-0.8 pixels, as a detector jitters on a 20-pixel face.
+            let x = 300.0 + 0.8 * ((i * 7 % 5) as f32 / 2.0 - 1.0);
+            let face = step(&mut tracker, Some(&[at(x, 300.0, 20.0)]))[0];
+            if i > 10 {
+                moved += (face.rect.center().x - last.0).abs();
+                jitter += (x - last.1).abs();
+            }
+            last = (face.rect.center().x, x);
+        }
+        assert!(moved < 0.6 * jitter, "moves {moved}, detections {jitter}");
+    }
+
+    #[test]
+    fn single_false_detections_are_never_shown() {
+        let mut tracker = Tracker::new(0.5);
+        step(&mut tracker, Some(&[]));
+        for i in 0..20 {
+            let flash = [at(50.0 + 300.0 * (i % 3) as f32, 500.0, 30.0)];
+            let seen: &[Detection] = if i % 4 == 0 { &flash } else { &[] };
+            assert!(step(&mut tracker, Some(seen)).is_empty(), "frame {i}");
+        }
+    }
+
+    #[test]
+    fn a_lost_face_is_dropped_and_its_id_not_reused() {
+        let mut tracker = Tracker::new(0.5);
+        step(&mut tracker, Some(&[at(100.0, 100.0, 20.0)]));
+        for _ in 0..MAX_MISSES {
+            step(&mut tracker, Some(&[]));
+        }
+        assert!(step(&mut tracker, Some(&[])).is_empty());
+        tracker.reset();
+        let faces = step(&mut tracker, Some(&[at(100.0, 100.0, 20.0)]));
+        assert_eq!(faces[0].id, 2);
+        assert_eq!(tracker.confirmed(), 2);
+    }
+
+    #[test]
+    fn faces_that_pass_each_other_are_not_swapped_for_one_of_another_size() {
+        let mut tracker = Tracker::new(0.3);
+        let mut last = Vec::new();
+        for i in 0..40 {
+            let x = i as f32 * 5.0;
+            last =
+                step(&mut tracker, Some(&[at(100.0 + x, 200.0, 20.0), at(300.0 - x, 204.0, 48.0)]));
+        }
+        assert_eq!(last.len(), 2);
+        assert_eq!((last[0].id, last[1].id), (1, 2));
+        assert!(last[0].rect.w < 25.0 && last[1].rect.w > 40.0);
+    }
+
+    #[test]
+    fn a_face_that_leaves_the_picture_is_gone() {
+        let mut tracker = Tracker::new(0.5);
+        for i in 0..8 {
+            step(&mut tracker, Some(&[at(950.0 + 8.0 * i as f32, 100.0, 30.0)]));
+        }
+        let left: Vec<_> = (0..4).map(|_| step(&mut tracker, None).len()).collect();
+        assert_eq!(left.last(), Some(&0));
+    }
+}
