@@ -1,5 +1,6 @@
 //! The command line: one file a command.
 
+mod evaluate;
 mod export;
 mod train;
 
@@ -22,6 +23,8 @@ enum Command {
     Train(Box<train::TrainArgs>),
     /// Write the Low-to-High generator of a checkpoint as ONNX and check it at once.
     Export(export::ExportArgs),
+    /// Judge exported generators.
+    Evaluate(evaluate::EvaluateArgs),
 }
 
 /// Where to compute.
@@ -55,5 +58,6 @@ pub fn run(cli: Cli) -> Result<()> {
     match cli.command {
         Command::Train(args) => train::run(&args),
         Command::Export(args) => export::run(&args),
+        Command::Evaluate(args) => evaluate::run(&args),
     }
 }
