@@ -15,6 +15,7 @@ use super::stage2::{self, Stage2};
 use super::state::State;
 use super::validate::{self, Validation};
 use crate::error::{Error, Result, at};
+use crate::report;
 use crate::show::Log;
 
 /// When to stop and how often to look.
@@ -88,6 +89,17 @@ impl Folder {
     /// Metrics, one JSON object a line.
     pub fn metrics(&self) -> PathBuf {
         self.0.join("metrics.jsonl")
+    }
+
+    /// Rewrites `report.html`.
+    ///
+    /// # Errors
+    /// When a file of the run cannot be read or the report cannot be written.
+    pub fn report(&self, state: &State) -> Result<()> {
+        let settings = serde_json::to_string_pretty(&state.config)
+            .map_err(|e| Error::Training(format!("the settings cannot be written: {e}")))?;
+        let samples = self.0.join("samples");
+        report::write(&self.metrics(), &samples, &settings, &self.0.join("report.html"))
     }
 
     fn sample(&self, phase: Phase, step: u64) -> PathBuf {
@@ -185,6 +197,7 @@ pub fn train(state: &mut State, source: &Source, folder: &Folder, budget: &Budge
                     state.save(&folder.best())?;
                 }
                 samples::write(state, source, &folder.sample(phase, step))?;
+                folder.report(state)?;
             }
             if saved.elapsed() > budget.checkpoint {
                 state.save(&folder.last())?;
