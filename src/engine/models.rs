@@ -78,7 +78,7 @@ pub fn folders() -> Vec<PathBuf> {
     let mut list = Vec::new();
     list.extend(set(FOLDER_VARIABLE));
     if let Some(own) = own_folder() {
-        let near = ["models", "../gst/models", "../../gst/models", "../share/facesr/models"];
+        let near = ["models", "../gst/models", "../share/facesr/models"];
         list.extend(near.map(|p| own.join(p)));
     }
     let home = set("XDG_DATA_HOME").or_else(|| set("HOME").map(|h| h.join(".local/share")));

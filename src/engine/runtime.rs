@@ -98,7 +98,8 @@ impl Runtime {
     }
 }
 
-/// Folder of the shared object or program that holds this code.
+/// Folder of the shared object or program that holds this code; for a test or bench, that of the
+/// programs built with it.
 pub fn own_folder() -> Option<PathBuf> {
     let mut info = libc::Dl_info {
         dli_fname: std::ptr::null(),
@@ -121,7 +122,9 @@ pub fn own_folder() -> Option<PathBuf> {
     } else {
         std::env::current_exe().ok()?
     };
-    path.parent().map(Path::to_path_buf)
+    let folder = path.parent()?;
+    // Tests and benches lie in a folder below the one that cargo puts programs in.
+    Some(if folder.ends_with("deps") { folder.parent()? } else { folder }.to_path_buf())
 }
 
 const FILE_NAMES: [&str; 2] = ["libonnxruntime.so.1", "libonnxruntime.so"];
@@ -132,10 +135,8 @@ fn find_library() -> Result<PathBuf, RuntimeError> {
     }
     let mut looked_in = Vec::new();
     if let Some(own) = own_folder() {
-        // The program lies in target/release or bin/, tests in target/*/deps; the plugin lies
-        // beside the library.
-        let near =
-            [own.clone(), own.join("../lib/facesr"), own.join("../gst"), own.join("../../gst")];
+        // The plugin lies beside the library, the program in target/release or in bin.
+        let near = [own.clone(), own.join("../gst"), own.join("../lib/facesr")];
         for folder in near {
             for name in FILE_NAMES {
                 let path = folder.join(name);
