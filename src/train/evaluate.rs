@@ -124,8 +124,8 @@ pub struct FeatureNet {
 
 impl FeatureNet {
     /// Loads the net; `side` is the size of its input.
-    pub fn new(library: &Path, model: &Path, side: i64) -> Result<Self> {
-        Ok(Self { runner: Runner::new(library, model)?, side })
+    pub fn new(model: &Path, side: i64) -> Result<Self> {
+        Ok(Self { runner: Runner::new(model)?, side })
     }
 
     /// Features of faces [n, 3, 64, 64] in [-1, 1].

@@ -11,6 +11,7 @@ pub mod evaluate;
 pub mod export;
 pub mod loss;
 pub mod net;
+pub mod prepare;
 pub mod report;
 pub mod rng;
 pub mod show;

@@ -7,7 +7,7 @@ use clap::Args;
 use crate::data::faces::Faces;
 use crate::error::{Error, Result, at};
 use crate::evaluate::{FeatureNet, Generator, Judge, Scores};
-use crate::export::verify::{Runner, find_library};
+use crate::export::verify::Runner;
 
 #[derive(Debug, Args)]
 pub(super) struct EvaluateArgs {
@@ -33,9 +33,6 @@ pub(super) struct EvaluateArgs {
     /// Write the figures as JSON.
     #[arg(long)]
     json: Option<PathBuf>,
-    /// libonnxruntime.so; else $FACESR_ORT.
-    #[arg(long)]
-    onnxruntime: Option<PathBuf>,
 }
 
 fn show(scores: &Scores) {
@@ -54,9 +51,8 @@ fn show(scores: &Scores) {
 }
 
 pub(super) fn run(args: &EvaluateArgs) -> Result<()> {
-    let library = find_library(args.onnxruntime.as_deref())?;
     let net = match &args.features {
-        Some(path) => Some(FeatureNet::new(&library, path, args.feature_side)?),
+        Some(path) => Some(FeatureNet::new(path, args.feature_side)?),
         None => None,
     };
     let mut names = vec!["bicubic".to_owned()];
@@ -64,7 +60,7 @@ pub(super) fn run(args: &EvaluateArgs) -> Result<()> {
     for given in &args.generator {
         let (name, file) = given.split_once('=').unwrap_or((given, given));
         names.push(name.to_owned());
-        generators.push(Generator::Onnx(Box::new(Runner::new(&library, file.as_ref())?)));
+        generators.push(Generator::Onnx(Box::new(Runner::new(file.as_ref())?)));
     }
     let high = Faces::load(&args.high, 64, None)?;
     let low = Faces::load(&args.low, 16, None)?;

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use facesr::generator::{Generator, GeneratorOptions};
 use tch::{Device, Kind, Tensor};
 
 use crate::data::batch::fixed_batch;
@@ -26,9 +27,6 @@ pub(super) struct ExportArgs {
     /// Folder with lr-faces.tar, on whose faces the check runs; noise without it.
     #[arg(long)]
     data: Option<PathBuf>,
-    /// libonnxruntime.so; else $FACESR_ORT.
-    #[arg(long)]
-    onnxruntime: Option<PathBuf>,
     /// Said in the file about its training data.
     #[arg(long, default_value = "own data")]
     about_data: String,
@@ -54,9 +52,11 @@ pub(super) fn run(args: &ExportArgs) -> Result<()> {
         }
         None => Tensor::rand([CHECKED as i64, 3, 16, 16], (Kind::Float, Device::Cpu)) * 2.0 - 1.0,
     };
-    let library = verify::find_library(args.onnxruntime.as_deref())?;
     let ours = tch::no_grad(|| net.forward(&faces, Kind::Float, false).clamp(-1.0, 1.0));
-    let theirs = verify::Runner::new(&library, &args.out)?.run(&faces)?;
+    let theirs = verify::Runner::new(&args.out)?.run(&faces)?;
+    // The engine's own look at the contract.
+    let options = GeneratorOptions { model: Some(args.out.clone()), ..Default::default() };
+    Generator::open(&options).map_err(|e| Error::Onnx(e.to_string()))?;
     let gap = verify::largest_difference(&ours, &theirs);
     // fp16 keeps 11 bits: about two steps of 8-bit output are within its rounding.
     let limit = if args.fp16 { 2e-2 } else { 1e-4 };

@@ -2,6 +2,7 @@
 
 mod evaluate;
 mod export;
+mod prepare;
 mod train;
 
 use clap::{Parser, Subcommand};
@@ -19,6 +20,8 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Make training sets out of pictures: find, cut, sift and split faces.
+    Prepare(prepare::PrepareArgs),
     /// Train both stages, or take a run up again.
     Train(Box<train::TrainArgs>),
     /// Write the Low-to-High generator of a checkpoint as ONNX and check it at once.
@@ -56,6 +59,7 @@ impl DeviceArg {
 /// Whatever the command ran into, as a plain sentence.
 pub fn run(cli: Cli) -> Result<()> {
     match cli.command {
+        Command::Prepare(args) => prepare::run(&args),
         Command::Train(args) => train::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Evaluate(args) => evaluate::run(&args),

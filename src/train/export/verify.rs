@@ -1,9 +1,8 @@
 //! Runs an exported file in ONNX Runtime and compares it with libtorch.
 
-use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::path::Path;
 
-use ort::environment::Environment;
+use facesr::runtime::Runtime;
 use ort::session::Session;
 use ort::value::TensorRef;
 use tch::{Device, Kind, Tensor};
@@ -14,35 +13,6 @@ fn failed(e: impl std::fmt::Display) -> Error {
     Error::Onnx(e.to_string())
 }
 
-/// Finds the ONNX Runtime library: the path given, else the environment variable `FACESR_ORT`, else
-/// `ORT_DYLIB_PATH`.
-pub fn find_library(given: Option<&Path>) -> Result<PathBuf> {
-    let from_env =
-        || ["FACESR_ORT", "ORT_DYLIB_PATH"].iter().find_map(std::env::var_os).map(PathBuf::from);
-    let path = given.map(Path::to_owned).or_else(from_env).ok_or_else(|| {
-        Error::Onnx(
-            "libonnxruntime.so is not known: set FACESR_ORT to it (scripts/setup.sh fetches one)"
-                .into(),
-        )
-    })?;
-    if !path.is_file() {
-        return Err(Error::Onnx(format!("{} is not there", path.display())));
-    }
-    Ok(path)
-}
-
-/// The one environment of the process.
-fn environment(library: &Path) -> Result<&'static Environment> {
-    static ENVIRONMENT: OnceLock<std::result::Result<Environment, String>> = OnceLock::new();
-    ENVIRONMENT
-        .get_or_init(|| {
-            let builder = ort::init_from(library).map_err(|e| e.to_string())?;
-            builder.build().map_err(|e| e.to_string())
-        })
-        .as_ref()
-        .map_err(|e| Error::Onnx(format!("{}: {e}", library.display())))
-}
-
 /// An ONNX file ready to run on the CPU.
 #[derive(Debug)]
 pub struct Runner {
@@ -51,9 +21,13 @@ pub struct Runner {
 }
 
 impl Runner {
-    /// Loads the library (once a process) and the file.
-    pub fn new(library: &Path, model: &Path) -> Result<Self> {
-        let session = Session::builder(environment(library)?)
+    /// Loads the library (once a process, see [`facesr::runtime`]) and the file.
+    ///
+    /// # Errors
+    /// When ONNX Runtime is not found or refuses the file.
+    pub fn new(model: &Path) -> Result<Self> {
+        let runtime = Runtime::get().map_err(failed)?;
+        let session = Session::builder(runtime.environment())
             .and_then(|mut b| b.commit_from_file(model))
             .map_err(|e| Error::Onnx(format!("{}: {e}", model.display())))?;
         let input = session

@@ -1,11 +1,13 @@
 #!/bin/sh
-# sh setup.sh DEST [--cuda]
+# sh setup.sh [DEST [--cuda]]        DEST is target/train unless given
 # Unpacks into DEST what the trainer links and loads: libtorch 2.11.0 (out of the PyPI wheel, with the
 # two CUDA runtime libraries that its CPU library links) and ONNX Runtime 1.31.1. Needs pip and python3.
 # A second call only looks that everything is there. Afterwards: export LIBTORCH=DEST/libtorch/torch
 set -eu
-if [ $# -lt 1 ] || [ $# -gt 2 ] || { [ $# -eq 2 ] && [ "$2" != --cuda ]; }; then
-    echo "usage: sh setup.sh DEST [--cuda]" >&2
+here=$(cd "$(dirname "$0")" && pwd)
+[ $# -gt 0 ] || set -- "${CARGO_TARGET_DIR:-$here/../../../target}/train"
+if [ $# -gt 2 ] || { [ $# -eq 2 ] && [ "$2" != --cuda ]; }; then
+    echo "usage: sh setup.sh [DEST [--cuda]]" >&2
     exit 2
 fi
 cuda=${2:-}
@@ -51,5 +53,5 @@ if [ ! -f "$pylib" ]; then
     cp "$dest"/ort-wheel/onnxruntime/capi/libonnxruntime.so.* "$pylib"
     rm -rf "$dest/ort-wheel"
 fi
-echo "LIBTORCH=$dest/libtorch/torch"
-echo "FACESR_ORT=$pylib"
+echo "export LIBTORCH=$dest/libtorch/torch"
+echo "export ORT_DYLIB_PATH=$pylib"

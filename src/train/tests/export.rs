@@ -1,19 +1,19 @@
-//! What is exported computes what was trained. Needs libonnxruntime.so, named by FACESR_ORT.
+//! What is exported computes what was trained. Needs libonnxruntime.so, named by ORT_DYLIB_PATH.
 
 mod common;
 
 use facesr_train::export::model::{About, build, write};
-use facesr_train::export::verify::{Runner, find_library, largest_difference};
+use facesr_train::export::verify::{Runner, largest_difference};
 use facesr_train::net::low_to_high::{LowToHigh, LowToHighConfig};
 use facesr_train::rng::{Rng, Stream};
 use tch::{Device, Kind, Tensor, no_grad};
 
 #[test]
 fn onnx_runtime_and_libtorch_agree_on_64_faces() {
-    let Ok(library) = find_library(None) else {
-        eprintln!("skipped: FACESR_ORT names no libonnxruntime.so");
+    if let Err(missing) = facesr::runtime::Runtime::get() {
+        eprintln!("skipped: {missing}");
         return;
-    };
+    }
     let dir = tempfile::tempdir().unwrap();
     let about = About { data: "drawn".into(), terms: "none".into() };
     let values = Rng::new(5, Stream::Noise, 0).normals(64 * 3 * 256);
@@ -32,17 +32,11 @@ fn onnx_runtime_and_libtorch_agree_on_64_faces() {
         let path = dir.path().join(format!("{}-{half}.onnx", config.arch()));
         write(&build(&net, &about, half), &path).unwrap();
         let ours = no_grad(|| net.forward(&faces, Kind::Float, false).clamp(-1.0, 1.0));
-        let mut runner = Runner::new(&library, &path).unwrap();
+        let mut runner = Runner::new(&path).unwrap();
         let gap = largest_difference(&ours, &runner.run(&faces).unwrap());
         assert!(gap < limit, "{}: {gap}", path.display());
         // The batch is dynamic and the faces of a batch do not touch each other.
         let one = runner.run(&faces.narrow(0, 7, 1)).unwrap();
         assert!(largest_difference(&one, &ours.narrow(0, 7, 1)) < limit);
     }
-}
-
-#[test]
-fn a_missing_library_is_a_plain_sentence() {
-    let error = find_library(Some(std::path::Path::new("/nowhere/libonnxruntime.so"))).unwrap_err();
-    assert!(error.to_string().contains("/nowhere"), "{error}");
 }
