@@ -180,10 +180,10 @@ impl Config {
                 return wrong("a discriminator needs blocks of 1 to 1024 channels");
             }
         }
-        if let LowToHighConfig::Compact { width, blocks, slack } = self.low_to_high {
-            if !(4..=512).contains(&width) || blocks > 64 || !(0.0..=2.0).contains(&slack) {
-                return wrong("the compact generator has 4 to 512 channels and up to 64 blocks");
-            }
+        if let LowToHighConfig::Compact { width, blocks, slack } = self.low_to_high
+            && (!(4..=512).contains(&width) || blocks > 64 || !(0.0..=2.0).contains(&slack))
+        {
+            return wrong("the compact generator has 4 to 512 channels and up to 64 blocks");
         }
         Ok(())
     }

@@ -27,7 +27,7 @@ pub fn feature_matching(fake: &[Tensor], real: &[Tensor]) -> Tensor {
     for (f, r) in fake.iter().zip(real) {
         let r = r.detach().to_kind(Kind::Float);
         let size = r.abs().mean(Kind::Float) + 1e-3;
-        total = total + (f.to_kind(Kind::Float) - &r).abs().mean(Kind::Float) / size;
+        total += (f.to_kind(Kind::Float) - &r).abs().mean(Kind::Float) / size;
     }
     total / fake.len() as f64
 }

@@ -55,10 +55,10 @@ impl Consistency {
                 for (px, column) in axis.iter().enumerate() {
                     let output = c * 16 + py * 4 + px;
                     mean[c * 48 + output] = 1.0 / 16.0;
-                    for y in 0..5 {
-                        for x in 0..5 {
+                    for (y, wy) in row.iter().enumerate() {
+                        for (x, wx) in column.iter().enumerate() {
                             let at = ((output * 3 + c) * 5 + y) * 5 + x;
-                            enlarge[at] = (row[y] * column[x]) as f32;
+                            enlarge[at] = (wy * wx) as f32;
                         }
                     }
                 }
@@ -67,9 +67,9 @@ impl Consistency {
         let binomial = [1.0, 4.0, 6.0, 4.0, 1.0].map(|v: f32| v / 16.0);
         let mut smooth = vec![0.0f32; 3 * 3 * 25];
         for c in 0..3 {
-            for y in 0..5 {
-                for x in 0..5 {
-                    smooth[((c * 3 + c) * 5 + y) * 5 + x] = binomial[y] * binomial[x];
+            for (y, wy) in binomial.iter().enumerate() {
+                for (x, wx) in binomial.iter().enumerate() {
+                    smooth[((c * 3 + c) * 5 + y) * 5 + x] = wy * wx;
                 }
             }
         }

@@ -67,7 +67,7 @@ pub fn run(options: &Options, mut tell: impl FnMut(&str)) -> Result<Summary> {
     };
     pictures::each(&options.pictures, |name, bytes| {
         summary.pictures += 1;
-        if summary.pictures % 500 == 0 {
+        if summary.pictures.is_multiple_of(500) {
             tell(&format!("{} pictures, {} faces", summary.pictures, crops.len()));
         }
         let Ok(picture) = image::load_from_memory(&bytes) else {

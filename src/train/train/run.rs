@@ -172,9 +172,9 @@ pub fn train(state: &mut State, source: &Source, folder: &Folder, budget: &Budge
                     phase.name()
                 )));
             }
-            let validation = (step % budget.validate == 0 || step == total)
+            let validation = (step.is_multiple_of(budget.validate) || step == total)
                 .then(|| validate::measure(state, source));
-            if step % budget.log == 0 || validation.is_some() {
+            if step.is_multiple_of(budget.log) || validation.is_some() {
                 let speed = (mark.1 * state.config.batch as u64) as f64
                     / mark.0.elapsed().as_secs_f64().max(1e-9);
                 mark = (Instant::now(), 0);

@@ -61,7 +61,7 @@ pub fn step(state: &mut State, source: &Source) -> Result<Stage1> {
     if at >= config.discriminator_first && config.weights.beta_low > 0.0 {
         let gan = loss::hinge_generator(&nets.low_d.forward(&low_view(&view(), &fake, kind)));
         figures.low_gan = gan.double_value(&[]);
-        total = total + gan * config.weights.beta_low;
+        total += gan * config.weights.beta_low;
     }
     state.optimisers.h2l.minimise(&total, config.rates.generator * 2.0 * factor, false);
     nets.h2l_ema.params().lerp(nets.h2l.params(), ema_share(at, config.ema.min(0.998)));

@@ -124,11 +124,11 @@ pub fn gan_step(state: &mut State, source: &Source) -> Result<Stage2> {
     let (score, features) = nets.high_d.features(&seen(&look, &shown));
     let gan = loss::hinge_generator(&score);
     figures.high_gan = gan.double_value(&[]);
-    total = total + gan * config.weights.beta_high;
+    total += gan * config.weights.beta_high;
     if config.weights.grid > 0.0 {
         let grid = loss::grid(&output);
         figures.grid = grid.double_value(&[]);
-        total = total + grid * config.weights.grid;
+        total += grid * config.weights.grid;
     }
     if config.weights.features > 0.0 {
         let truth = no_grad(|| {
@@ -139,7 +139,7 @@ pub fn gan_step(state: &mut State, source: &Source) -> Result<Stage2> {
         let part = |f: &[Tensor]| f.iter().map(|t| t.narrow(0, 0, paired)).collect::<Vec<_>>();
         let matching = loss::feature_matching(&part(&features), &part(&truth));
         figures.features = matching.double_value(&[]);
-        total = total + matching * config.weights.features;
+        total += matching * config.weights.features;
     }
     state.optimisers.l2h.minimise(
         &total.to_kind(Kind::Float),

@@ -67,7 +67,8 @@ fn set(n: usize, side: usize, soft: f32, seed: u64) -> Faces {
 
 /// `n` drawn faces, sharp and large, and as many others, soft and small.
 pub fn source(config: &Config, n: usize) -> Source {
-    Source::new(set(n, 64, 0.0, 1), set(n, 16, 1.5, 2), config, Device::Cpu).unwrap()
+    Source::new(set(n, 64, 0.0, 1), set(n, 16, 1.5, 2), config, Device::Cpu)
+        .expect("drawn faces are enough")
 }
 
 /// Networks small enough for a test.
