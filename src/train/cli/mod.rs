@@ -3,6 +3,7 @@
 mod evaluate;
 mod export;
 mod prepare;
+mod speed;
 mod train;
 
 use clap::{Parser, Subcommand};
@@ -28,6 +29,8 @@ enum Command {
     Export(export::ExportArgs),
     /// Judge exported generators.
     Evaluate(evaluate::EvaluateArgs),
+    /// Time the bare training step (see scripts/speed.py).
+    Speed(speed::SpeedArgs),
 }
 
 /// Where to compute.
@@ -63,5 +66,6 @@ pub fn run(cli: Cli) -> Result<()> {
         Command::Train(args) => train::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Evaluate(args) => evaluate::run(&args),
+        Command::Speed(args) => speed::run(&args),
     }
 }
