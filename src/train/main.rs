@@ -1,2 +1,15 @@
-//! (written next)
-fn main() {}
+//! The command `facesr-train`.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    match facesr_train::cli::run(facesr_train::cli::Cli::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("facesr-train: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

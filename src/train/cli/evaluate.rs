@@ -1,0 +1,87 @@
+//! `facesr-train evaluate`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::data::faces::Faces;
+use crate::error::{Error, Result, at};
+use crate::evaluate::{FeatureNet, Generator, Judge, Scores};
+use crate::export::verify::Runner;
+
+#[derive(Debug, Args)]
+pub(super) struct EvaluateArgs {
+    /// An exported generator, as FILE or NAME=FILE; may be given several times.
+    #[arg(long, required = true)]
+    generator: Vec<String>,
+    /// Archive of 64x64 faces to compare with.
+    #[arg(long)]
+    high: PathBuf,
+    /// Archive of real 16x16 faces.
+    #[arg(long)]
+    low: PathBuf,
+    /// An ONNX feature net (RGB in 0..1, [n, 3, side, side] -> [n, d]) for kernel and Frechet
+    /// distance.
+    #[arg(long)]
+    features: Option<PathBuf>,
+    /// Size of its input.
+    #[arg(long, default_value_t = 299)]
+    feature_side: i64,
+    /// Write a contact sheet of real low faces and results.
+    #[arg(long)]
+    sheet: Option<PathBuf>,
+    /// Write the figures as JSON.
+    #[arg(long)]
+    json: Option<PathBuf>,
+}
+
+fn show(scores: &Scores) {
+    let number = |v: Option<f64>| v.map_or_else(|| "-".into(), |v| format!("{v:.2}"));
+    println!(
+        "{:24} {:6.2} {:6.3} {:>8} {:>8} {:8.3} {:7.2} {:6.2}",
+        scores.name,
+        scores.psnr,
+        scores.ssim,
+        number(scores.kernel_distance),
+        number(scores.frechet_distance),
+        scores.random_distance,
+        scores.kept,
+        scores.sharp,
+    );
+}
+
+pub(super) fn run(args: &EvaluateArgs) -> Result<()> {
+    let net = match &args.features {
+        Some(path) => Some(FeatureNet::new(path, args.feature_side)?),
+        None => None,
+    };
+    let mut names = vec!["bicubic".to_owned()];
+    let mut generators = vec![Generator::Bicubic];
+    for given in &args.generator {
+        let (name, file) = given.split_once('=').unwrap_or((given, given));
+        names.push(name.to_owned());
+        generators.push(Generator::Onnx(Box::new(Runner::new(file.as_ref())?)));
+    }
+    let high = Faces::load(&args.high, 64, None)?;
+    let low = Faces::load(&args.low, 16, None)?;
+    let mut judge = Judge::new(&high, &low, net)?;
+    println!(
+        "{:24} {:>6} {:>6} {:>8} {:>8} {:>8} {:>7} {:>6}",
+        "", "PSNR", "SSIM", "KID*1e3", "FID", "random", "kept", "sharp"
+    );
+    let mut all = Vec::new();
+    for (name, generator) in names.iter().zip(&mut generators) {
+        let scores = judge.score(name, generator)?;
+        show(&scores);
+        all.push(scores);
+    }
+    if let Some(path) = &args.sheet {
+        judge.sheet(&mut generators, 4, path)?;
+    }
+    if let Some(path) = &args.json {
+        let text = serde_json::to_string_pretty(&all)
+            .map_err(|e| Error::Data(format!("the figures cannot be written: {e}")))?;
+        std::fs::write(path, text).map_err(at(path))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,69 @@
+//! `facesr-train export`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use facesr::generator::{Generator, GeneratorOptions};
+use tch::{Device, Kind, Tensor};
+
+use crate::data::batch::fixed_batch;
+use crate::data::faces::Faces;
+use crate::error::{Error, Result};
+use crate::export::model::{self, About};
+use crate::export::verify;
+use crate::train::state::State;
+
+#[derive(Debug, Args)]
+pub(super) struct ExportArgs {
+    /// The checkpoint.
+    #[arg(long)]
+    checkpoint: PathBuf,
+    /// The ONNX file to write.
+    #[arg(long)]
+    out: PathBuf,
+    /// Compute in fp16 (for GPUs); input and output stay fp32.
+    #[arg(long)]
+    fp16: bool,
+    /// Folder with lr-faces.tar, on whose faces the check runs; noise without it.
+    #[arg(long)]
+    data: Option<PathBuf>,
+    /// Said in the file about its training data.
+    #[arg(long, default_value = "own data")]
+    about_data: String,
+    /// Said in the file about its terms.
+    #[arg(long, default_value = "not stated")]
+    about_terms: String,
+}
+
+/// Faces that the check runs on.
+const CHECKED: usize = 64;
+
+pub(super) fn run(args: &ExportArgs) -> Result<()> {
+    let state = State::load(&args.checkpoint, Device::Cpu)?;
+    let net = &state.nets.l2h_ema;
+    let about = About { data: args.about_data.clone(), terms: args.about_terms.clone() };
+    model::write(&model::build(net, &about, args.fp16), &args.out)?;
+    let faces = match &args.data {
+        Some(folder) => {
+            let low = Faces::load(&folder.join("lr-faces.tar"), 16, None)?;
+            let step = (low.len() / CHECKED).max(1);
+            let indices: Vec<usize> = (0..low.len()).step_by(step).take(CHECKED).collect();
+            fixed_batch(&low, &indices, Device::Cpu)
+        }
+        None => Tensor::rand([CHECKED as i64, 3, 16, 16], (Kind::Float, Device::Cpu)) * 2.0 - 1.0,
+    };
+    let ours = tch::no_grad(|| net.forward(&faces, Kind::Float, false).clamp(-1.0, 1.0));
+    let theirs = verify::Runner::new(&args.out)?.run(&faces)?;
+    // The engine's own look at the contract.
+    let options = GeneratorOptions { model: Some(args.out.clone()), ..Default::default() };
+    Generator::open(&options).map_err(|e| Error::Onnx(e.to_string()))?;
+    let gap = verify::largest_difference(&ours, &theirs);
+    // fp16 keeps 11 bits: about two steps of 8-bit output are within its rounding.
+    let limit = if args.fp16 { 2e-2 } else { 1e-4 };
+    let name = args.out.display();
+    if gap >= limit {
+        return Err(Error::Onnx(format!("{name} differs from libtorch by {gap:.2e}: not usable")));
+    }
+    println!("{name}: {gap:.1e} from libtorch on {} faces", faces.size()[0]);
+    Ok(())
+}

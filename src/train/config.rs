@@ -1,0 +1,195 @@
+//! Everything that decides how a run goes. Saved in each checkpoint.
+
+use serde::{Deserialize, Serialize};
+
+use crate::data::camera::Camera;
+use crate::error::{Error, Result};
+use crate::net::discriminator::DiscriminatorConfig;
+use crate::net::high_to_low::HighToLowConfig;
+use crate::net::low_to_high::LowToHighConfig;
+
+/// Settings of a training run.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Config {
+    /// Same seed, same run (on the CPU, with the same number of threads).
+    pub seed: u64,
+    /// Faces a step.
+    pub batch: usize,
+    /// bf16 arithmetic (fp32 master weights).
+    pub bf16: bool,
+    /// Steps of each phase.
+    pub steps: PhaseSteps,
+    /// High-to-Low generator.
+    pub high_to_low: HighToLowConfig,
+    /// Low-to-High generator.
+    pub low_to_high: LowToHighConfig,
+    /// Discriminator of 16x16 faces.
+    pub low_discriminator: DiscriminatorConfig,
+    /// Discriminator of 64x64 faces.
+    pub high_discriminator: DiscriminatorConfig,
+    /// Weights of the losses.
+    pub weights: Weights,
+    /// Learning rates.
+    pub rates: Rates,
+    /// Where the low pictures of the second stage come from.
+    pub pairs: Pairs,
+    /// The synthetic camera.
+    pub camera: Camera,
+    /// 0: every low picture equally often, 1: every source equally often.
+    pub balance: f64,
+    /// Largest move of a face in pixels of 64.
+    pub shift: i64,
+    /// Strength of the change of light that falls on low picture and target alike.
+    pub light: f32,
+    /// Memory of the moving average of both generators.
+    pub ema: f64,
+    /// Steps at the start of a GAN phase in which only the discriminator learns.
+    pub discriminator_first: u64,
+}
+
+/// How many steps each phase takes.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PhaseSteps {
+    /// Stage 1: High-to-Low.
+    pub high_to_low: u64,
+    /// Stage 2, warm-up: Low-to-High by the pixel loss alone.
+    pub pixel: u64,
+    /// Stage 2: Low-to-High with its discriminator.
+    pub gan: u64,
+    /// Both stages in each step, as the paper draws it.
+    pub joint: u64,
+}
+
+/// Weights of the losses: alpha * pixel + beta * GAN + gamma * features.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Weights {
+    /// Pixel loss of both stages.
+    pub alpha: f64,
+    /// GAN loss of stage 1.
+    pub beta_low: f64,
+    /// GAN loss of stage 2.
+    pub beta_high: f64,
+    /// Feature matching in stage 2.
+    pub features: f64,
+    /// Against checkerboards in stage 2.
+    pub grid: f64,
+}
+
+/// Learning rates.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Rates {
+    /// Both generators in the GAN phases.
+    pub generator: f64,
+    /// Both discriminators.
+    pub discriminator: f64,
+    /// The pixel warm-up.
+    pub pixel: f64,
+}
+
+/// Shares of the low pictures of stage 2.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Pairs {
+    /// False: no learnt degradation, antialiased bicubic instead (ablation).
+    pub high_to_low: bool,
+    /// Share of pairs from the synthetic camera.
+    pub camera: f64,
+    /// Share of each GAN batch that are real low pictures: they have no target and are judged by
+    /// the discriminator alone.
+    pub real: f64,
+}
+
+impl Default for PhaseSteps {
+    fn default() -> Self {
+        Self { high_to_low: 1500, pixel: 4000, gan: 8000, joint: 0 }
+    }
+}
+
+impl Default for Weights {
+    fn default() -> Self {
+        Self { alpha: 1.0, beta_low: 0.05, beta_high: 0.01, features: 0.03, grid: 2.0 }
+    }
+}
+
+impl Default for Rates {
+    fn default() -> Self {
+        Self { generator: 1.5e-4, discriminator: 3e-4, pixel: 8e-4 }
+    }
+}
+
+impl Default for Pairs {
+    fn default() -> Self {
+        Self { high_to_low: true, camera: 0.5, real: 0.25 }
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            seed: 1,
+            batch: 32,
+            bf16: true,
+            steps: PhaseSteps::default(),
+            high_to_low: HighToLowConfig::default(),
+            low_to_high: LowToHighConfig::compact(),
+            low_discriminator: DiscriminatorConfig::low_compact(),
+            high_discriminator: DiscriminatorConfig::high_compact(),
+            weights: Weights::default(),
+            rates: Rates::default(),
+            pairs: Pairs::default(),
+            camera: Camera::default(),
+            balance: 0.5,
+            shift: 2,
+            light: 1.0,
+            ema: 0.999,
+            discriminator_first: 100,
+        }
+    }
+}
+
+impl Config {
+    /// Refuses settings that cannot work.
+    ///
+    /// # Errors
+    /// Names the setting and its bounds.
+    pub fn check(&self) -> Result<()> {
+        let wrong = |what: &str| Err(Error::Setting(what.to_owned()));
+        let share = |v: f64| (0.0..=1.0).contains(&v);
+        if !(1..=4096).contains(&self.batch) {
+            return wrong("a batch has 1 to 4096 faces");
+        }
+        if !share(self.pairs.camera) || !share(self.pairs.real) || !share(self.balance) {
+            return wrong("shares (camera, real, balance) lie between 0 and 1");
+        }
+        if !(0..=16).contains(&self.shift) {
+            return wrong("faces can be moved by 0 to 16 pixels");
+        }
+        let rates = [self.rates.generator, self.rates.discriminator, self.rates.pixel];
+        let weights = &self.weights;
+        let weights =
+            [weights.alpha, weights.beta_low, weights.beta_high, weights.features, weights.grid];
+        if rates.iter().chain(&weights).any(|v| !(0.0..1e3).contains(v)) {
+            return wrong("learning rates and weights of losses are positive numbers");
+        }
+        for d in [&self.low_discriminator, &self.high_discriminator] {
+            if d.widths.is_empty() || d.widths.iter().any(|w| !(1..=1024).contains(w)) {
+                return wrong("a discriminator needs blocks of 1 to 1024 channels");
+            }
+        }
+        if let LowToHighConfig::Compact { width, blocks, slack } = self.low_to_high
+            && (!(4..=512).contains(&width) || blocks > 64 || !(0.0..=2.0).contains(&slack))
+        {
+            return wrong("the compact generator has 4 to 512 channels and up to 64 blocks");
+        }
+        Ok(())
+    }
+
+    /// The kind to compute in.
+    pub fn kind(&self) -> tch::Kind {
+        if self.bf16 { tch::Kind::BFloat16 } else { tch::Kind::Float }
+    }
+}

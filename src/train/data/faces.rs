@@ -1,0 +1,275 @@
+//! A set of decoded faces in memory, split into training and validation, with a cache file so that
+//! 30,000 JPEGs are decoded once.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::pictures::{Picture, read_tar};
+use crate::error::{Error, Result, at};
+use crate::rng::Rng;
+
+const MAGIC: &[u8; 8] = b"FSRFACE2";
+
+/// Faces of one size and where they come from.
+#[derive(Debug)]
+pub struct Faces {
+    side: usize,
+    pixels: Vec<u8>,
+    labels: Labels,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Labels {
+    side: usize,
+    /// Size and time of the archive that the cache was made of.
+    stamp: String,
+    names: Vec<String>,
+    sources: Vec<String>,
+    identities: Vec<Option<String>>,
+}
+
+/// Indices of the faces to learn from and of those held back.
+#[derive(Debug, Clone)]
+pub struct Split {
+    /// Faces to learn from.
+    pub train: Vec<usize>,
+    /// Faces held back for validation.
+    pub held: Vec<usize>,
+}
+
+impl Faces {
+    /// Reads the archive, or its decoded copy in `cache` when that is still up to date.
+    ///
+    /// # Errors
+    /// When the archive cannot be read or a picture in it is broken or not `side` x `side`.
+    pub fn load(tar: &Path, side: usize, cache: Option<&Path>) -> Result<Self> {
+        let meta = fs::metadata(tar).map_err(at(tar))?;
+        let time = meta.modified().ok().and_then(|t| t.duration_since(std::time::UNIX_EPOCH).ok());
+        let stamp = format!("{} {}", meta.len(), time.map_or(0, |t| t.as_secs()));
+        let file = cache.map(|folder| {
+            let stem = tar.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+            folder.join(format!("{stem}-{side}.faces"))
+        });
+        if let Some(faces) = file.as_deref().and_then(|f| Self::read_cache(f, side, &stamp)) {
+            return Ok(faces);
+        }
+        let faces = Self::from_pictures(read_tar(tar, side as u32)?, side, stamp);
+        if let (Some(folder), Some(file)) = (cache, file) {
+            fs::create_dir_all(folder).map_err(at(folder))?;
+            faces.write_cache(&file)?;
+        }
+        Ok(faces)
+    }
+
+    /// Faces out of pictures that are already decoded.
+    pub fn from_pictures(pictures: Vec<Picture>, side: usize, stamp: String) -> Self {
+        let mut pixels = Vec::with_capacity(pictures.len() * side * side * 3);
+        let mut labels =
+            Labels { side, stamp, names: Vec::new(), sources: Vec::new(), identities: Vec::new() };
+        for picture in pictures {
+            pixels.extend_from_slice(&picture.rgb);
+            labels.names.push(picture.name);
+            labels.sources.push(picture.source);
+            labels.identities.push(picture.identity);
+        }
+        Self { side, pixels, labels }
+    }
+
+    fn read_cache(file: &Path, side: usize, stamp: &str) -> Option<Self> {
+        let mut bytes = fs::read(file).ok()?;
+        let rest = bytes.strip_prefix(MAGIC.as_slice())?;
+        let header = u64::from_le_bytes(rest.get(..8)?.try_into().ok()?) as usize;
+        let labels: Labels =
+            serde_json::from_slice(rest.get(8..8usize.checked_add(header)?)?).ok()?;
+        let start = MAGIC.len() + 8 + header;
+        let fits = bytes.len() - start == labels.names.len() * side * side * 3;
+        if labels.side != side || labels.stamp != stamp || !fits {
+            return None;
+        }
+        bytes.drain(..start);
+        Some(Self { side, pixels: bytes, labels })
+    }
+
+    fn write_cache(&self, file: &Path) -> Result<()> {
+        let header = serde_json::to_vec(&self.labels)
+            .map_err(|e| Error::Data(format!("labels cannot be written: {e}")))?;
+        let mut bytes = Vec::with_capacity(self.pixels.len() + header.len() + 16);
+        bytes.extend_from_slice(MAGIC);
+        bytes.extend_from_slice(&(header.len() as u64).to_le_bytes());
+        bytes.extend_from_slice(&header);
+        bytes.extend_from_slice(&self.pixels);
+        let beside = file.with_extension("part");
+        fs::write(&beside, &bytes).map_err(at(&beside))?;
+        fs::rename(&beside, file).map_err(at(file))
+    }
+
+    /// How many faces there are.
+    pub fn len(&self) -> usize {
+        self.labels.names.len()
+    }
+
+    /// True when there is none.
+    pub fn is_empty(&self) -> bool {
+        self.labels.names.is_empty()
+    }
+
+    /// Pixels along one edge.
+    pub fn side(&self) -> usize {
+        self.side
+    }
+
+    /// Face `i`: `side` x `side` x RGB.
+    pub fn rgb(&self, i: usize) -> &[u8] {
+        let n = self.side * self.side * 3;
+        &self.pixels[i * n..(i + 1) * n]
+    }
+
+    /// Path of face `i` inside its archive.
+    pub fn name(&self, i: usize) -> &str {
+        &self.labels.names[i]
+    }
+
+    /// The source folder of face `i`.
+    pub fn source(&self, i: usize) -> &str {
+        &self.labels.sources[i]
+    }
+
+    /// Splits by person where the manifest knows who it is, else by picture: about `share` of them
+    /// are held back. The same archive always gives the same split.
+    pub fn split_by_identity(&self, share: f64) -> Split {
+        self.split(share, |i| match &self.labels.identities[i] {
+            Some(who) => who.clone(),
+            None => self.name(i).to_owned(),
+        })
+    }
+
+    /// Splits by runs of 40 neighbours of one source: consecutive pictures of a source are often
+    /// the same person in the same video and must not lie on both sides.
+    pub fn split_by_block(&self, share: f64) -> Split {
+        let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
+        let blocks: Vec<String> = (0..self.len())
+            .map(|i| {
+                let n = seen.entry(self.source(i)).or_default();
+                *n += 1;
+                format!("{}#{}", self.source(i), (*n - 1) / 40)
+            })
+            .collect();
+        self.split(share, |i| blocks[i].clone())
+    }
+
+    fn split(&self, share: f64, key: impl Fn(usize) -> String) -> Split {
+        let limit = (share.clamp(0.0, 1.0) * f64::from(u32::MAX)) as u32;
+        let hashes: Vec<u32> = (0..self.len())
+            .map(|i| {
+                let hash = Sha256::digest(key(i).as_bytes());
+                u32::from_le_bytes([hash[0], hash[1], hash[2], hash[3]])
+            })
+            .collect();
+        // However small the set, one group is held back.
+        let limit = limit.max(hashes.iter().min().map_or(0, |h| h.saturating_add(1)));
+        let (held, train) = (0..self.len()).partition(|&i| hashes[i] < limit);
+        Split { train, held }
+    }
+}
+
+/// Draws faces so that small sources are not drowned by large ones.
+#[derive(Debug)]
+pub struct Sampler {
+    groups: Vec<(f32, Vec<usize>)>,
+}
+
+impl Sampler {
+    /// Groups `indices` by source. A source with n pictures is drawn with weight n^(1 - balance):
+    /// 0 draws every picture equally often, 1 every source.
+    pub fn new(faces: &Faces, indices: &[usize], balance: f64) -> Result<Self> {
+        let mut groups: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+        for &i in indices {
+            groups.entry(faces.source(i)).or_default().push(i);
+        }
+        if groups.is_empty() {
+            return Err(Error::Data("there are no faces left to draw from".into()));
+        }
+        let weight = |n: usize| (n as f64).powf(1.0 - balance);
+        let total: f64 = groups.values().map(|g| weight(g.len())).sum();
+        let mut sum = 0.0;
+        let groups = groups
+            .into_values()
+            .map(|g| {
+                sum += weight(g.len()) / total;
+                (sum as f32, g)
+            })
+            .collect();
+        Ok(Self { groups })
+    }
+
+    /// The index of one face.
+    pub fn draw(&self, rng: &mut Rng) -> usize {
+        let at = rng.unit();
+        let last = self.groups.len() - 1;
+        let k = self.groups.iter().position(|(edge, _)| at < *edge).unwrap_or(last);
+        let group = &self.groups[k].1;
+        group[rng.below(group.len())]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rng::Stream;
+
+    fn faces(n: usize) -> Faces {
+        let pictures = (0..n)
+            .map(|i| Picture {
+                name: format!("a/{i}.png"),
+                source: if i % 10 == 0 { "small" } else { "large" }.into(),
+                identity: (i % 2 == 0).then(|| format!("p{}", i / 4)),
+                rgb: vec![i as u8; 12],
+            })
+            .collect();
+        Faces::from_pictures(pictures, 2, "1 2".into())
+    }
+
+    #[test]
+    fn split_keeps_a_person_on_one_side() {
+        let faces = faces(400);
+        let split = faces.split_by_identity(0.3);
+        assert_eq!(split.train.len() + split.held.len(), 400);
+        assert!((60..180).contains(&split.held.len()), "{}", split.held.len());
+        let who = |i: &usize| faces.labels.identities[*i].clone();
+        let held: Vec<_> = split.held.iter().filter_map(who).collect();
+        assert!(split.train.iter().filter_map(who).all(|w| !held.contains(&w)));
+    }
+
+    #[test]
+    fn cache_comes_back_and_stale_or_damaged_ones_do_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("x.faces");
+        faces(5).write_cache(&file).unwrap();
+        let back = Faces::read_cache(&file, 2, "1 2").unwrap();
+        assert_eq!((back.len(), back.rgb(3)), (5, [3u8; 12].as_slice()));
+        assert!(Faces::read_cache(&file, 2, "1 3").is_none());
+        assert!(Faces::read_cache(&file, 4, "1 2").is_none());
+        let bytes = fs::read(&file).unwrap();
+        fs::write(&file, &bytes[..bytes.len() - 1]).unwrap();
+        assert!(Faces::read_cache(&file, 2, "1 2").is_none());
+    }
+
+    #[test]
+    fn balance_evens_out_the_sources() {
+        let faces = faces(1000);
+        let all: Vec<usize> = (0..1000).collect();
+        let mut rng = Rng::new(1, Stream::Batch, 0);
+        for (balance, low, high) in [(0.0, 0.05, 0.15), (0.5, 0.2, 0.3), (1.0, 0.45, 0.55)] {
+            let sampler = Sampler::new(&faces, &all, balance).unwrap();
+            let hits =
+                (0..4000).filter(|_| faces.source(sampler.draw(&mut rng)) == "small").count();
+            let share = hits as f64 / 4000.0;
+            assert!((low..high).contains(&share), "balance {balance}: {share}");
+        }
+        assert!(Sampler::new(&faces, &[], 0.0).is_err());
+    }
+}

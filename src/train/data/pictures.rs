@@ -1,0 +1,157 @@
+//! Reads the tars of face crops (`SOURCE/NNNNN.jpg|png` + `manifest.csv`) as they are.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{BufReader, Read};
+use std::path::Path;
+
+use crate::error::{Error, Result, at};
+
+/// No face crop is anywhere near this large: a bigger entry is a broken or hostile archive.
+const MAX_ENTRY: u64 = 4 << 20;
+
+/// One decoded face crop.
+#[derive(Debug, Clone)]
+pub struct Picture {
+    /// Path inside the archive, such as `lfw/00042.jpg`.
+    pub name: String,
+    /// The folder, i.e. where the picture comes from.
+    pub source: String,
+    /// Who it shows, where the manifest knows.
+    pub identity: Option<String>,
+    /// `side` x `side` x RGB.
+    pub rgb: Vec<u8>,
+}
+
+/// Decodes every picture of the archive at `path`; each must be `side` x `side`.
+///
+/// # Errors
+/// Names the archive and the entry when the archive is cut short, a picture does not decode or has
+/// another size, or when there is no picture at all.
+pub fn read_tar(path: &Path, side: u32) -> Result<Vec<Picture>> {
+    let file = File::open(path).map_err(at(path))?;
+    let mut archive = tar::Archive::new(BufReader::with_capacity(1 << 20, file));
+    let bad = |what: String| Error::Data(format!("{}: {what}", path.display()));
+    let mut pictures = Vec::new();
+    let mut identities = HashMap::new();
+    let entries = archive.entries().map_err(at(path))?;
+    for entry in entries {
+        let mut entry = entry.map_err(|e| bad(format!("not a readable tar archive ({e})")))?;
+        if !entry.header().entry_type().is_file() {
+            continue;
+        }
+        let name = entry
+            .path()
+            .map_err(|e| bad(format!("an entry has an unreadable name ({e})")))?
+            .to_string_lossy()
+            .into_owned();
+        if entry.size() > MAX_ENTRY {
+            return Err(bad(format!("{name} is {} bytes: too large for a face", entry.size())));
+        }
+        let mut bytes = Vec::with_capacity(entry.size() as usize);
+        let cut = |e: &dyn std::fmt::Display| bad(format!("{name} is cut short ({e})"));
+        entry.read_to_end(&mut bytes).map_err(|e| cut(&e))?;
+        if bytes.len() as u64 != entry.size() {
+            return Err(cut(&format!("{} bytes of {}", bytes.len(), entry.size())));
+        }
+        let lower = name.to_ascii_lowercase();
+        if lower.ends_with("manifest.csv") {
+            identities = read_identities(&String::from_utf8_lossy(&bytes));
+        } else if lower.ends_with(".jpg") || lower.ends_with(".jpeg") || lower.ends_with(".png") {
+            let rgb = image::load_from_memory(&bytes)
+                .map_err(|e| bad(format!("{name} does not decode ({e})")))?
+                .into_rgb8();
+            if rgb.dimensions() != (side, side) {
+                let (w, h) = rgb.dimensions();
+                return Err(bad(format!("{name} is {w}x{h}, expected {side}x{side}")));
+            }
+            let source = name.split('/').rev().nth(1).unwrap_or("").to_owned();
+            pictures.push(Picture { name, source, identity: None, rgb: rgb.into_raw() });
+        }
+    }
+    if pictures.is_empty() {
+        return Err(bad("no picture in it".into()));
+    }
+    for picture in &mut pictures {
+        picture.identity = identities.remove(&picture.name);
+    }
+    Ok(pictures)
+}
+
+/// `file` -> `identity` of a manifest that has both columns.
+fn read_identities(csv: &str) -> HashMap<String, String> {
+    let mut lines = csv.lines();
+    let header: Vec<&str> = lines.next().unwrap_or("").split(',').map(str::trim).collect();
+    let column = |name| header.iter().position(|h| *h == name);
+    let (Some(file), Some(identity)) = (column("file"), column("identity")) else {
+        return HashMap::new();
+    };
+    lines
+        .filter_map(|line| {
+            let cells: Vec<&str> = line.split(',').map(str::trim).collect();
+            let (f, i) = (cells.get(file)?, cells.get(identity)?);
+            (!i.is_empty()).then(|| ((*f).to_owned(), (*i).to_owned()))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn png(side: u32) -> Vec<u8> {
+        let mut out = std::io::Cursor::new(Vec::new());
+        image::RgbImage::from_pixel(side, side, image::Rgb([10, 20, 30]))
+            .write_to(&mut out, image::ImageFormat::Png)
+            .unwrap();
+        out.into_inner()
+    }
+
+    fn tar_of(entries: &[(&str, &[u8])]) -> tempfile::NamedTempFile {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let mut builder = tar::Builder::new(file.reopen().unwrap());
+        for (name, bytes) in entries {
+            let mut header = tar::Header::new_gnu();
+            header.set_size(bytes.len() as u64);
+            header.set_mode(0o644);
+            header.set_cksum();
+            builder.append_data(&mut header, name, *bytes).unwrap();
+        }
+        builder.finish().unwrap();
+        file
+    }
+
+    #[test]
+    fn reads_pictures_and_identities() {
+        let csv = b"file,source,original,identity\na/1.png,a,x.jpg,a:Jo\na/2.png,a,y.jpg,\n";
+        let file = tar_of(&[("manifest.csv", csv), ("a/1.png", &png(16)), ("a/2.png", &png(16))]);
+        let faces = read_tar(file.path(), 16).unwrap();
+        assert_eq!(faces.len(), 2);
+        assert_eq!((faces[0].source.as_str(), faces[0].identity.as_deref()), ("a", Some("a:Jo")));
+        assert_eq!(faces[1].identity, None);
+        assert_eq!(&faces[0].rgb[..3], [10, 20, 30]);
+    }
+
+    #[test]
+    fn refuses_bad_archives_with_a_reason() {
+        let small = tar_of(&[("a/1.png", &png(8))]);
+        let broken = tar_of(&[("a/1.png", &png(16)[..40])]);
+        let empty = tar_of(&[("a/readme.txt", b"hello")]);
+        let noise = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(noise.path(), vec![7u8; 4096]).unwrap();
+        let cut = tar_of(&[("a/1.png", &png(16)), ("a/2.png", &vec![0; 30_000])]);
+        let bytes = std::fs::read(cut.path()).unwrap();
+        std::fs::write(cut.path(), &bytes[..9000]).unwrap();
+        for (file, says) in [
+            (&small, "8x8, expected 16x16"),
+            (&broken, "does not decode"),
+            (&empty, "no picture"),
+            (&noise, "not a readable tar"),
+            (&cut, "cut short"),
+        ] {
+            let error = read_tar(file.path(), 16).unwrap_err().to_string();
+            assert!(error.contains(says), "{error} does not say {says}");
+        }
+        assert!(read_tar(Path::new("/nowhere/x.tar"), 16).is_err());
+    }
+}

@@ -1,0 +1,7 @@
+//! Export to ONNX: the protobuf subset, a small graph builder, the two generators, the check of the
+//! result against libtorch.
+
+pub mod graph;
+pub mod model;
+pub mod proto;
+pub mod verify;

@@ -1,0 +1,159 @@
+//! Losses of both stages, and the views through which the discriminators look.
+
+use tch::{Device, Kind, Reduction, Tensor};
+
+use crate::rng::Rng;
+
+/// Hinge loss of a discriminator (paper): scores of real faces above 1, of generated below -1.
+pub fn hinge_discriminator(real: &Tensor, fake: &Tensor) -> Tensor {
+    (-real + 1.0).relu().mean(Kind::Float) + (fake + 1.0).relu().mean(Kind::Float)
+}
+
+/// Hinge loss of a generator: the scores themselves.
+pub fn hinge_generator(fake: &Tensor) -> Tensor {
+    -fake.mean(Kind::Float)
+}
+
+/// Mean squared difference: the paper's pixel loss.
+pub fn pixel(output: &Tensor, target: &Tensor) -> Tensor {
+    output.mse_loss(target, Reduction::Mean)
+}
+
+/// Mean absolute difference of discriminator features of a face and its original, each block
+/// measured against the size of the original's features. The only perceptual measure used: its
+/// network is trained here, along with the generator.
+pub fn feature_matching(fake: &[Tensor], real: &[Tensor]) -> Tensor {
+    let mut total = Tensor::zeros([], (Kind::Float, fake[0].device()));
+    for (f, r) in fake.iter().zip(real) {
+        let r = r.detach().to_kind(Kind::Float);
+        let size = r.abs().mean(Kind::Float) + 1e-3;
+        total += (f.to_kind(Kind::Float) - &r).abs().mean(Kind::Float) / size;
+    }
+    total / fake.len() as f64
+}
+
+/// How strongly a pattern sits on the 4x4 grid of the low pixels: the mean square, over places and
+/// positions within the grid, of the fine detail averaged over 5x5 neighbouring cells. Natural
+/// detail has no phase and averages out; the checkerboards of a depth-to-space do not.
+pub fn grid(x: &Tensor) -> Tensor {
+    let soft = x.avg_pool2d([5, 5], [1, 1], [2, 2], false, false, None);
+    let cells = (x - soft).pixel_unshuffle(4);
+    cells.avg_pool2d([5, 5], [2, 2], [0, 0], false, true, None).square().mean(Kind::Float)
+}
+
+/// Each colour of each picture brought to mean 0 and deviation 1. The discriminator of the first
+/// stage looks through this: what light and white balance the real set was taken in is no damage
+/// to learn.
+pub fn without_light(x: &Tensor) -> Tensor {
+    let dims = [2i64, 3];
+    let mean = x.mean_dim(dims.as_slice(), true, Kind::Float);
+    let centred = x - mean;
+    let var = centred.square().mean_dim(dims.as_slice(), true, Kind::Float);
+    centred / (var + 2e-3).sqrt()
+}
+
+/// Gives `low` the colours of `reference` (both [n, 3, 16, 16]) by the best gain and offset for
+/// each colour, judged on large shapes only, so that blur does not count as lost contrast.
+pub fn match_light(low: &Tensor, reference: &Tensor) -> Tensor {
+    let dims = [2i64, 3];
+    let coarse = |x: &Tensor| x.avg_pool2d([4, 4], [2, 2], [0, 0], false, true, None);
+    let centre = |x: &Tensor| x - x.mean_dim(dims.as_slice(), true, Kind::Float);
+    let (a, b) = (centre(&coarse(low)), centre(&coarse(reference)));
+    let covariance = (&a * &b).mean_dim(dims.as_slice(), true, Kind::Float);
+    let variance = a.square().mean_dim(dims.as_slice(), true, Kind::Float);
+    let gain = (covariance / (variance + 1e-4)).clamp(0.5, 2.0);
+    centre(low) * gain + reference.mean_dim(dims.as_slice(), true, Kind::Float)
+}
+
+/// One random look at a batch of pictures: moved, with its light changed (Zhao et al. 2020,
+/// differentiable augmentation): real and generated faces alike, so that neither the place of the
+/// crop nor a colour cast can give a picture away.
+#[derive(Debug)]
+pub struct View {
+    dx: i64,
+    dy: i64,
+    gain: Tensor,
+    cast: Tensor,
+}
+
+impl View {
+    /// Draws a look at `n` pictures, moved by up to `shift` pixels.
+    pub fn draw(rng: &mut Rng, n: i64, shift: i64, light: f32, device: Device) -> Self {
+        let (dx, dy) = (rng.whole(-shift, shift), rng.whole(-shift, shift));
+        let gain: Vec<f32> = (0..n).map(|_| (light * rng.range(-0.35, 0.25)).exp()).collect();
+        let cast: Vec<f32> = (0..n)
+            .flat_map(|_| {
+                let grey = rng.range(-0.25, 0.25);
+                std::array::from_fn::<f32, 3, _>(|_| light * (grey + rng.range(-0.08, 0.08)))
+            })
+            .collect();
+        Self {
+            dx,
+            dy,
+            gain: Tensor::from_slice(&gain).view([n, 1, 1, 1]).to_device(device),
+            cast: Tensor::from_slice(&cast).view([n, 3, 1, 1]).to_device(device),
+        }
+    }
+
+    /// [n, 3, h, w] -> the same shape.
+    pub fn look(&self, x: &Tensor) -> Tensor {
+        let lit = x * &self.gain + &self.cast;
+        let (px, py) = (self.dx.abs(), self.dy.abs());
+        if px == 0 && py == 0 {
+            return lit;
+        }
+        let size = x.size();
+        lit.replication_pad2d([px, px, py, py]).narrow(2, py + self.dy, size[2]).narrow(
+            3,
+            px + self.dx,
+            size[3],
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rng::Stream;
+
+    #[test]
+    fn hinge_saturates() {
+        let score = |v: f32| Tensor::from_slice(&[v, v]);
+        let d = |r, f| hinge_discriminator(&score(r), &score(f)).double_value(&[]);
+        assert_eq!((d(1.5, -2.0), d(0.0, 0.0), d(-1.0, 1.0)), (0.0, 2.0, 4.0));
+        assert_eq!(hinge_generator(&score(0.5)).double_value(&[]), -0.5);
+    }
+
+    #[test]
+    fn grid_sees_checkerboards_and_not_texture() {
+        tch::manual_seed(1);
+        let texture = Tensor::randn([2, 3, 64, 64], (Kind::Float, Device::Cpu)) * 0.1;
+        let tile = Tensor::randn([1, 3, 4, 4], (Kind::Float, Device::Cpu)) * 0.1;
+        let measure = |x: &Tensor| grid(x).double_value(&[]);
+        let (free, locked) = (measure(&texture), measure(&tile.repeat([2, 1, 16, 16])));
+        assert!(locked > 10.0 * free, "{locked} against {free}");
+    }
+
+    #[test]
+    fn light_is_taken_out_and_given_back() {
+        tch::manual_seed(1);
+        let x = Tensor::rand([2, 3, 16, 16], (Kind::Float, Device::Cpu)) - 0.5;
+        let other = &x * 0.7 + 0.2;
+        let gap = (without_light(&x) - without_light(&other)).abs().max().double_value(&[]);
+        assert!(gap < 0.05, "{gap}");
+        let back = (match_light(&other, &x) - &x).abs().max().double_value(&[]);
+        assert!(back < 0.05, "{back}");
+    }
+
+    #[test]
+    fn a_view_keeps_the_shape_and_is_the_same_for_a_pair() {
+        let x = Tensor::rand([3, 3, 8, 8], (Kind::Float, Device::Cpu));
+        let mut rng = Rng::new(2, Stream::Augment, 0);
+        for _ in 0..10 {
+            let view = View::draw(&mut rng, 3, 2, 1.0, Device::Cpu);
+            let a = view.look(&x);
+            assert_eq!(a.size(), x.size());
+            assert!(a.equal(&view.look(&x)));
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! Shapes, parameter counts, spectral normalisation and gradients of every network.
+
+mod common;
+
+use facesr_train::config::Config;
+use facesr_train::net::consistency::Consistency;
+use facesr_train::net::discriminator::{Discriminator, DiscriminatorConfig};
+use facesr_train::net::high_to_low::{HighToLow, HighToLowConfig, shrink4};
+use facesr_train::net::low_to_high::{LowToHigh, LowToHighConfig};
+use facesr_train::net::params::{Builder, Params};
+use facesr_train::net::spectral_norm::SpectralWeight;
+use facesr_train::rng::{Rng, Stream};
+use tch::{Device, Kind, Tensor, no_grad};
+
+fn rng() -> Rng {
+    Rng::new(3, Stream::Init, 0)
+}
+
+fn random(shape: &[i64], seed: u64) -> Tensor {
+    let n: i64 = shape.iter().product();
+    Tensor::from_slice(&Rng::new(seed, Stream::Noise, 1).normals(n as usize)).view(shape) * 0.4
+}
+
+#[test]
+fn low_to_high_compact_has_its_size() {
+    let net = LowToHigh::new(&LowToHighConfig::compact(), &mut rng(), Device::Cpu);
+    let count = net.params().count();
+    assert_eq!(count, 3 * 64 * 9 + 64 + 12 * 2 * (64 * 64 * 9 + 64) + 64 * 48 * 9 + 48);
+    assert!(count <= 1_000_000, "{count}");
+    let fixed = 2 * 48 * 3 * 25 + 3 * 3 * 25 + 3 * 48;
+    let weights: usize =
+        net.params().iter().filter(|p| p.name.ends_with("weight")).map(|p| p.tensor.numel()).sum();
+    let multiplications = (weights + fixed) * 16 * 16;
+    assert!(multiplications <= 260_000_000, "{multiplications}");
+    for kind in [Kind::Float, Kind::BFloat16] {
+        let y = no_grad(|| net.forward(&random(&[3, 3, 16, 16], 1), kind, false));
+        assert_eq!((y.size(), y.kind()), (vec![3, 3, 64, 64], Kind::Float));
+    }
+}
+
+#[test]
+fn low_to_high_paper_has_its_size() {
+    let net = LowToHigh::new(&LowToHighConfig::paper(), &mut rng(), Device::Cpu);
+    let count = net.params().count() as f64 / 1e6;
+    assert!((15.0..16.0).contains(&count), "{count} M, the paper's code has 15.5 M");
+    let y = no_grad(|| net.forward(&random(&[2, 3, 16, 16], 1), Kind::Float, true));
+    assert_eq!(y.size(), [2, 3, 64, 64]);
+    assert!(y.abs().max().double_value(&[]) <= 1.0);
+}
+
+#[test]
+fn high_to_low_spoils_differently_with_different_noise() {
+    for config in [HighToLowConfig::default(), HighToLowConfig::paper()] {
+        let net = HighToLow::new(&config, &mut rng(), Device::Cpu);
+        assert!(config != HighToLowConfig::paper() || config.blocks.iter().sum::<usize>() == 12);
+        let face = random(&[2, 3, 64, 64], 1);
+        let low = |seed| no_grad(|| net.forward(&face, &random(&[2, 64], seed), Kind::Float));
+        let (a, b) = (low(5), low(6));
+        assert_eq!(a.size(), [2, 3, 16, 16]);
+        assert!(a.equal(&low(5)));
+        let change = (&a - &b).abs().mean(Kind::Float).double_value(&[]);
+        assert!(change > 1e-4, "two draws of z differ by {change}");
+    }
+}
+
+#[test]
+fn discriminators_score_each_face() {
+    for (config, side, blocks) in [
+        (DiscriminatorConfig::high_compact(), 64, 4),
+        (DiscriminatorConfig::high_paper(), 64, 6),
+        (DiscriminatorConfig::low_compact(), 16, 3),
+        (DiscriminatorConfig::low_paper(), 16, 4),
+    ] {
+        let net = Discriminator::new(&config, &mut rng(), Device::Cpu);
+        let faces = random(&[3, 3, side, side], 2);
+        let (scores, features) = no_grad(|| net.features(&faces));
+        assert_eq!((scores.size(), features.len()), (vec![3, 1], blocks));
+        let alone = no_grad(|| net.forward(&faces.narrow(0, 1, 1)));
+        assert!((alone - scores.narrow(0, 1, 1)).abs().max().double_value(&[]) < 1e-4);
+    }
+}
+
+#[test]
+fn power_iteration_finds_the_largest_singular_value() {
+    let mut params = Params::default();
+    let mut rng = rng();
+    let mut b = Builder::new(&mut params, &mut rng, Device::Cpu);
+    for (i, shape) in [vec![24, 16, 3, 3], vec![32, 8, 1, 1], vec![1, 64]].iter().enumerate() {
+        let weight = SpectralWeight::new(&mut b.sub(i), shape, 1.0);
+        (0..300).for_each(|_| weight.power_iteration());
+        let largest = weight.raw().flatten(1, -1).svd(true, true).1.double_value(&[0]);
+        let sigma = weight.sigma().double_value(&[]);
+        assert!((sigma - largest).abs() < 1e-3 * largest, "{shape:?}: {sigma} against {largest}");
+        let left = weight.normalised().flatten(1, -1).svd(true, true).1.double_value(&[0]);
+        assert!((left - 1.0).abs() < 1e-3, "{left}");
+    }
+}
+
+/// Compares the gradient of `loss` by the weights with a difference quotient along one direction.
+fn check_gradient(params: &Params, loss: impl Fn() -> Tensor) {
+    let weights = params.trainable();
+    let gradients = Tensor::run_backward(&[loss()], &weights, false, false);
+    let step = 1e-3;
+    let directions: Vec<Tensor> =
+        weights.iter().enumerate().map(|(i, w)| random(&w.size(), 40 + i as u64)).collect();
+    let along: f64 = gradients
+        .iter()
+        .zip(&directions)
+        .map(|(g, d)| (g * d).sum(Kind::Double).double_value(&[]))
+        .sum();
+    let shifted = |by: f64| {
+        no_grad(|| {
+            weights.iter().zip(&directions).for_each(|(w, d)| {
+                let _ = w.shallow_clone().subtract_(&(d * -by));
+            });
+            let value = loss().double_value(&[]);
+            weights.iter().zip(&directions).for_each(|(w, d)| {
+                let _ = w.shallow_clone().subtract_(&(d * by));
+            });
+            value
+        })
+    };
+    let quotient = (shifted(step) - shifted(-step)) / (2.0 * step);
+    let size = along.abs().max(quotient.abs()).max(1e-2);
+    assert!((along - quotient).abs() < 0.03 * size, "{along} against {quotient}");
+}
+
+#[test]
+fn gradients_agree_with_difference_quotients() {
+    let Config { high_to_low, low_to_high, high_discriminator, .. } = common::tiny();
+    let h2l = HighToLow::new(&high_to_low, &mut rng(), Device::Cpu);
+    let (face, z) = (random(&[2, 3, 64, 64], 1), random(&[2, 64], 2));
+    check_gradient(h2l.params(), || {
+        h2l.forward(&face, &z, Kind::Float).square().mean(Kind::Double)
+    });
+    let l2h = LowToHigh::new(&low_to_high, &mut rng(), Device::Cpu);
+    let low = random(&[2, 3, 16, 16], 3);
+    check_gradient(l2h.params(), || {
+        l2h.forward(&low, Kind::Float, true).square().mean(Kind::Double)
+    });
+    let d = Discriminator::new(&high_discriminator, &mut rng(), Device::Cpu);
+    check_gradient(d.params(), || d.forward(&face).square().mean(Kind::Double));
+}
+
+#[test]
+fn the_output_is_held_to_the_input() {
+    let slack = 0.055;
+    let fixed = Consistency::new(slack, Device::Cpu);
+    let low = random(&[4, 3, 16, 16], 1).clamp(-1.0, 1.0);
+    // Nothing added: shrunk back, it is the input.
+    let nothing = Tensor::zeros([4, 48, 16, 16], (Kind::Float, Device::Cpu));
+    let plain = fixed.apply(&low, &nothing);
+    let gap = (shrink4(&plain) - &low).square().mean(Kind::Float).sqrt().double_value(&[]);
+    assert!(gap < slack, "{gap}");
+    // A colour cast and a contrast change are taken back whole, noise up to the slack.
+    let smooth = random(&[4, 3, 4, 4], 2).upsample_bicubic2d([16, 16], false, None, None);
+    let cast = (&smooth + 0.4).repeat_interleave_self_int(16, 1, None);
+    let cast_gap = shrink4(&fixed.apply(&low, &cast)) - shrink4(&plain);
+    let mean = cast_gap.mean_dim([2i64, 3].as_slice(), false, Kind::Float).abs().max();
+    assert!(mean.double_value(&[]) < 0.02, "{mean}");
+    let noise = random(&[4, 48, 16, 16], 3).repeat([1, 1, 1, 1]) * 3.0;
+    let out = fixed.apply(&low, &noise);
+    let gap = (shrink4(&out) - &low).square().mean(Kind::Float).sqrt().double_value(&[]);
+    assert!(gap < 1.6 * slack, "{gap}");
+}
