@@ -224,6 +224,9 @@ impl EnhanceArgs {
     pub(crate) fn properties(&self) -> Vec<(&'static str, String)> {
         let f = &self.faces;
         let sizes = f.sizes(self.scale.unwrap_or(1));
+        let size = |asked: Option<f32>, size: f32| {
+            (asked.is_some() || self.scale.is_some()).then(|| size.round().to_string())
+        };
         let path = |p: &Option<PathBuf>| p.as_ref().map(|p| p.display().to_string());
         let number = |n: Option<f32>| n.map(|n| n.to_string());
         let count = |n: Option<u32>| n.map(|n| n.to_string());
@@ -235,8 +238,8 @@ impl EnhanceArgs {
             ("min-score", number(f.min_score)),
             ("generator", path(&f.generator)),
             ("strength", number(f.strength)),
-            ("min-face-size", Some(sizes.0.round().to_string())),
-            ("max-face-size", Some(sizes.1.round().to_string())),
+            ("min-face-size", size(f.min_face_size, sizes.0)),
+            ("max-face-size", size(f.max_face_size, sizes.1)),
             ("max-faces", count(f.max_faces)),
             ("temporal-smoothing", number(self.temporal_smoothing)),
             ("device", f.device.clone()),
@@ -278,11 +281,13 @@ mod tests {
             let cli = Cli::try_parse_from(words.iter().chain(line)).unwrap();
             let Command::Enhance(args) = cli.command else { panic!("enhance was asked for") };
             let properties = args.properties();
-            let value = |name: &str| properties.iter().find(|p| p.0 == name).unwrap().1.clone();
+            let value = |name: &str| {
+                properties.iter().find(|p| p.0 == name).map_or(String::new(), |p| p.1.clone())
+            };
             (value("min-face-size"), value("max-face-size"))
         };
         let is = |a: &str, b: &str| (a.to_string(), b.to_string());
-        assert_eq!(sizes(&[]), is("8", "80"));
+        assert_eq!(sizes(&["--max-face-size=70"]), is("", "70"));
         assert_eq!(sizes(&["--scale=4"]), is("32", "320"));
         assert_eq!(sizes(&["--scale=2", "--min-face-size=10.5"]), is("21", "160"));
     }
