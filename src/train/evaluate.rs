@@ -10,8 +10,11 @@ use crate::data::batch::{fixed_batch, to_8bit};
 use crate::data::faces::Faces;
 use crate::error::Result;
 use crate::export::verify::Runner;
+use crate::rng::{Rng, Stream};
 use crate::show::grid;
 use crate::train::features::{Features, kernel_distance};
+use crate::train::source::noise;
+use crate::train::state::State;
 
 /// Figures of one generator.
 #[derive(Debug, Clone, Serialize)]
@@ -199,6 +202,35 @@ impl Judge {
             kept: mean(&psnr(&shrink(&real), &self.low)),
             sharp: gradient_energy(&real) / gradient_energy(&self.high),
         })
+    }
+
+    /// Kernel distances (x 1000 with the given feature net, else by the random net) to the real low
+    /// faces: of high faces shrunk by plain means, and of those spoilt by a High-to-Low generator
+    /// as it answers and with its light put right. All are enlarged by bicubic for the net.
+    pub fn high_to_low(&mut self, state: &State) -> Result<[f64; 3]> {
+        let n = self.high.size()[0];
+        let z = noise(n as usize, &mut Rng::new(1, Stream::Noise, 0), Device::Cpu);
+        let spoilt = tch::no_grad(|| {
+            let parts: Vec<Tensor> = (self.high.split(64, 0).iter())
+                .zip(z.split(64, 0))
+                .map(|(x, z)| state.nets.h2l_ema.forward(x, &z, Kind::Float))
+                .collect();
+            Tensor::cat(&parts, 0)
+        });
+        let lit = to_8bit(&crate::loss::match_light(&spoilt, &self.shrunk));
+        let whiten = self.net.is_none();
+        let mut features = |low: &Tensor| -> Result<Tensor> {
+            let large = to_8bit(&bicubic(low));
+            match &mut self.net {
+                Some((net, _)) => net.of(&large),
+                None => Ok(self.random.0.of(&large)),
+            }
+        };
+        let real = features(&self.low)?;
+        let mut distance = |low: &Tensor| -> Result<f64> {
+            Ok(1000.0 * kernel_distance(&features(low)?, &real, whiten))
+        };
+        Ok([distance(&self.shrunk)?, distance(&to_8bit(&spoilt))?, distance(&lit)?])
     }
 
     /// Writes real low faces and what each generator makes of them: one row of low faces, then one

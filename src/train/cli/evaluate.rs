@@ -8,12 +8,16 @@ use crate::data::faces::Faces;
 use crate::error::{Error, Result, at};
 use crate::evaluate::{FeatureNet, Generator, Judge, Scores};
 use crate::export::verify::Runner;
+use crate::train::state::State;
 
 #[derive(Debug, Args)]
 pub(super) struct EvaluateArgs {
     /// An exported generator, as FILE or NAME=FILE; may be given several times.
-    #[arg(long, required = true)]
+    #[arg(long)]
     generator: Vec<String>,
+    /// Judge the High-to-Low generator of this checkpoint, too.
+    #[arg(long, value_name = "CHECKPOINT")]
+    high_to_low: Option<PathBuf>,
     /// Archive of 64x64 faces to compare with.
     #[arg(long)]
     high: PathBuf,
@@ -74,6 +78,14 @@ pub(super) fn run(args: &EvaluateArgs) -> Result<()> {
         let scores = judge.score(name, generator)?;
         show(&scores);
         all.push(scores);
+    }
+    if let Some(path) = &args.high_to_low {
+        let state = State::load(path, tch::Device::Cpu)?;
+        let [shrunk, spoilt, lit] = judge.high_to_low(&state)?;
+        println!(
+            "distance to real low faces: shrunk {shrunk:.2}, high-to-low {spoilt:.2}, with its \
+             light put right {lit:.2}"
+        );
     }
     if let Some(path) = &args.sheet {
         judge.sheet(&mut generators, 4, path)?;

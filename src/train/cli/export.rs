@@ -18,6 +18,13 @@ pub(super) struct ExportArgs {
     /// The checkpoint.
     #[arg(long)]
     checkpoint: PathBuf,
+    /// Mix in the Low-to-High generator of another checkpoint of the same descent (network
+    /// interpolation, Wang et al. 2018): a share of a pixel-trained one calms an adversarial one.
+    #[arg(long, value_name = "CHECKPOINT", requires = "mix_share")]
+    mix: Option<PathBuf>,
+    /// Its share, 0..1.
+    #[arg(long)]
+    mix_share: Option<f64>,
     /// The ONNX file to write.
     #[arg(long)]
     out: PathBuf,
@@ -41,6 +48,14 @@ const CHECKED: usize = 64;
 pub(super) fn run(args: &ExportArgs) -> Result<()> {
     let state = State::load(&args.checkpoint, Device::Cpu)?;
     let net = &state.nets.l2h_ema;
+    if let (Some(path), Some(share)) = (&args.mix, args.mix_share) {
+        if !(0.0..=1.0).contains(&share) {
+            return Err(Error::Setting("the share to mix in lies between 0 and 1".into()));
+        }
+        let mut other = State::new(state.config.clone(), Device::Cpu);
+        other.adopt_low_to_high(path)?;
+        net.params().lerp(other.nets.l2h_ema.params(), share);
+    }
     let about = About { data: args.about_data.clone(), terms: args.about_terms.clone() };
     model::write(&model::build(net, &about, args.fp16), &args.out)?;
     let faces = match &args.data {
