@@ -87,7 +87,8 @@ pub fn resize(
     out
 }
 
-/// Cuts the square at `corner` (x, y; `side` long; in pixels of the `size.0` x `size.1` RGB picture)
+/// Cuts the square at `corner` (x, y; `side` long; in pixels of the `size.0` x `size.1` RGB picture,
+/// 0..255)
 /// and resamples it to `to` x `to` by antialiased bicubic interpolation. The same taps as in the
 /// engine and in Pillow.
 pub fn window(
@@ -101,6 +102,7 @@ pub fn window(
         let ratio = side / to as f32;
         let scale = ratio.max(1.0);
         let support = Filter::Bicubic.support() * scale;
+        // As in the engine and in Pillow, so that both look at the same pixels.
         let edge = |v: f32| (v + 0.5).max(0.0) as usize;
         (0..to)
             .map(|o| {
@@ -116,17 +118,21 @@ pub fn window(
             .collect()
     };
     let (across, down) = (axis(corner.0, size.0), axis(corner.1, size.1));
-    let mut out = Vec::with_capacity(to * to * 3);
-    for (y, rows) in &down {
-        for (x, columns) in &across {
-            let mut pixel = [0.0f32; 3];
-            for (j, wy) in rows.iter().enumerate() {
-                for (i, wx) in columns.iter().enumerate() {
-                    let at = ((y + j) * size.0 + x + i) * 3;
-                    pixel.iter_mut().zip(&src[at..at + 3]).for_each(|(p, s)| *p += wy * wx * s);
-                }
+    // Clipped between the passes, as in the engine and in Pillow.
+    let mut wide = Vec::with_capacity(to * size.1 * 3);
+    for row in src.chunks_exact(size.0 * 3) {
+        for (x, weights) in &across {
+            for c in 0..3 {
+                let taps = weights.iter().enumerate().map(|(k, w)| w * row[(x + k) * 3 + c]);
+                wide.push(taps.sum::<f32>().clamp(0.0, 255.0));
             }
-            out.extend(pixel);
+        }
+    }
+    let mut out = vec![0.0; to * to * 3];
+    for ((y, weights), line) in down.iter().zip(out.chunks_exact_mut(to * 3)) {
+        for (k, w) in weights.iter().enumerate() {
+            let row = &wide[(y + k) * to * 3..(y + k + 1) * to * 3];
+            line.iter_mut().zip(row).for_each(|(o, s)| *o += w * s);
         }
     }
     out

@@ -121,7 +121,10 @@ mod tests {
             let low = cut(&frame, &rgb, Square { x, y, side }, Kind::Low);
             let ours = window(&floats, (w, h), (x, y), side, 16);
             for (a, b) in low.iter().zip(&ours) {
-                assert!((f32::from(*a) - b.clamp(0.0, 255.0)).abs() <= 2.5, "{a} against {b}");
+                assert!(
+                    (f32::from(*a) - b.clamp(0.0, 255.0)).abs() <= 1.0,
+                    "{side}: {a} against {b}"
+                );
             }
         }
         let high = cut(&frame, &rgb, Square { x: 1.5, y: 0.2, side: 48.0 }, Kind::High);
