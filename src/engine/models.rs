@@ -19,8 +19,8 @@ pub const FOLDER_VARIABLE: &str = "FACESR_MODELS";
 
 /// The generator that is used when none is named.
 pub const DEFAULT_GENERATOR: Source = Source::Embedded {
-    name: "standin-bicubic-x4.onnx",
-    bytes: include_bytes!("../../models/standin-bicubic-x4.onnx"),
+    name: "low-to-high-compact.onnx",
+    bytes: include_bytes!("../../models/low-to-high-compact.onnx"),
 };
 
 /// Where a model comes from.
