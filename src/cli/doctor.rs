@@ -84,11 +84,7 @@ fn generator() -> Finding {
         Ok(generator) => {
             let name = generator.source().to_string();
             let arch = generator.arch().map_or(String::new(), |arch| format!(" ({arch})"));
-            let stand_in = match name.contains("standin") {
-                true => ": a stand-in that only enlarges; no trained weights are installed",
-                false => "",
-            };
-            Finding::good("generator", format!("{name}{arch}{stand_in}"))
+            Finding::good("generator", format!("{name}{arch}"))
         }
         Err(e) => Finding::bad("generator", true, e),
     }
