@@ -15,7 +15,7 @@ use ort::value::{TensorElementType, TensorRef};
 
 use crate::error::{Error, ModelError};
 use crate::geometry::CROP_SCALE;
-use crate::models::{DEFAULT_GENERATOR, Source};
+use crate::models::{Source, default_generator};
 use crate::session;
 use crate::stopwatch::Stopwatch;
 
@@ -101,7 +101,7 @@ impl Generator {
     /// missing, or if the device cannot be used.
     pub fn open(options: &GeneratorOptions) -> Result<Arc<Self>, ModelError> {
         let source = match &options.model {
-            None => DEFAULT_GENERATOR,
+            None => default_generator(),
             Some(path) => Source::file(
                 path,
                 "name an ONNX generator (16x16 to 64x64), or none for the built-in one",

@@ -17,11 +17,31 @@ use crate::runtime::own_folder;
 /// Environment variable that names a model folder to search before all others.
 pub const FOLDER_VARIABLE: &str = "FACESR_MODELS";
 
-/// The generator that is used when none is named.
-pub const DEFAULT_GENERATOR: Source = Source::Embedded {
+/// The built-in generator in single precision.
+const GENERATOR_FP32: Source = Source::Embedded {
     name: "low-to-high-compact.onnx",
     bytes: include_bytes!("../../models/low-to-high-compact.onnx"),
 };
+
+/// The same in 8-bit integers; its answers are 45 dB from the other's.
+#[cfg_attr(not(target_arch = "x86_64"), expect(dead_code, reason = "measured on x86_64 only"))]
+const GENERATOR_INT8: Source = Source::Embedded {
+    name: "low-to-high-compact-int8.onnx",
+    bytes: include_bytes!("../../models/low-to-high-compact-int8.onnx"),
+};
+
+/// The generator that is used when none is named: in integers on processors with dot products of
+/// bytes (VNNI), where they take a third of the time, else in single precision.
+pub fn default_generator() -> Source {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use std::arch::is_x86_feature_detected as has;
+        if has!("avx512vnni") || has!("avxvnni") {
+            return GENERATOR_INT8;
+        }
+    }
+    GENERATOR_FP32
+}
 
 /// Where a model comes from.
 #[derive(Clone, PartialEq, Eq, Hash)]
