@@ -34,7 +34,8 @@ fn run(clip: &str, middle: &str, frames: usize) -> Run {
     pad.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
         let mut list = list.lock().unwrap();
         if list.len() == frames {
-            return gst::PadProbeReturn::Drop;
+            // `Drop` makes GStreamer 1.22 complain that the buffer, freed by the binding, is gone.
+            return gst::PadProbeReturn::Handled;
         }
         let buffer = info.buffer().unwrap();
         let found = buffer.iter_meta::<VideoRegionOfInterestMeta>().map(|m| {

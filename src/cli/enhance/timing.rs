@@ -12,9 +12,9 @@ use gst::prelude::*;
 /// How much later every stream enters the muxer; more than any codec's priming.
 pub(super) const SHIFT: gst::ClockTime = gst::ClockTime::from_seconds(10);
 
-/// What a probe answers that has dealt with an event. `Drop` would do, but GStreamer 1.22 then
-/// complains that the event, which the binding has freed already, is gone.
-const EVENT_DONE: gst::PadProbeReturn = gst::PadProbeReturn::Handled;
+/// What a probe answers that swallows a buffer or an event. `Drop` would do, but GStreamer 1.22
+/// then complains that it, which the binding has freed already, is gone.
+const SWALLOWED: gst::PadProbeReturn = gst::PadProbeReturn::Handled;
 
 /// From when to when a stream is shown, in nanoseconds of running time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,7 +86,7 @@ pub(super) fn keep_early_packets(pad: &gst::Pad) -> Watched {
                     let first = segment.replace(new_segment).is_none();
                     if !first {
                         // Times are running times already: one segment says it all.
-                        return EVENT_DONE;
+                        return SWALLOWED;
                     }
                     let plain = TimeSegment::new();
                     *event = gst::event::Segment::builder(&plain).seqnum(new.seqnum()).build();
@@ -94,7 +94,7 @@ pub(super) fn keep_early_packets(pad: &gst::Pad) -> Watched {
                 gst::EventView::Gap(gap) => {
                     let (time, duration) = gap.get();
                     let time = segment.as_ref().and_then(|s| running(s, time)).and_then(shifted);
-                    let Some(time) = time else { return EVENT_DONE };
+                    let Some(time) = time else { return SWALLOWED };
                     *event = gst::event::Gap::builder(time).duration(duration).build();
                 }
                 _ => {}
@@ -112,7 +112,7 @@ pub(super) fn keep_early_packets(pad: &gst::Pad) -> Watched {
                 // been written already.
                 let late_priming = !in_segment && begun.load(Relaxed);
                 let Some(time) = shifted(pts).filter(|_| !past && !late_priming) else {
-                    return gst::PadProbeReturn::Drop;
+                    return SWALLOWED;
                 };
                 let dts = buffer.dts().and_then(|dts| running(segment, dts)).and_then(shifted);
                 if in_segment {
