@@ -15,7 +15,6 @@ mod errors;
 mod faces;
 pub mod facesrbin;
 mod lock;
-mod logger;
 mod plugin;
 mod settings;
 mod stream;

@@ -3,10 +3,9 @@
 
 use gst::glib;
 
-use crate::{detect, enhance, facesrbin, logger};
+use crate::{detect, enhance, facesrbin};
 
 fn plugin_init(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
-    logger::install();
     detect::register(plugin)?;
     enhance::register(plugin)?;
     facesrbin::register(plugin)?;

@@ -17,6 +17,30 @@ pub(crate) fn path(value: &glib::Value) -> Option<PathBuf> {
     value.get::<Option<PathBuf>>().ok().flatten().filter(|path| !path.as_os_str().is_empty())
 }
 
+/// The property `threads`.
+pub(crate) fn threads(blurb: &'static str, default: u32) -> glib::ParamSpec {
+    glib::ParamSpecUInt::builder("threads")
+        .nick("Threads")
+        .blurb(blurb)
+        .minimum(1)
+        .maximum(64)
+        .default_value(default)
+        .mutable_ready()
+        .build()
+}
+
+/// The property `temporal-smoothing`.
+pub(crate) fn temporal_smoothing(blurb: &'static str, default: f64) -> glib::ParamSpec {
+    glib::ParamSpecDouble::builder("temporal-smoothing")
+        .nick("Temporal smoothing")
+        .blurb(blurb)
+        .minimum(0.0)
+        .maximum(1.0)
+        .default_value(default)
+        .mutable_playing()
+        .build()
+}
+
 /// The read-only property `stats`.
 pub(crate) fn stats(blurb: &'static str) -> glib::ParamSpec {
     glib::ParamSpecBoxed::builder::<gst::Structure>("stats")

@@ -8,7 +8,7 @@ use gst::glib;
 use gst::prelude::*;
 
 use super::Detector;
-use crate::settings::{path, take};
+use crate::settings::{path, take, temporal_smoothing, threads};
 
 /// What the properties say.
 #[derive(Debug, Clone)]
@@ -155,22 +155,11 @@ pub(crate) fn properties() -> Vec<glib::ParamSpec> {
             .default_value(default.live.min_score)
             .mutable_playing()
             .build(),
-        glib::ParamSpecUInt::builder("threads")
-            .nick("Threads")
-            .blurb("Threads the detector may use")
-            .minimum(1)
-            .maximum(64)
-            .default_value(default.threads)
-            .mutable_ready()
-            .build(),
-        glib::ParamSpecDouble::builder("temporal-smoothing")
-            .nick("Temporal smoothing")
-            .blurb("How much the boxes of faces are steadied over time (0 = not at all)")
-            .minimum(0.0)
-            .maximum(1.0)
-            .default_value(default.live.temporal_smoothing)
-            .mutable_playing()
-            .build(),
+        threads("Threads the detector may use", default.threads),
+        temporal_smoothing(
+            "How much the boxes of faces are steadied over time (0 = not at all)",
+            default.live.temporal_smoothing,
+        ),
         glib::ParamSpecBoolean::builder("post-messages")
             .nick("Post messages")
             .blurb("Post an element message facesr-faces when faces come or go")

@@ -7,7 +7,7 @@ use gst::glib;
 use gst::prelude::*;
 
 use super::Device;
-use crate::settings::{path, take};
+use crate::settings::{path, take, temporal_smoothing, threads};
 
 /// What the properties say.
 #[derive(Debug, Clone)]
@@ -132,14 +132,7 @@ pub(crate) fn properties() -> Vec<glib::ParamSpec> {
             .blurb("What runs the generator")
             .mutable_ready()
             .build(),
-        glib::ParamSpecUInt::builder("threads")
-            .nick("Threads")
-            .blurb("Threads the generator may use")
-            .minimum(1)
-            .maximum(64)
-            .default_value(default.threads)
-            .mutable_ready()
-            .build(),
+        threads("Threads the generator may use", default.threads),
         glib::ParamSpecDouble::builder("strength")
             .nick("Strength")
             .blurb("How much of the result is shown (0 = frame untouched)")
@@ -166,14 +159,10 @@ pub(crate) fn properties() -> Vec<glib::ParamSpec> {
             .default_value(default.live.max_faces)
             .mutable_playing()
             .build(),
-        glib::ParamSpecDouble::builder("temporal-smoothing")
-            .nick("Temporal smoothing")
-            .blurb("How much the generated detail is steadied over time (0 = not at all)")
-            .minimum(0.0)
-            .maximum(1.0)
-            .default_value(default.live.temporal_smoothing)
-            .mutable_playing()
-            .build(),
+        temporal_smoothing(
+            "How much the generated detail is steadied over time (0 = not at all)",
+            default.live.temporal_smoothing,
+        ),
         glib::ParamSpecDouble::builder("box-scale")
             .nick("Box scale")
             .blurb("Factor from the detector's boxes to ones from the forehead to the chin")

@@ -110,22 +110,14 @@ impl ObjectImpl for FacesrBin {
                 .collect();
             let default = enhance::settings::Settings::default();
             list.extend([
-                glib::ParamSpecUInt::builder("threads")
-                    .nick("Threads")
-                    .blurb("Threads that detector and generator may use, each")
-                    .minimum(1)
-                    .maximum(64)
-                    .default_value(default.threads)
-                    .mutable_ready()
-                    .build(),
-                glib::ParamSpecDouble::builder("temporal-smoothing")
-                    .nick("Temporal smoothing")
-                    .blurb("How much boxes and detail are steadied over time (0 = not at all)")
-                    .minimum(0.0)
-                    .maximum(1.0)
-                    .default_value(default.live.temporal_smoothing)
-                    .mutable_playing()
-                    .build(),
+                settings::threads(
+                    "Threads that detector and generator may use, each",
+                    default.threads,
+                ),
+                settings::temporal_smoothing(
+                    "How much boxes and detail are steadied over time (0 = not at all)",
+                    default.live.temporal_smoothing,
+                ),
                 glib::ParamSpecBoolean::builder("qos")
                     .nick("QoS")
                     .blurb("Let frames that are late at the sink pass untouched")
