@@ -95,6 +95,7 @@ fn drive(
     let bus = transcode.pipeline.bus().ok_or_else(|| Failure::running("no message bus"))?;
     let mut missing = Vec::new();
     let mut notes = Vec::new();
+    let mut stall = Stall::default();
     // A failed start is told by an error message.
     let _ = transcode.pipeline.set_state(gst::State::Playing);
     loop {
@@ -113,7 +114,15 @@ fn drive(
             position: position as f64 / 1e9,
             duration: duration.map(|d| d.nseconds() as f64 / 1e9),
         });
-        let Some(message) = message else { continue };
+        let Some(message) = message else {
+            if source.path().is_some() && stall.lasts((position as i64, frames)) {
+                return Err(Failure::running(format_args!(
+                    "cannot read {}: nothing more comes out of it; is it cut short?",
+                    source.name()
+                )));
+            }
+            continue;
+        };
         match message.view() {
             gst::MessageView::Eos(_) if !transcode.told.has_video.load(Ordering::Relaxed) => {
                 return Err(Failure::running(pipeline::no_video(&source.name())));
@@ -141,6 +150,34 @@ fn drive(
             }
             _ => {}
         }
+    }
+}
+
+/// Notices that a file gives nothing more: GStreamer 1.22's demuxers now and then stop at a file
+/// that was cut short without a word.
+#[derive(Default)]
+struct Stall {
+    place: (i64, u64),
+    /// CPU time of the process when the place last changed or work was last seen.
+    worked: Duration,
+    ticks: u32,
+}
+
+impl Stall {
+    /// So many ticks in a row without progress or work are a stall. Ticks, not time: a process
+    /// that was stopped and goes on has not stalled.
+    const TICKS: u32 = (30_000 / TICK.mseconds()) as u32;
+    /// CPU time above what waiting itself takes.
+    const WORK: Duration = Duration::from_millis(500);
+
+    /// Whether nothing has happened at `place` for long; to be asked once a tick.
+    fn lasts(&mut self, place: (i64, u64)) -> bool {
+        let now = process_time();
+        if place != self.place || now.saturating_sub(self.worked) > Self::WORK {
+            *self = Self { place, worked: now, ticks: 0 };
+        }
+        self.ticks += 1;
+        self.ticks > Self::TICKS
     }
 }
 
