@@ -4,11 +4,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::canvas::{Canvas, CpuCanvas};
+use crate::backend::{Backend, CpuBackend, Plan};
 use crate::error::Error;
 use crate::finder::Face;
 use crate::frame::FrameMut;
-use crate::generator::{Generator, HIGH_LEN, LOW_LEN};
+use crate::generator::{Generator, LOW_LEN};
 use crate::geometry::Square;
 use crate::stopwatch::Stopwatch;
 
@@ -75,22 +75,45 @@ pub struct EnhancerStats {
 /// What is kept of a face from one frame to the next.
 #[derive(Debug)]
 struct Memory {
+    /// What it was generated from.
     low: Vec<f32>,
-    high: Vec<f32>,
+    /// Where the backend keeps what was shown.
+    place: usize,
     frame: u64,
+}
+
+/// Which of the backend's places are taken.
+#[derive(Debug, Default)]
+struct Places(Vec<bool>);
+
+impl Places {
+    /// The first that is free, taken.
+    fn take(&mut self) -> usize {
+        let place = self.0.iter().position(|taken| !taken).unwrap_or(self.0.len());
+        if place == self.0.len() {
+            self.0.push(false);
+        }
+        self.0[place] = true;
+        place
+    }
+
+    /// Frees all but `places`.
+    fn keep(&mut self, places: impl Iterator<Item = usize>) {
+        self.0.fill(false);
+        places.for_each(|place| self.0[place] = true);
+    }
 }
 
 /// Sharpens faces of one stream.
 pub struct Enhancer {
-    generator: Arc<Generator>,
-    canvas: Box<dyn Canvas>,
+    backend: Box<dyn Backend>,
     options: EnhancerOptions,
     memories: HashMap<u64, Memory>,
+    places: Places,
     chosen: Vec<(Face, Square)>,
     squares: Vec<Square>,
-    strengths: Vec<f32>,
     low: Vec<f32>,
-    high: Vec<f32>,
+    plans: Vec<Plan>,
     stats: EnhancerStats,
 }
 
@@ -98,15 +121,14 @@ impl Enhancer {
     /// An enhancer for one stream; the generator may serve others too.
     pub fn new(generator: Arc<Generator>, options: EnhancerOptions) -> Self {
         Self {
-            generator,
-            canvas: Box::new(CpuCanvas::default()),
+            backend: Box::new(CpuBackend::new(generator)),
             options,
             memories: HashMap::new(),
+            places: Places::default(),
             chosen: Vec::new(),
             squares: Vec::new(),
-            strengths: Vec::new(),
             low: Vec::new(),
-            high: Vec::new(),
+            plans: Vec::new(),
             stats: EnhancerStats::default(),
         }
     }
@@ -119,6 +141,7 @@ impl Enhancer {
     /// Forgets what was kept of the faces: after a seek, a flush or a new scene.
     pub fn reset(&mut self) {
         self.memories.clear();
+        self.places = Places::default();
     }
 
     /// Counts and times since the enhancer was made.
@@ -148,26 +171,25 @@ impl Enhancer {
         self.choose(frame.info().width, frame.info().height, faces);
         let n = self.chosen.len();
         if n == 0 || self.options.strength <= 0.0 {
-            self.memories.clear();
+            self.reset();
             return Ok(0);
         }
 
         let watch = Stopwatch::start();
         self.squares.clear();
         self.squares.extend(self.chosen.iter().map(|(_, square)| *square));
-        self.strengths.clear();
-        self.strengths.extend(self.chosen.iter().map(|(_, s)| self.options.strength_at(s.side)));
         self.low.resize(n * LOW_LEN, 0.0);
-        self.high.resize(n * HIGH_LEN, 0.0);
-        self.canvas.cut(&frame.as_frame(), &self.squares, &mut self.low);
+        self.backend.cut(frame, &self.squares, &mut self.low)?;
         self.stats.cut += watch.elapsed();
 
-        self.stats.generate += self.generator.run(&self.low, &mut self.high)?;
-
         let watch = Stopwatch::start();
-        self.steady();
-        self.canvas.blend(frame, &self.squares, &self.low, &self.high, &self.strengths);
+        self.plan();
         self.stats.blend += watch.elapsed();
+
+        let times = self.backend.paint(frame, &self.low, &self.plans);
+        let times = times.inspect_err(|_| self.reset())?;
+        self.stats.generate += times.generate;
+        self.stats.blend += times.blend;
         self.stats.faces_enhanced += n as u64;
         Ok(n)
     }
@@ -187,37 +209,41 @@ impl Enhancer {
         self.chosen = chosen;
     }
 
-    /// Mixes each generated face with the one its track had in the frame before, the more the less
-    /// the cut has changed: noise in a still face makes the generator answer other details in
-    /// every frame, which the eye sees as flicker.
-    fn steady(&mut self) {
+    /// Decides how much of the face that its track had in the frame before goes into each
+    /// generated one, the more the less the cut has changed: noise in a still face makes the
+    /// generator answer other details in every frame, which the eye sees as flicker.
+    fn plan(&mut self) {
         let (now, smoothing) = (self.stats.frames, self.options.temporal_smoothing.clamp(0.0, 1.0));
-        if smoothing <= 0.0 {
-            self.memories.clear();
-            return;
-        }
-        let faces = self.low.chunks_exact(LOW_LEN).zip(self.high.chunks_exact_mut(HIGH_LEN));
-        for ((face, _), (low, high)) in self.chosen.iter().zip(faces) {
+        self.plans.clear();
+        for ((face, square), low) in self.chosen.iter().zip(self.low.chunks_exact(LOW_LEN)) {
             let memory = self.memories.entry(face.id).or_insert_with(|| Memory {
                 low: Vec::new(),
-                high: Vec::new(),
+                place: self.places.take(),
                 frame: 0,
             });
-            if memory.frame + 1 == now && memory.low.len() == LOW_LEN {
+            if memory.frame == now {
+                // Two faces of one number must not share what is kept.
+                memory.place = self.places.take();
+            }
+            let mut keep = 0.0;
+            if memory.frame + 1 == now && memory.low.len() == LOW_LEN && smoothing > 0.0 {
                 let change: f32 = low.iter().zip(&memory.low).map(|(a, b)| (a - b).powi(2)).sum();
                 let change = (change / LOW_LEN as f32).sqrt();
-                let keep = 0.9 * smoothing * (-(change / STILL).powi(2)).exp();
-                for (new, old) in high.iter_mut().zip(&memory.high) {
-                    *new += keep * (old - *new);
-                }
+                keep = 0.9 * smoothing * (-(change / STILL).powi(2)).exp();
             }
             memory.low.clear();
             memory.low.extend_from_slice(low);
-            memory.high.clear();
-            memory.high.extend_from_slice(high);
             memory.frame = now;
+            self.plans.push(Plan {
+                square: *square,
+                strength: self.options.strength_at(square.side),
+                place: memory.place,
+                generate: true,
+                keep,
+            });
         }
         self.memories.retain(|_, memory| memory.frame == now);
+        self.places.keep(self.memories.values().map(|memory| memory.place));
     }
 }
 
@@ -265,6 +291,27 @@ mod tests {
             changed += usize::from(a != b);
         }
         assert!(changed > 200);
+    }
+
+    #[test]
+    fn places_are_used_again_and_never_twice_at_once() {
+        let mut places = Places::default();
+        assert_eq!([places.take(), places.take(), places.take()], [0, 1, 2]);
+        places.keep([0, 2].into_iter());
+        assert_eq!([places.take(), places.take()], [1, 3]);
+
+        let mut enhancer = enhancer(EnhancerOptions::default());
+        for round in 0..4u64 {
+            // Numbers that come twice, and others that come and go.
+            let faces: Vec<_> = (0..5)
+                .map(|i| face(1 + (i + round) % 4, 10.0 + 36.0 * i as f32, 40.0, 16.0))
+                .collect();
+            run(&mut enhancer, &mut gray(1), &faces);
+            let mut places: Vec<_> = enhancer.plans.iter().map(|plan| plan.place).collect();
+            places.sort_unstable();
+            places.dedup();
+            assert_eq!(places.len(), 5);
+        }
     }
 
     #[test]

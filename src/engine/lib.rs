@@ -9,10 +9,12 @@
 //! 4. [`canvas`]: cuts each face to 16x16, and blends the 64x64 result back.
 //! 5. [`generator`]: 16x16 to 64x64, the Low-to-High network of Bulat, Yang and Tzimiropoulos,
 //!    "To learn image super-resolution, use a GAN to learn how to do image degradation first"
-//!    (ECCV 2018), run by ONNX Runtime. [`enhancer`] is 4 and 5 together.
+//!    (ECCV 2018), run by ONNX Runtime. [`enhancer`] is 4 and 5 together, on a [`backend`]. it works on a
+//!    [`backend`].
 //!
 //! [`runtime`] finds ONNX Runtime, [`models`] the weights. Nothing here knows GStreamer.
 
+pub mod backend;
 pub mod canvas;
 pub mod detect;
 pub mod enhancer;
