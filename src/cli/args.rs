@@ -7,6 +7,10 @@ use clap::{Args, Parser, Subcommand, ValueEnum, value_parser};
 use facesr::EnhancerOptions;
 use facesr::frame::MAX_DIMENSION;
 
+use crate::batch::BatchArgs;
+use crate::enhance::Shown;
+use crate::harvest::HarvestArgs;
+
 /// Printed under the help of every command.
 const GUESS: &str =
     "A generated face is a plausible guess and never evidence of anyone's identity.";
@@ -26,19 +30,32 @@ pub(crate) enum Command {
     /// Sharpen the faces of a video file; audio and subtitles are kept as they are.
     #[command(after_help = GUESS)]
     Enhance(EnhanceArgs),
+    /// Sharpen the faces of a whole archive; what is done already is not done again.
+    ///
+    /// Standard output gets one line of JSON for each file. A broken file does not stop the
+    /// others; if any failed, the exit code is 3. Stopped or killed, the same command goes on
+    /// where it was: an output counts as done as long as its input, the options, the models and
+    /// this program are the same.
+    #[command(after_help = GUESS)]
+    Batch(BatchArgs),
     /// Sharpen the faces of one picture (PNG or JPEG).
     #[command(after_help = GUESS)]
     Image(ImageArgs),
+    /// Collect real low-quality faces out of footage, to train on that camera.
+    ///
+    /// The faces are found, tracked and cut to 16x16 pixels exactly as when they are sharpened.
+    #[command(after_help = GUESS)]
+    Harvest(HarvestArgs),
     /// Tell what is installed, what was found where, and what is missing.
     #[command(after_help = GUESS)]
     Doctor(DoctorArgs),
 }
 
-/// Options that say which faces are found and how they are sharpened. What is not given is left
-/// to the elements' own defaults.
+/// Options that say which faces are found. What is not given is left to the elements' own
+/// defaults.
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Faces")]
-pub(crate) struct FaceArgs {
+pub(crate) struct FindArgs {
     /// Face detector: auto, seetaface, yunet, centerface, or none [default: auto]
     #[arg(long, value_name = "NAME", hide_possible_values = true,
           value_parser = ["auto", "seetaface", "yunet", "centerface", "none"])]
@@ -52,6 +69,18 @@ pub(crate) struct FaceArgs {
     /// Ignore faces that the detector is less sure of, 0 to 1 [default: the detector's own]
     #[arg(long, value_name = "SCORE", value_parser = unit)]
     pub(crate) min_score: Option<f32>,
+    /// Threads that the networks use
+    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..=64))]
+    pub(crate) threads: Option<u32>,
+}
+
+/// Options that say which faces are found and how they are sharpened.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Faces")]
+pub(crate) struct FaceArgs {
+    /// Which faces.
+    #[command(flatten)]
+    pub(crate) find: FindArgs,
     /// Generator, an ONNX file from 16x16 to 64x64 [default: the built-in one]
     #[arg(long, value_name = "FILE")]
     pub(crate) generator: Option<PathBuf>,
@@ -71,9 +100,34 @@ pub(crate) struct FaceArgs {
     #[arg(long, value_name = "NAME", hide_possible_values = true,
           value_parser = ["auto", "cpu", "cuda"])]
     pub(crate) device: Option<String>,
-    /// Threads that the networks use
-    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..=64))]
-    pub(crate) threads: Option<u32>,
+}
+
+/// How the video of a file is sharpened and written: what `enhance` and `batch` have in common.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct VideoArgs {
+    /// Enlarge the picture first: small faces gain the most
+    #[arg(long, value_name = "2|4", hide_possible_values = true, value_parser = scale_parser())]
+    pub(crate) scale: Option<u32>,
+    /// Show before (left) and after (right) side by side
+    #[arg(long)]
+    pub(crate) compare: bool,
+    /// Quality of the video: x264's CRF, 0 (lossless) to 50, lower is better and larger
+    #[arg(long, visible_alias = "quality", value_name = "CRF", default_value_t = 18,
+          value_parser = value_parser!(u32).range(0..=50))]
+    pub(crate) crf: u32,
+    /// x264's effort: slower makes smaller files
+    #[arg(long, value_enum, value_name = "NAME", default_value_t = Preset::Fast)]
+    pub(crate) preset: Preset,
+    /// Which faces, and how.
+    #[command(flatten)]
+    pub(crate) faces: FaceArgs,
+    /// Look for faces on every N-th frame and track them in between
+    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..=1000),
+          help_heading = "Faces")]
+    pub(crate) detect_every: Option<u32>,
+    /// Steady faces over time, 0 (not at all) to 1
+    #[arg(long, value_name = "0..1", value_parser = unit, help_heading = "Faces")]
+    pub(crate) temporal_smoothing: Option<f32>,
 }
 
 /// `facesr enhance`.
@@ -88,38 +142,21 @@ pub(crate) struct EnhanceArgs {
     /// Replace OUT if it exists
     #[arg(short, long)]
     pub(crate) force: bool,
-    /// Enlarge the picture first: small faces gain the most
-    #[arg(long, value_name = "2|4", hide_possible_values = true, value_parser = scale_parser())]
-    pub(crate) scale: Option<u32>,
-    /// Show before (left) and after (right) side by side
-    #[arg(long)]
-    pub(crate) compare: bool,
-    /// Quality of the video: x264's CRF, 0 (lossless) to 50, lower is better and larger
-    #[arg(long, visible_alias = "quality", value_name = "CRF", default_value_t = 18,
-          value_parser = value_parser!(u32).range(0..=50))]
-    pub(crate) crf: u32,
-    /// x264's effort: slower makes smaller files
-    #[arg(long, value_enum, value_name = "NAME", default_value_t = Preset::Fast)]
-    pub(crate) preset: Preset,
+    /// How the video is sharpened and written.
+    #[command(flatten)]
+    pub(crate) video: VideoArgs,
     /// Write counts and times to REPORT as JSON ("-" for standard output)
     #[arg(long, value_name = "REPORT")]
     pub(crate) json: Option<PathBuf>,
+    /// For `facesr batch`, which watches over its children.
+    #[arg(long, value_enum, hide = true)]
+    pub(crate) progress: Option<Shown>,
     /// Decode and sharpen only, write no video: to measure speed
     #[arg(long, conflicts_with_all = ["output", "compare", "force"])]
     pub(crate) no_encode: bool,
     /// Print nothing but errors
     #[arg(short, long)]
     pub(crate) quiet: bool,
-    /// Which faces, and how.
-    #[command(flatten)]
-    pub(crate) faces: FaceArgs,
-    /// Look for faces on every N-th frame and track them in between
-    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..=1000),
-          help_heading = "Faces")]
-    pub(crate) detect_every: Option<u32>,
-    /// Steady faces over time, 0 (not at all) to 1
-    #[arg(long, value_name = "0..1", value_parser = unit, help_heading = "Faces")]
-    pub(crate) temporal_smoothing: Option<f32>,
 }
 
 /// `facesr image`.
@@ -219,7 +256,20 @@ impl FaceArgs {
     }
 }
 
-impl EnhanceArgs {
+impl FindArgs {
+    /// The properties of `facesrdetect` that were asked for, as name and value.
+    pub(crate) fn properties(&self) -> Vec<(&'static str, String)> {
+        given([
+            ("detector", self.detector.clone()),
+            ("detector-model", path(&self.detector_model)),
+            ("detect-width", text(self.detect_width)),
+            ("min-score", text(self.min_score)),
+            ("threads", text(self.threads)),
+        ])
+    }
+}
+
+impl VideoArgs {
     /// The element's properties that were asked for, as name and value.
     pub(crate) fn properties(&self) -> Vec<(&'static str, String)> {
         let f = &self.faces;
@@ -227,28 +277,32 @@ impl EnhanceArgs {
         let size = |asked: Option<f32>, size: f32| {
             (asked.is_some() || self.scale.is_some()).then(|| size.round().to_string())
         };
-        let path = |p: &Option<PathBuf>| p.as_ref().map(|p| p.display().to_string());
-        let number = |n: Option<f32>| n.map(|n| n.to_string());
-        let count = |n: Option<u32>| n.map(|n| n.to_string());
-        [
-            ("detector", f.detector.clone()),
-            ("detector-model", path(&f.detector_model)),
-            ("detect-every", count(self.detect_every)),
-            ("detect-width", count(f.detect_width)),
-            ("min-score", number(f.min_score)),
+        let mut list = f.find.properties();
+        list.extend(given([
+            ("detect-every", text(self.detect_every)),
             ("generator", path(&f.generator)),
-            ("strength", number(f.strength)),
+            ("strength", text(f.strength)),
             ("min-face-size", size(f.min_face_size, sizes.0)),
             ("max-face-size", size(f.max_face_size, sizes.1)),
-            ("max-faces", count(f.max_faces)),
-            ("temporal-smoothing", number(self.temporal_smoothing)),
+            ("max-faces", text(f.max_faces)),
+            ("temporal-smoothing", text(self.temporal_smoothing)),
             ("device", f.device.clone()),
-            ("threads", count(f.threads)),
-        ]
-        .into_iter()
-        .filter_map(|(name, value)| value.map(|value| (name, value)))
-        .collect()
+        ]));
+        list
     }
+}
+
+/// Those that have a value.
+fn given<const N: usize>(list: [(&'static str, Option<String>); N]) -> Vec<(&'static str, String)> {
+    list.into_iter().filter_map(|(name, value)| value.map(|value| (name, value))).collect()
+}
+
+fn text(value: Option<impl ToString>) -> Option<String> {
+    value.map(|value| value.to_string())
+}
+
+fn path(path: &Option<PathBuf>) -> Option<String> {
+    path.as_ref().map(|path| path.display().to_string())
 }
 
 fn scale_parser() -> impl TypedValueParser<Value = u32> {
@@ -262,16 +316,18 @@ fn number_in(text: &str, low: f32, high: f32) -> Result<f32, String> {
     }
 }
 
-fn unit(text: &str) -> Result<f32, String> {
+pub(crate) fn unit(text: &str) -> Result<f32, String> {
     number_in(text, 0.0, 1.0)
 }
 
-fn pixels(text: &str) -> Result<f32, String> {
+pub(crate) fn pixels(text: &str) -> Result<f32, String> {
     number_in(text, 1.0, 32768.0)
 }
 
 #[cfg(test)]
 mod tests {
+    use clap::CommandFactory;
+
     use super::*;
 
     #[test]
@@ -280,7 +336,7 @@ mod tests {
             let words = ["facesr", "enhance", "in.mp4", "-o", "out.mp4"];
             let cli = Cli::try_parse_from(words.iter().chain(line)).unwrap();
             let Command::Enhance(args) = cli.command else { panic!("enhance was asked for") };
-            let properties = args.properties();
+            let properties = args.video.properties();
             let value = |name: &str| {
                 properties.iter().find(|p| p.0 == name).map_or(String::new(), |p| p.1.clone())
             };
@@ -291,7 +347,6 @@ mod tests {
         assert_eq!(sizes(&["--scale=4"]), is("32", "320"));
         assert_eq!(sizes(&["--scale=2", "--min-face-size=10.5"]), is("21", "160"));
     }
-    use clap::CommandFactory;
 
     #[test]
     fn the_command_line_is_sound() {
@@ -320,7 +375,7 @@ mod tests {
         let line = ["facesr", "enhance", "a", "-o", "b.mp4", "--strength", "0.5", "--max-faces=3"];
         let Command::Enhance(args) = Cli::try_parse_from(line).unwrap().command else { panic!() };
         assert_eq!(
-            args.properties(),
+            args.video.properties(),
             [("strength", "0.5".to_string()), ("max-faces", "3".to_string())]
         );
     }

@@ -6,6 +6,8 @@ use std::fmt;
 const FAILED: u8 = 1;
 /// The command line asks for something that cannot be.
 const USAGE: u8 = 2;
+/// Some of the files that were asked for failed, others did not.
+const PARTLY: u8 = 3;
 /// Ended by Ctrl-C, as shells have it: 128 + SIGINT.
 const INTERRUPTED: u8 = 130;
 
@@ -31,7 +33,22 @@ impl Failure {
 
     /// The user stopped it.
     pub(crate) fn interrupted() -> Self {
-        Self { code: INTERRUPTED, message: "stopped; no output was written".into() }
+        Self::stopped("stopped; no output was written")
+    }
+
+    /// The user stopped it; `message` says how things stand.
+    pub(crate) fn stopped(message: impl fmt::Display) -> Self {
+        Self { code: INTERRUPTED, message: message.to_string() }
+    }
+
+    /// Some files failed, others did not.
+    pub(crate) fn partly(message: impl fmt::Display) -> Self {
+        Self { code: PARTLY, message: message.to_string() }
+    }
+
+    /// Whether the user stopped it.
+    pub(crate) fn is_interrupt(&self) -> bool {
+        self.code == INTERRUPTED
     }
 
     /// A failure whose report has been printed already.

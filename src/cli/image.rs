@@ -150,11 +150,11 @@ fn bytes_mut(pixels: &mut DynamicImage) -> &mut [u8] {
 /// Finds and sharpens the faces; answers what was found as JSON.
 fn enhance(args: &ImageArgs, pixels: &mut DynamicImage) -> Result<Value, Failure> {
     let faces = &args.faces;
-    let threads = match faces.threads {
+    let threads = match faces.find.threads {
         Some(threads) => threads as usize,
         None => std::thread::available_parallelism().map_or(1, |n| n.get()),
     };
-    let kind: DetectorKind = match faces.detector.as_deref() {
+    let kind: DetectorKind = match faces.find.detector.as_deref() {
         Some("none") => {
             return Err(Failure::usage("a picture needs a detector; 'none' is for streams"));
         }
@@ -163,9 +163,9 @@ fn enhance(args: &ImageArgs, pixels: &mut DynamicImage) -> Result<Value, Failure
     };
     let mut detector = detect::open(&DetectorOptions {
         kind,
-        model: faces.detector_model.clone(),
-        width: faces.detect_width.unwrap_or(0),
-        min_score: faces.min_score,
+        model: faces.find.detector_model.clone(),
+        width: faces.find.detect_width.unwrap_or(0),
+        min_score: faces.find.min_score,
         threads,
     })
     .map_err(Failure::running)?;

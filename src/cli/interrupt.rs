@@ -24,6 +24,11 @@ pub(crate) fn watch() {
     }
 }
 
+/// Asks to stop, as a signal would.
+pub(crate) fn ask() {
+    ASKED.store(true, Ordering::Relaxed);
+}
+
 /// Whether the user has asked to stop.
 pub(crate) fn asked() -> bool {
     ASKED.load(Ordering::Relaxed)

@@ -1,9 +1,11 @@
 //! The command `facesr`: sharpens small faces in video files and pictures.
 
 mod args;
+mod batch;
 mod doctor;
 mod enhance;
 mod failure;
+mod harvest;
 mod image;
 mod interrupt;
 mod output;
@@ -11,12 +13,16 @@ mod output;
 use std::process::ExitCode;
 
 use args::{Cli, Command};
-use clap::Parser;
+use clap::{CommandFactory, FromArgMatches};
 
 fn main() -> ExitCode {
-    let result = match Cli::parse().command {
+    let matches = Cli::command().get_matches();
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|e| e.exit());
+    let result = match cli.command {
         Command::Enhance(args) => enhance::run(&args),
+        Command::Batch(args) => batch::run(&args, matches.subcommand().map_or(&matches, |s| s.1)),
         Command::Image(args) => image::run(&args),
+        Command::Harvest(args) => harvest::run(&args),
         Command::Doctor(args) => doctor::run(&args),
     };
     match result {

@@ -43,6 +43,14 @@ pub fn default_generator() -> Source {
     GENERATOR_FP32
 }
 
+/// The content of every generator that is part of this library.
+pub fn built_in() -> [&'static [u8]; 2] {
+    [
+        include_bytes!("../../models/low-to-high-compact.onnx"),
+        include_bytes!("../../models/low-to-high-compact-int8.onnx"),
+    ]
+}
+
 /// Where a model comes from.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub enum Source {

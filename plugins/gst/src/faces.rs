@@ -71,7 +71,7 @@ fn clip(start: f32, length: f32, limit: f64) -> (f64, f64) {
 
 /// Reads faces off buffers.
 #[derive(Debug)]
-pub(crate) struct Reader {
+pub struct Reader {
     next_anonymous: u64,
 }
 
@@ -84,7 +84,7 @@ impl Default for Reader {
 impl Reader {
     /// Replaces `faces` with those on `buffer`, a picture of `width` x `height`, every box made
     /// `scale` times as large.
-    pub(crate) fn read(
+    pub fn read(
         &mut self,
         buffer: &gst::BufferRef,
         (width, height): (u32, u32),

@@ -22,4 +22,6 @@ mod video;
 
 pub use detect::Detector;
 pub use enhance::Device;
+pub use faces::Reader as FaceReader;
 pub use plugin::plugin_register_static;
+pub use video::{MapError, Video};

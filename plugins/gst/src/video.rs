@@ -47,14 +47,14 @@ pub(crate) fn pad_templates() -> Vec<gst::PadTemplate> {
 
 /// What the caps say, for GStreamer and for the engine.
 #[derive(Debug, Clone)]
-pub(crate) struct Video {
+pub struct Video {
     info: VideoInfo,
     frame: FrameInfo,
 }
 
 impl Video {
     /// Reads negotiated caps.
-    pub(crate) fn from_caps(caps: &gst::CapsRef) -> Option<Self> {
+    pub fn from_caps(caps: &gst::CapsRef) -> Option<Self> {
         let info = VideoInfo::from_caps(caps).ok()?;
         // A buffer of a single field: half a face to any detector.
         if info.interlace_mode() == gst_video::VideoInterlaceMode::Alternate {
@@ -69,12 +69,15 @@ impl Video {
     }
 
     /// Format, size and colorimetry.
-    pub(crate) fn frame(&self) -> &FrameInfo {
+    pub fn frame(&self) -> &FrameInfo {
         &self.frame
     }
 
     /// Shows the pixels of `buffer` to `look`.
-    pub(crate) fn read<R>(
+    ///
+    /// # Errors
+    /// [`MapError`], if they cannot be had.
+    pub fn read<R>(
         &self,
         buffer: &gst::BufferRef,
         look: impl FnOnce(&Frame<'_>) -> R,
@@ -98,7 +101,10 @@ impl Video {
 
     /// Lends the pixels of `buffer` to `change`. Memory that others hold too is copied first, as
     /// GStreamer does on mapping.
-    pub(crate) fn write<R>(
+    ///
+    /// # Errors
+    /// [`MapError`], if they cannot be had.
+    pub fn write<R>(
         &self,
         buffer: &mut gst::BufferRef,
         change: impl FnOnce(&mut FrameMut<'_>) -> R,
@@ -185,7 +191,7 @@ impl Span {
 
 /// Why a buffer's pixels cannot be had.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum MapError {
+pub enum MapError {
     /// GStreamer could not map it.
     Map,
     /// GstVideoMeta and caps contradict each other.
@@ -193,7 +199,14 @@ pub(crate) enum MapError {
     /// A negative or absurd stride.
     Stride,
     /// Less memory than the layout needs.
-    Short { plane: usize, wanted: usize, got: usize },
+    Short {
+        /// Number of the plane.
+        plane: usize,
+        /// Bytes that its layout needs.
+        wanted: usize,
+        /// Bytes that there are.
+        got: usize,
+    },
     /// Two planes share memory.
     Overlap,
     /// The engine refuses it.

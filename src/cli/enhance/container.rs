@@ -10,7 +10,7 @@ use crate::failure::Failure;
 
 /// A container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Container {
+pub(crate) enum Container {
     /// MP4.
     Mp4,
     /// Matroska.
@@ -19,7 +19,7 @@ pub(super) enum Container {
 
 impl Container {
     /// The container that a file's extension names.
-    pub(super) fn of(path: &Path) -> Result<Self, Failure> {
+    pub(crate) fn of(path: &Path) -> Result<Self, Failure> {
         let extension = path.extension().map(|e| e.to_ascii_lowercase());
         match extension.as_ref().and_then(|e| e.to_str()) {
             Some("mp4" | "m4v") => Ok(Self::Mp4),

@@ -1,11 +1,11 @@
 //! The video encoder: H.264 by x264, or by OpenH264 where x264 is missing.
 
 use super::elements::{have, make};
-use crate::args::EnhanceArgs;
+use crate::args::VideoArgs;
 use crate::failure::Failure;
 
 /// Encoder elements, linked one after the other, whose output a muxer takes.
-pub(super) struct Encoder {
+pub(crate) struct Encoder {
     /// The elements in order.
     pub(super) chain: Vec<gst::Element>,
     /// Said once if the wished encoder is missing.
@@ -13,7 +13,7 @@ pub(super) struct Encoder {
 }
 
 /// Makes the encoder.
-pub(super) fn encoder(args: &EnhanceArgs) -> Result<Encoder, Failure> {
+pub(crate) fn encoder(args: &VideoArgs) -> Result<Encoder, Failure> {
     if have("x264enc") {
         return x264(args).map(|x264| Encoder { chain: vec![x264], note: None });
     }
@@ -28,7 +28,7 @@ pub(super) fn encoder(args: &EnhanceArgs) -> Result<Encoder, Failure> {
     Ok(Encoder { chain, note: Some(note) })
 }
 
-fn x264(args: &EnhanceArgs) -> Result<gst::Element, Failure> {
+fn x264(args: &VideoArgs) -> Result<gst::Element, Failure> {
     use gst::prelude::*;
     let x264 = make("x264enc")?;
     x264.set_property_from_str("speed-preset", args.preset.name());
@@ -44,7 +44,7 @@ fn x264(args: &EnhanceArgs) -> Result<gst::Element, Failure> {
     Ok(x264)
 }
 
-fn open_h264(args: &EnhanceArgs) -> Result<gst::Element, Failure> {
+fn open_h264(args: &VideoArgs) -> Result<gst::Element, Failure> {
     use gst::prelude::*;
     let encoder = make("openh264enc")?;
     // It has no constant quality; a fixed range of quantizers comes close.

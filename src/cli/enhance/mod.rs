@@ -13,6 +13,7 @@ mod report;
 mod source;
 mod timing;
 mod video;
+mod watch;
 
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -21,17 +22,21 @@ use facesr::stopwatch::process_time;
 use gst::prelude::*;
 use serde_json::{Value, json};
 
+pub(crate) use container::Container;
 pub(crate) use elements::{element_package, have};
+pub(crate) use pipeline::{Plan, lock};
+pub(crate) use progress::{Progress, Shown, clock};
 pub(crate) use report::{versions, write as write_json};
+pub(crate) use source::Source;
+pub(crate) use video::{Sizes, face_element};
+pub(crate) use watch::{Sight, Watch};
 
 use crate::args::EnhanceArgs;
 use crate::failure::Failure;
 use crate::interrupt;
 use crate::output::{Partial, reason};
-use container::Container;
 use pipeline::{Target, Transcode};
-use progress::{Progress, State};
-use source::Source;
+use progress::State;
 
 /// How often the screen and the wish to stop are looked at.
 const TICK: gst::ClockTime = gst::ClockTime::from_mseconds(100);
@@ -52,30 +57,17 @@ pub(crate) fn run(args: &EnhanceArgs) -> Result<(), Failure> {
         None => None,
     };
     start_gstreamer()?;
-    let target = partial.as_ref().zip(format).map(|(p, format)| Target { format, file: p.path() });
-    let transcode = pipeline::build(args, &source, target)?;
-    let mut progress = Progress::start(args.quiet);
-    let before = (Instant::now(), process_time());
-    let driven = drive(&transcode, &source, partial.as_ref(), &mut progress);
-    let (wall, cpu) = (before.0.elapsed(), process_time().saturating_sub(before.1));
-    // Counts are gone once the element is stopped.
-    let stats = driven
-        .as_ref()
-        .ok()
-        .map(|notes| report(args, &source, &transcode, notes.clone(), wall, cpu));
-    // Stopping also closes the file, whose last bytes must be there before it gets its name.
-    let _ = transcode.pipeline.set_state(gst::State::Null);
-    progress.finish();
-    driven?;
-    if let Some((partial, target)) = partial.zip(format) {
-        let target = Target { format: target, file: partial.path() };
-        transcode.finish(target).map_err(|e| {
-            let name = partial.target().display();
-            Failure::running(format_args!("cannot write {name}: {}", reason(&e)))
-        })?;
-        partial.finish()?;
-    }
-    let stats = stats.unwrap_or_default();
+    let video = &args.video;
+    let plan = Plan {
+        element: face_element("facesr", &video.properties())?,
+        scale: video.scale.unwrap_or(1),
+        compare: video.compare,
+        encoder: if args.no_encode { None } else { Some(encode::encoder(video)?) },
+        watch: None,
+    };
+    let mut progress = Progress::start(args.progress.unwrap_or(Shown::unless(args.quiet)));
+    let outcome = carry_out(plan, &source, partial.zip(format), &mut progress)?;
+    let stats = report(args, &source, &outcome);
     if !args.quiet {
         summary(args, &stats);
     }
@@ -83,6 +75,70 @@ pub(crate) fn run(args: &EnhanceArgs) -> Result<(), Failure> {
         Some(path) => write_json(&stats, path),
         None => Ok(()),
     }
+}
+
+/// What came of a run.
+pub(crate) struct Outcome {
+    /// The element that the frames have passed.
+    pub(crate) element: gst::Element,
+    /// Its counts, which are gone once it is started anew.
+    stats: gst::Structure,
+    /// Frames that have passed.
+    pub(crate) frames: u64,
+    /// Sizes and rate of the video.
+    pub(crate) sizes: Option<Sizes>,
+    /// Streams kept untouched: other video, audio, subtitles.
+    pub(crate) kept: [u32; 3],
+    /// What the user was told.
+    pub(crate) notes: Vec<String>,
+    /// How long it took.
+    pub(crate) wall: Duration,
+    /// CPU time of the whole process.
+    pub(crate) cpu: Duration,
+}
+
+impl Outcome {
+    /// One of the element's counts.
+    pub(crate) fn count(&self, name: &str) -> u64 {
+        self.stats.get::<u64>(name).unwrap_or(0)
+    }
+}
+
+/// Runs a source through a plan to its end, and names the output if there is one.
+pub(crate) fn carry_out(
+    plan: Plan,
+    source: &Source,
+    output: Option<(Partial, Container)>,
+    progress: &mut Progress,
+) -> Result<Outcome, Failure> {
+    let target = output.as_ref().map(|(p, format)| Target { format: *format, file: p.path() });
+    let transcode = pipeline::build(plan, source, target)?;
+    let before = (Instant::now(), process_time());
+    let partial = output.as_ref().map(|(partial, _)| partial);
+    let driven = drive(&transcode, source, partial, progress);
+    let (wall, cpu) = (before.0.elapsed(), process_time().saturating_sub(before.1));
+    let stats = transcode.element.property::<gst::Structure>("stats");
+    // Stopping also closes the file, whose last bytes must be there before it gets its name.
+    let _ = transcode.pipeline.set_state(gst::State::Null);
+    progress.finish();
+    let notes = driven?;
+    if let Some((partial, format)) = output {
+        transcode.finish(Target { format, file: partial.path() }).map_err(|e| {
+            let name = partial.target().display();
+            Failure::running(format_args!("cannot write {name}: {}", reason(&e)))
+        })?;
+        partial.finish()?;
+    }
+    Ok(Outcome {
+        frames: transcode.position().1,
+        sizes: transcode.told.sizes(),
+        kept: transcode.told.kept(),
+        element: transcode.element,
+        stats,
+        notes,
+        wall,
+        cpu,
+    })
 }
 
 /// Runs the pipeline to its end; answers the notes that were shown.
@@ -181,33 +237,21 @@ impl Stall {
     }
 }
 
-fn report(
-    args: &EnhanceArgs,
-    source: &Source,
-    transcode: &Transcode,
-    notes: Vec<String>,
-    wall: Duration,
-    cpu: Duration,
-) -> Value {
+fn report(args: &EnhanceArgs, source: &Source, outcome: &Outcome) -> Value {
+    let video = &args.video;
     let given: serde_json::Map<_, _> =
-        args.properties().into_iter().map(|(name, value)| (name.into(), json!(value))).collect();
+        video.properties().into_iter().map(|(name, value)| (name.into(), json!(value))).collect();
     report::Report {
         input: source.name(),
         output: args.output.as_ref().map(|p| p.display().to_string()),
         encoder: (!args.no_encode)
             .then(|| if have("x264enc") { "x264enc" } else { "openh264enc" }.to_string()),
-        facesr: &transcode.facesr,
-        frames: transcode.position().1,
-        sizes: transcode.told.sizes(),
-        kept: transcode.told.kept(),
-        notes,
-        wall,
-        cpu,
+        outcome,
         options: json!({
-            "scale": args.scale.unwrap_or(1),
-            "compare": args.compare,
-            "crf": args.crf,
-            "preset": args.preset.name(),
+            "scale": video.scale.unwrap_or(1),
+            "compare": video.compare,
+            "crf": video.crf,
+            "preset": video.preset.name(),
             "encode": !args.no_encode,
             "given": given,
         }),

@@ -17,10 +17,11 @@ use gst::prelude::*;
 
 use super::container::{self, Container, Kind};
 use super::elements::{add_chain, make};
+use super::encode::Encoder;
 use super::source::Source;
 use super::video::{self, Sink};
+use super::watch::Watch;
 use super::{mp4, remux, timing};
-use crate::args::EnhanceArgs;
 use crate::failure::Failure;
 
 /// What the pipeline tells while it runs.
@@ -32,6 +33,8 @@ pub(super) struct Told {
     pub(super) position: AtomicU64,
     /// Sentences for the user, not yet shown.
     notes: Mutex<Vec<String>>,
+    /// Whether [`note_once`](Self::note_once) has spoken.
+    noted: AtomicBool,
     /// What comes out of the decoder and what goes into the encoder.
     sizes: Mutex<Option<video::Sizes>>,
     /// When each track of the output is shown, in the muxer's order.
@@ -49,6 +52,13 @@ pub(super) struct Told {
 impl Told {
     pub(super) fn note(&self, note: impl Into<String>) {
         lock(&self.notes).push(note.into());
+    }
+
+    /// A note that many frames may give cause for.
+    pub(super) fn note_once(&self, note: &str) {
+        if !self.noted.swap(true, Ordering::Relaxed) {
+            self.note(note);
+        }
     }
 
     /// The notes since the last call.
@@ -87,15 +97,29 @@ impl Told {
     }
 }
 
-/// A panic elsewhere leaves these lists whole.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+/// A panic elsewhere leaves what is kept here whole.
+pub(crate) fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(|e| e.into_inner())
+}
+
+/// What is done with the frames of a video.
+pub(crate) struct Plan {
+    /// The element they pass: `facesr`, or `facesrdetect` where faces are only looked for.
+    pub(crate) element: gst::Element,
+    /// How much the picture is enlarged first.
+    pub(crate) scale: u32,
+    /// Whether before and after are put side by side.
+    pub(crate) compare: bool,
+    /// Without one, frames are thrown away in the end.
+    pub(crate) encoder: Option<Encoder>,
+    /// Who else looks at the frames.
+    pub(crate) watch: Option<Arc<Mutex<dyn Watch>>>,
 }
 
 /// A pipeline that is ready to be started.
 pub(super) struct Transcode {
     pub(super) pipeline: gst::Pipeline,
-    pub(super) facesr: gst::Element,
+    pub(super) element: gst::Element,
     pub(super) told: Arc<Told>,
 }
 
@@ -106,15 +130,15 @@ pub(super) struct Target<'a> {
     pub(super) file: &'a Path,
 }
 
-/// Builds the pipeline; without a target, frames are decoded, enhanced and thrown away.
+/// Builds the pipeline. There must be a target if the plan has an encoder.
 pub(super) fn build(
-    args: &EnhanceArgs,
+    plan: Plan,
     source: &Source,
     target: Option<Target<'_>>,
 ) -> Result<Transcode, Failure> {
     let pipeline = gst::Pipeline::new();
     let told = Arc::new(Told::default());
-    let facesr = video::enhancer(args)?;
+    let element = plan.element.clone();
     let parser = source.add(&pipeline)?;
     let queue = make("multiqueue")?;
     // Counted in packets only: a limit in bytes or time would not give way to a starving stream.
@@ -125,7 +149,7 @@ pub(super) fn build(
 
     let mux = target.map(|target| add_mux(&pipeline, target)).transpose()?;
     let decoder = make("decodebin")?;
-    let tail = video::Tail::new(args, facesr.clone(), told.clone())?;
+    let tail = video::Tail::new(plan, told.clone());
     let sorter = Sorter {
         pipeline: pipeline.downgrade(),
         queue,
@@ -142,7 +166,7 @@ pub(super) fn build(
             fail(&pipeline, &no_video(&name));
         }
     });
-    Ok(Transcode { pipeline, facesr, told })
+    Ok(Transcode { pipeline, element, told })
 }
 
 fn add_mux(pipeline: &gst::Pipeline, target: Target<'_>) -> Result<gst::Element, Failure> {

@@ -1,15 +1,41 @@
 //! What the user sees while it works: a bar on a terminal, plain lines elsewhere.
 
+use std::io::Write;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use crate::interrupt;
+
 /// How often a plain line is printed where there is no terminal.
 const LINE_EVERY: Duration = Duration::from_secs(10);
 
+/// How often a program that listens is told.
+const JSON_EVERY: Duration = Duration::from_millis(200);
+
+/// Where progress is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub(crate) enum Shown {
+    /// A bar on a terminal, lines elsewhere, both on standard error.
+    #[default]
+    Screen,
+    /// Lines of JSON on standard output, for a program.
+    Json,
+    /// Nowhere.
+    Nowhere,
+}
+
+impl Shown {
+    /// On the screen, unless the user wants it quiet.
+    pub(crate) fn unless(quiet: bool) -> Self {
+        if quiet { Self::Nowhere } else { Self::Screen }
+    }
+}
+
 /// Progress of one file.
-pub(super) struct Progress {
+pub(crate) struct Progress {
     bar: ProgressBar,
+    shown: Shown,
     plain: bool,
     started: Instant,
     last_line: Instant,
@@ -27,8 +53,9 @@ pub(super) struct State {
 }
 
 impl Progress {
-    /// Starts to show progress on standard error, or nothing if `quiet`.
-    pub(super) fn start(quiet: bool) -> Self {
+    /// Starts to show progress.
+    pub(crate) fn start(shown: Shown) -> Self {
+        let quiet = shown != Shown::Screen;
         let terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
         let bar = if quiet || !terminal {
             ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden())
@@ -37,11 +64,25 @@ impl Progress {
         };
         bar.set_style(style("{spinner} {msg}"));
         let now = Instant::now();
-        Self { bar, plain: !quiet && !terminal, started: now, last_line: now }
+        Self { bar, shown, plain: !quiet && !terminal, started: now, last_line: now }
     }
 
     /// Shows how far it is.
     pub(super) fn show(&mut self, state: State) {
+        if self.shown == Shown::Json {
+            if self.last_line.elapsed() >= JSON_EVERY {
+                self.last_line = Instant::now();
+                let State { frames, position, duration } = state;
+                let line = serde_json::json!({
+                    "frames": frames, "position": position, "duration": duration,
+                });
+                // Whoever listened is gone, and with them whoever wants the output.
+                if writeln!(std::io::stdout(), "{line}").is_err() {
+                    interrupt::ask();
+                }
+            }
+            return;
+        }
         let speed = state.frames as f64 / self.started.elapsed().as_secs_f64().max(1e-3);
         let left = self.left(state);
         let text = format!(
@@ -70,12 +111,12 @@ impl Progress {
     }
 
     /// Prints a line above the bar.
-    pub(super) fn say(&self, line: &str) {
+    pub(crate) fn say(&self, line: &str) {
         self.bar.suspend(|| eprintln!("{line}"));
     }
 
     /// Takes the bar away.
-    pub(super) fn finish(&self) {
+    pub(crate) fn finish(&self) {
         self.bar.finish_and_clear();
     }
 
@@ -95,7 +136,7 @@ fn style(template: &str) -> ProgressStyle {
 }
 
 /// `1:02:03` or `2:03`.
-fn clock(time: Duration) -> String {
+pub(crate) fn clock(time: Duration) -> String {
     let s = time.as_secs();
     match s / 3600 {
         0 => format!("{}:{:02}", s / 60, s % 60),

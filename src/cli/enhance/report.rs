@@ -1,29 +1,20 @@
 //! What `--json` writes.
 
 use std::path::Path;
-use std::time::Duration;
 
 use gst::prelude::*;
 use serde_json::{Map, Value, json};
 
-use super::video::Sizes;
+use super::Outcome;
 use crate::failure::Failure;
 use crate::output::reason;
 
-/// Counts and times of one run.
+/// What is told of one run.
 pub(super) struct Report<'a> {
     pub(super) input: String,
     pub(super) output: Option<String>,
     pub(super) encoder: Option<String>,
-    pub(super) facesr: &'a gst::Element,
-    pub(super) frames: u64,
-    pub(super) sizes: Option<Sizes>,
-    /// Streams kept untouched: other video, audio, subtitles.
-    pub(super) kept: [u32; 3],
-    pub(super) notes: Vec<String>,
-    pub(super) wall: Duration,
-    /// CPU time of the whole process.
-    pub(super) cpu: Duration,
+    pub(super) outcome: &'a Outcome,
     pub(super) options: Value,
 }
 
@@ -33,9 +24,9 @@ const STAGES: [&str; 5] = ["detect", "track", "cut", "generate", "blend"];
 impl Report<'_> {
     /// The report as JSON.
     pub(super) fn to_json(&self) -> Value {
-        let stats = self.facesr.property::<gst::Structure>("stats");
-        let count = |name: &str| stats.get::<u64>(name).unwrap_or(0);
-        let per_frame = |ns: f64| (ns / 1e6 / self.frames.max(1) as f64 * 1e4).round() / 1e4;
+        let run = self.outcome;
+        let count = |name: &str| run.count(name);
+        let per_frame = |ns: f64| (ns / 1e6 / run.frames.max(1) as f64 * 1e4).round() / 1e4;
         let mut stages = Map::new();
         let mut known = 0.0;
         for stage in STAGES {
@@ -43,49 +34,49 @@ impl Report<'_> {
             known += ns;
             stages.insert(stage.into(), json!(per_frame(ns)));
         }
-        let rest = (self.cpu.as_nanos() as f64 - known).max(0.0);
+        let rest = (run.cpu.as_nanos() as f64 - known).max(0.0);
         stages.insert("rest".into(), json!(per_frame(rest)));
-        let wall = self.wall.as_secs_f64();
+        let wall = run.wall.as_secs_f64();
         let size = |(w, h): (u32, u32)| json!({ "width": w, "height": h });
         json!({
             "input": self.input,
             "output": self.output,
-            "frames": self.frames,
+            "frames": run.frames,
             "faces_detected": count("faces-detected"),
             "faces_enhanced": count("faces-enhanced"),
             "tracks": count("tracks"),
             "detections_run": count("detections-run"),
             "errors": count("detection-errors") + count("enhancement-errors"),
             "wall_s": (wall * 1e3).round() / 1e3,
-            "fps": (self.frames as f64 / wall.max(1e-9) * 1e2).round() / 1e2,
+            "fps": (run.frames as f64 / wall.max(1e-9) * 1e2).round() / 1e2,
             "stages": stages,
             "stages_unit": "core-milliseconds a frame",
-            "video": self.sizes.as_ref().map(|s| json!({
+            "video": run.sizes.as_ref().map(|s| json!({
                 "input": size(s.input),
                 "output": size(s.output),
                 "frame_rate": format!("{}/{}", s.rate.0, s.rate.1),
                 "encoder": self.encoder,
             })),
             "kept": {
-                "video": self.kept[0], "audio": self.kept[1], "subtitle": self.kept[2],
+                "video": run.kept[0], "audio": run.kept[1], "subtitle": run.kept[2],
             },
-            "notes": self.notes,
+            "notes": run.notes,
             "options": self.options,
-            "properties": properties(self.facesr),
+            "properties": properties(&run.element),
             "versions": versions(),
         })
     }
 }
 
 /// Every setting of the element, whether given or default.
-fn properties(facesr: &gst::Element) -> Value {
+fn properties(element: &gst::Element) -> Value {
     let mut map = Map::new();
-    for pspec in facesr.list_properties() {
+    for pspec in element.list_properties() {
         let name = pspec.name();
         if ["name", "parent", "stats", "async-handling", "message-forward"].contains(&name) {
             continue;
         }
-        let value = facesr.property_value(name);
+        let value = element.property_value(name);
         let value = if let Ok(v) = value.get::<f64>() {
             json!(v)
         } else if let Ok(v) = value.get::<f32>() {

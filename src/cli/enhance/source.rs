@@ -12,7 +12,7 @@ use crate::output::reason;
 
 /// The input.
 #[derive(Debug, Clone)]
-pub(super) enum Source {
+pub(crate) enum Source {
     /// A file of this machine.
     File(PathBuf),
     /// Anything else that GStreamer reads.
@@ -21,7 +21,7 @@ pub(super) enum Source {
 
 impl Source {
     /// Takes IN of the command line. A file must be there, be readable and hold something.
-    pub(super) fn open(input: &str) -> Result<Self, Failure> {
+    pub(crate) fn open(input: &str) -> Result<Self, Failure> {
         if !Path::new(input).exists() && input.contains("://") {
             return Ok(Self::Uri(input.to_string()));
         }
@@ -39,7 +39,7 @@ impl Source {
     }
 
     /// Its name for messages.
-    pub(super) fn name(&self) -> String {
+    pub(crate) fn name(&self) -> String {
         match self {
             Self::File(path) => path.display().to_string(),
             Self::Uri(uri) => uri.clone(),
@@ -47,7 +47,7 @@ impl Source {
     }
 
     /// The file it is, if it is one.
-    pub(super) fn path(&self) -> Option<PathBuf> {
+    pub(crate) fn path(&self) -> Option<PathBuf> {
         match self {
             Self::File(path) => Some(path.clone()),
             Self::Uri(uri) => gst::glib::filename_from_uri(uri).ok().map(|(path, _)| path),

@@ -8,21 +8,19 @@ use gst::prelude::*;
 use super::compare::{self, SideBySide};
 use super::container::Container;
 use super::elements::{add_chain, make};
-use super::encode::{Encoder, encoder};
-use super::pipeline::Told;
-use super::timing;
-use crate::args::EnhanceArgs;
+use super::pipeline::{Plan, Told};
+use super::{timing, watch};
 use crate::failure::Failure;
 
 /// Sizes and rate of the video.
 #[derive(Debug, Clone)]
-pub(super) struct Sizes {
+pub(crate) struct Sizes {
     /// Width and height that the decoder gives.
-    pub(super) input: (u32, u32),
+    pub(crate) input: (u32, u32),
     /// Width and height of the output.
-    pub(super) output: (u32, u32),
+    pub(crate) output: (u32, u32),
     /// Frames a second as a fraction; 0/1 if it varies.
-    pub(super) rate: (i32, i32),
+    pub(crate) rate: (i32, i32),
 }
 
 /// Where the enhanced video goes.
@@ -38,41 +36,34 @@ pub(super) enum Sink {
     },
 }
 
-/// The element `facesr` with the options of the command line.
-pub(super) fn enhancer(args: &EnhanceArgs) -> Result<gst::Element, Failure> {
-    let facesr = make("facesr")?;
+/// An element of ours with these properties, for work on files.
+pub(crate) fn face_element(
+    name: &str,
+    properties: &[(&'static str, String)],
+) -> Result<gst::Element, Failure> {
+    let element = make(name)?;
     // Nothing is late when a file is written.
-    facesr.set_property("qos", false);
-    for (name, value) in args.properties() {
-        facesr.set_property_from_str(name, &value);
+    element.set_property("qos", false);
+    for (name, value) in properties {
+        element.set_property_from_str(name, value);
     }
-    Ok(facesr)
+    Ok(element)
 }
 
 /// Everything between decoder and muxer; built once the decoder has shown its first caps.
 pub(super) struct Tail {
-    facesr: gst::Element,
-    encoder: Option<Encoder>,
-    scale: u32,
-    compare: bool,
+    plan: Plan,
     /// How the picture has to be turned to be upright, if it has to.
     turn: Option<Turn>,
     told: Arc<Told>,
 }
 
 impl Tail {
-    /// Makes what can be made beforehand, so that what is missing is told at once.
-    pub(super) fn new(
-        args: &EnhanceArgs,
-        facesr: gst::Element,
-        told: Arc<Told>,
-    ) -> Result<Self, Failure> {
-        let encoder = if args.no_encode { None } else { Some(encoder(args)?) };
-        if let Some(note) = encoder.as_ref().and_then(|encoder| encoder.note) {
+    pub(super) fn new(plan: Plan, told: Arc<Told>) -> Self {
+        if let Some(note) = plan.encoder.as_ref().and_then(|encoder| encoder.note) {
             told.note(note);
         }
-        let scale = args.scale.unwrap_or(1);
-        Ok(Self { facesr, encoder, scale, compare: args.compare, turn: None, told })
+        Self { plan, turn: None, told }
     }
 
     /// Takes note of a rotation that the compressed stream, which has passed `pad`, declares.
@@ -98,7 +89,7 @@ impl Tail {
         let info = gst_video::VideoInfo::from_caps(&caps).map_err(|_| {
             Failure::running(format_args!("the decoder gives no pictures but {caps}"))
         })?;
-        let out = Picture::of(&info, self.scale, self.compare);
+        let out = Picture::of(&info, self.plan.scale, self.plan.compare);
         self.tell(&info, &out);
 
         let mut chain = vec![make("videoconvert")?, scaler()?, caps_filter(&out.caps)?];
@@ -107,14 +98,14 @@ impl Tail {
         // which has no such tag, it stays upright.
         let bake = self.turn.filter(|turn| {
             let matroska = matches!(sink, Sink::Mux { format: Container::Matroska, .. });
-            self.compare || matroska || turn.rotation == 0
+            self.plan.compare || matroska || turn.rotation == 0
         });
         if let Some(turn) = self.turn {
             chain.push(turn.element(turn.upright)?);
         }
-        let facesr_at = chain.len();
-        chain.push(self.facesr.clone());
-        if self.compare {
+        let element_at = chain.len();
+        chain.push(self.plan.element.clone());
+        if self.plan.compare {
             chain.push(SideBySide::new().upcast());
         }
         if let (Some(turn), None) = (self.turn, bake) {
@@ -125,7 +116,7 @@ impl Tail {
             let discard = make("fakesink")?;
             discard.set_property("sync", false);
             chain.push(discard);
-            self.add(pipeline, &chain, facesr_at)?;
+            self.add(pipeline, &chain, element_at)?;
             return lead_in(decoded, &chain);
         };
         if out.padded {
@@ -136,8 +127,8 @@ impl Tail {
         }
         // Lets the enhancer work on the next frame while the encoder takes this one.
         chain.push(make("queue")?);
-        let frames = chain[facesr_at].static_pad("src");
-        chain.extend(self.encoder.iter().flat_map(|encoder| encoder.chain.iter().cloned()));
+        let frames = chain[element_at].static_pad("src");
+        chain.extend(self.plan.encoder.iter().flat_map(|encoder| encoder.chain.iter().cloned()));
         let last = chain.last().and_then(|last| last.static_pad("src"));
         let (frames, last) = frames.zip(last).ok_or_else(|| Failure::running("no encoder"))?;
         if format == Container::Mp4 {
@@ -146,7 +137,7 @@ impl Tail {
         if bake.is_some() {
             drop_orientation(&last);
         }
-        self.add(pipeline, &chain, facesr_at)?;
+        self.add(pipeline, &chain, element_at)?;
         last.link(&pad).map_err(|e| Failure::running(format_args!("the muxer refuses: {e}")))?;
         lead_in(decoded, &chain)
     }
@@ -155,15 +146,18 @@ impl Tail {
         &self,
         pipeline: &gst::Pipeline,
         chain: &[gst::Element],
-        facesr_at: usize,
+        element_at: usize,
     ) -> Result<(), Failure> {
-        let facesr = &chain[facesr_at];
-        if let Some(beside) = chain.get(facesr_at + 1).and_then(|e| e.downcast_ref::<SideBySide>())
-            && let Some(before) = facesr.static_pad("sink")
+        let element = &chain[element_at];
+        if let Some(beside) = chain.get(element_at + 1).and_then(|e| e.downcast_ref::<SideBySide>())
+            && let Some(before) = element.static_pad("sink")
         {
             compare::keep_originals(&before, beside);
         }
-        if let Some(after) = facesr.static_pad("src") {
+        if let Some(after) = element.static_pad("src") {
+            if let Some(watch) = &self.plan.watch {
+                watch::attach(element, &after, watch.clone(), self.told.clone());
+            }
             count(&after, self.told.clone());
         }
         let all: Vec<_> = chain.iter().collect();
@@ -178,7 +172,7 @@ impl Tail {
             output: (even(out.final_width), even(out.height)),
             rate: (rate.numer(), rate.denom()),
         });
-        if out.padded && self.encoder.is_some() {
+        if out.padded && self.plan.encoder.is_some() {
             self.told.note(format!(
                 "the picture is {}x{}; H.264 needs even sizes, so a black line is added at the \
                  right or bottom",

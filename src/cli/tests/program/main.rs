@@ -2,10 +2,12 @@
 
 #![allow(clippy::unwrap_used)] // A test that cannot be set up has failed.
 
+mod batch;
 mod containers;
 mod doctor;
 mod enhance;
 mod failures;
+mod harvest;
 mod pictures;
 mod shared;
 
@@ -44,6 +46,27 @@ fn scratch() -> (tempfile::TempDir, impl Fn(&str) -> PathBuf) {
     let dir = tempfile::tempdir().expect("there is a folder for temporary files");
     let path = dir.path().to_path_buf();
     (dir, move |name: &str| path.join(name))
+}
+
+/// The clip with a face that set-up has fetched.
+fn carphone() -> PathBuf {
+    let target = Path::new(env!("CARGO_BIN_EXE_facesr")).parent().unwrap().parent().unwrap();
+    let clip = target.join("setup/clips/carphone_pristine.mp4");
+    assert!(clip.exists(), "{} is missing: run `make setup`", clip.display());
+    clip
+}
+
+/// The first frames of that clip, `width` pixels wide instead of 176.
+fn small_carphone(path: &Path, width: u32, frames: u32) {
+    facesr_tests::media::launch(&format!(
+        "filesrc location={} ! decodebin ! identity eos-after={frames} ! videoconvert ! \
+         videoscale method=lanczos add-borders=false ! \
+         video/x-raw,width={width},height={},pixel-aspect-ratio=1/1 ! \
+         x264enc pass=quant quantizer=18 speed-preset=veryfast ! mp4mux ! filesink location={}",
+        carphone().display(),
+        width * 144 / 176 / 2 * 2,
+        path.display()
+    ));
 }
 
 /// Names in a folder.

@@ -1,0 +1,245 @@
+//! `facesr batch`: an archive of videos, each enhanced once.
+
+mod args;
+mod child;
+mod list;
+mod options;
+mod show;
+mod state;
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+
+use clap::ArgMatches;
+use serde_json::{Value, json};
+
+pub(crate) use args::BatchArgs;
+
+use crate::enhance::lock;
+use crate::failure::Failure;
+use crate::interrupt;
+use crate::output::reason;
+use child::Trouble;
+use list::Task;
+use options::Options;
+use show::{End, Show};
+use state::{Place, Record, Verdict};
+
+/// What came of one file.
+enum Fate {
+    /// It was made.
+    Done(Record),
+    /// It was there.
+    Skipped(Record),
+    /// It would be made.
+    ToDo,
+    /// Another process is at it.
+    Busy,
+    /// It failed.
+    Failed(String),
+}
+
+/// All that the workers share.
+struct Batch<'a> {
+    args: &'a BatchArgs,
+    options: Options,
+    hash: String,
+    tasks: Vec<(Task, u64)>,
+    next: AtomicUsize,
+    show: Show,
+    counts: Mutex<Counts>,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Counts {
+    done: usize,
+    skipped: usize,
+    to_do: usize,
+    busy: usize,
+    failed: usize,
+    frames: u64,
+    faces: u64,
+}
+
+/// Carries out the command. `matches` is what `args` were made of.
+pub(crate) fn run(args: &BatchArgs, matches: &ArgMatches) -> Result<(), Failure> {
+    interrupt::watch();
+    let options = Options::given(matches);
+    let hash = options.hash()?;
+    let tasks = list::tasks(&args.input, &args.output, args.format, args.shard)?;
+    if tasks.is_empty() && args.shard.is_none() {
+        let shown = args.input.display();
+        return Err(Failure::running(format_args!("there is no video in {shown}")));
+    }
+    let size = |task: &Task| task.input.metadata().map_or(0, |meta| meta.len());
+    let sizes: Vec<u64> = tasks.iter().map(size).collect();
+    let tasks: Vec<_> = tasks.into_iter().zip(sizes).collect();
+    let bytes = tasks.iter().map(|(_, size)| size).sum();
+    let show = Show::new(args.quiet, tasks.len(), bytes);
+    let batch = Batch {
+        args,
+        options,
+        hash,
+        tasks,
+        next: AtomicUsize::new(0),
+        show,
+        counts: Mutex::default(),
+    };
+    let processors = std::thread::available_parallelism().map_or(1, |n| n.get());
+    // Reading, finding, sharpening and encoding of one file keep two processors busy.
+    let jobs = args.jobs.map_or(processors.div_ceil(2), |jobs| jobs as usize);
+    let started = Instant::now();
+    std::thread::scope(|scope| {
+        for _ in 0..jobs.min(batch.tasks.len()) {
+            scope.spawn(|| batch.work());
+        }
+    });
+    batch.show.finish();
+    let counts = *lock(&batch.counts);
+    if !args.quiet {
+        eprintln!("{}", summary(&counts, started.elapsed().as_secs_f64()));
+    }
+    match () {
+        () if interrupt::asked() => Err(Failure::stopped(
+            "stopped; what is done stays done, the same command goes on from here",
+        )),
+        () if counts.failed > 0 => Err(Failure::partly(format_args!(
+            "{} of {} files failed; the same command tries them again",
+            counts.failed,
+            batch.tasks.len()
+        ))),
+        () => Ok(()),
+    }
+}
+
+impl Batch<'_> {
+    /// Takes files until there are no more.
+    fn work(&self) {
+        loop {
+            let number = self.next.fetch_add(1, Ordering::Relaxed);
+            let Some((task, size)) = self.tasks.get(number) else { return };
+            if interrupt::asked() {
+                return;
+            }
+            let started = Instant::now();
+            let Some(result) = self.file(number, task, *size) else { return };
+            self.tell(task, &result, started.elapsed().as_secs_f64());
+            let end = match &result {
+                Fate::Done(_) => End::Done,
+                Fate::Failed(_) => End::Failed,
+                _ => End::Skipped,
+            };
+            self.show.end(number, *size, end);
+        }
+    }
+
+    /// Does one file; `None` if the user stopped it.
+    fn file(&self, number: usize, task: &Task, size: u64) -> Option<Fate> {
+        let place = Place::new(&self.args.output, &task.output);
+        let failed = |what: &str, e: &std::io::Error| {
+            Some(Fate::Failed(format!("cannot {what}: {}", reason(e))))
+        };
+        let input = task.input.display();
+        let check = || place.check(&task.input, &self.hash, self.args.rehash);
+        if self.args.dry_run {
+            return match check() {
+                Ok(Verdict::Done(record)) => Some(Fate::Skipped(*record)),
+                Ok(Verdict::ToDo { .. }) => Some(Fate::ToDo),
+                Err(e) => failed(&format!("read {input}"), &e),
+            };
+        }
+        let output = self.args.output.join(&task.output);
+        let held = match place.prepare().and_then(|()| place.lock()) {
+            Ok(Some(held)) => held,
+            Ok(None) => return Some(Fate::Busy),
+            Err(e) => return failed(&format!("write {}", output.display()), &e),
+        };
+        let (content, stamp) = match check() {
+            Ok(Verdict::Done(record)) => return Some(Fate::Skipped(*record)),
+            Ok(Verdict::ToDo { content, stamp }) => (content, stamp),
+            Err(e) => return failed(&format!("read {input}"), &e),
+        };
+        self.show.begin(number, &task.output, size);
+        let report = place.beside("run.json");
+        let tell = |step| self.show.step(number, step);
+        let ended = child::run(&task.input, &output, &report, &self.options.arguments(), tell);
+        let told = std::fs::read(&report).ok().and_then(|t| serde_json::from_slice(&t).ok());
+        let _ = std::fs::remove_file(&report);
+        let result = match ended {
+            Err(Trouble::Stopped) => return None,
+            Err(Trouble::Failed(why)) => Fate::Failed(why),
+            Ok(()) => {
+                let report = told.unwrap_or(Value::Null);
+                match place.write(&task.input, (content, stamp), &self.hash, report) {
+                    Ok(record) => Fate::Done(record),
+                    Err(e) => {
+                        return failed(&format!("note that {} is done", output.display()), &e);
+                    }
+                }
+            }
+        };
+        drop(held);
+        Some(result)
+    }
+
+    /// Prints the line of one file and counts it.
+    fn tell(&self, task: &Task, result: &Fate, seconds: f64) {
+        let output: PathBuf = self.args.output.join(&task.output);
+        let mut line =
+            json!({ "input": task.input.to_string_lossy(), "output": output.to_string_lossy() });
+        let mut counts = lock(&self.counts);
+        let (status, count) = match result {
+            Fate::Done(_) => ("done", &mut counts.done),
+            Fate::Skipped(_) => ("skipped", &mut counts.skipped),
+            Fate::ToDo => ("to do", &mut counts.to_do),
+            Fate::Busy => ("busy", &mut counts.busy),
+            Fate::Failed(_) => ("failed", &mut counts.failed),
+        };
+        *count += 1;
+        line["status"] = status.into();
+        match result {
+            Fate::Done(record) | Fate::Skipped(record) => {
+                for key in ["frames", "faces_enhanced", "tracks", "fps"] {
+                    line[key] = record.report[key].clone();
+                }
+                line["sha256"] = record.content.as_str().into();
+            }
+            Fate::Failed(why) => {
+                line["error"] = why.as_str().into();
+                if !self.args.quiet {
+                    self.show.say(&format!("facesr: {why}"));
+                }
+            }
+            Fate::ToDo | Fate::Busy => {}
+        }
+        if let Fate::Done(record) = result {
+            line["seconds"] = ((seconds * 1e3).round() / 1e3).into();
+            counts.frames += record.report["frames"].as_u64().unwrap_or(0);
+            counts.faces += record.report["faces_enhanced"].as_u64().unwrap_or(0);
+        }
+        self.show.suspend(|| {
+            let mut out = std::io::stdout().lock();
+            // Whoever reads the lines may have gone; the work goes on.
+            let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+        });
+    }
+}
+
+fn summary(counts: &Counts, seconds: f64) -> String {
+    let Counts { done, skipped, to_do, busy, failed, frames, faces } = counts;
+    let mut text = format!("{done} files done, {skipped} were done already, {failed} failed");
+    if *to_do > 0 {
+        text += &format!(", {to_do} to do");
+    }
+    if *busy > 0 {
+        text += &format!(", {busy} are being done by another process");
+    }
+    if *done > 0 {
+        let rate = *frames as f64 / seconds.max(1e-3);
+        text += &format!("; {frames} frames, {faces} faces sharpened, {rate:.1} frames/s");
+    }
+    text
+}

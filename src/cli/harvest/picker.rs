@@ -1,0 +1,319 @@
+//! Which faces of a clip are taken: spread over each track, and no two alike.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use facesr::canvas::{Canvas, CpuCanvas};
+use facesr::generator::{LOW, LOW_LEN};
+use facesr::{Face, Rect, Square};
+
+use crate::enhance::{Sight, Watch};
+
+/// A track is dropped after three detections that miss it; until then its box is a guess.
+const UNSURE_DETECTIONS: usize = 3;
+
+/// So many times the faces wanted of a track are kept while it lasts, for those that turn out to
+/// be near-duplicates.
+const SPARE: usize = 4;
+
+/// A face as the networks see it.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Crop {
+    /// 16x16 RGB.
+    pub(super) pixels: Vec<u8>,
+    /// Number of its track in the clip.
+    pub(super) track: u64,
+    /// Running time, seconds.
+    pub(super) time: f64,
+    /// Its box in the frame, luma pixels.
+    pub(super) rect: Rect,
+    /// Confidence of the detector.
+    pub(super) score: f32,
+}
+
+/// How many faces were left out, and why.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct LeftOut {
+    /// Narrower than wanted, seen on so many frames.
+    pub(super) narrow: u64,
+    /// Wider than wanted, seen on so many frames.
+    pub(super) wide: u64,
+    /// Cut off by the frame's edge, seen on so many frames.
+    pub(super) edge: u64,
+    /// Nearly the same picture as one that was taken.
+    pub(super) same: u64,
+    /// Beyond the number wanted of one track.
+    pub(super) beyond: u64,
+}
+
+/// What is wanted.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Wish {
+    /// Least and greatest width of the face box, pixels.
+    pub(super) widths: (f32, f32),
+    /// Most faces of one track.
+    pub(super) per_track: usize,
+    /// The detector runs on every n-th frame.
+    pub(super) detect_every: u32,
+}
+
+#[derive(Debug)]
+struct Track {
+    /// Not yet confirmed by what came later.
+    unsure: VecDeque<Crop>,
+    kept: Vec<Crop>,
+    /// Of the frames on which it could be taken, every n-th was.
+    stride: u64,
+    seen: u64,
+    last_frame: u64,
+}
+
+/// Takes faces while a clip goes by.
+#[derive(Debug)]
+pub(super) struct Picker {
+    wish: Wish,
+    tracks: BTreeMap<u64, Track>,
+    canvas: CpuCanvas,
+    frames: u64,
+    left_out: LeftOut,
+}
+
+impl Picker {
+    pub(super) fn new(wish: Wish) -> Self {
+        Self {
+            wish,
+            tracks: BTreeMap::new(),
+            canvas: CpuCanvas::default(),
+            frames: 0,
+            left_out: LeftOut::default(),
+        }
+    }
+
+    /// What it was told to take.
+    pub(super) fn wish(&self) -> Wish {
+        self.wish
+    }
+
+    /// Number of tracks that gave at least one face.
+    pub(super) fn tracks(&self) -> usize {
+        self.tracks.len()
+    }
+
+    /// The square to cut, if the face is one of those that are wanted.
+    fn square(&mut self, face: &Face, width: u32, height: u32) -> Option<Square> {
+        let (narrowest, widest) = self.wish.widths;
+        let r = face.rect;
+        let inside =
+            r.x >= 0.0 && r.y >= 0.0 && r.x + r.w <= width as f32 && r.y + r.h <= height as f32;
+        let why = match () {
+            () if r.w < narrowest => &mut self.left_out.narrow,
+            () if r.w > widest => &mut self.left_out.wide,
+            // Its square would be shifted, its eyes not where those of other faces are.
+            () if !inside => &mut self.left_out.edge,
+            () => return Square::around(&r, width, height),
+        };
+        *why += 1;
+        None
+    }
+
+    /// The faces that were taken, those that are nearly one of `taken` left out.
+    pub(super) fn finish(mut self, taken: &mut Taken) -> (Vec<Crop>, LeftOut) {
+        let mut crops = Vec::new();
+        for track in self.tracks.values_mut() {
+            // Still there when the clip ended: nothing has cast doubt on it.
+            if track.last_frame == self.frames {
+                track.kept.extend(track.unsure.drain(..));
+            }
+            let before = track.kept.len();
+            let mut different: Vec<Crop> = Vec::new();
+            let mut own = taken.clone_empty();
+            for crop in track.kept.drain(..) {
+                let signature = signature(&crop.pixels);
+                if !taken.holds(&signature) && own.add(signature) {
+                    different.push(crop);
+                }
+            }
+            self.left_out.same += (before - different.len()) as u64;
+            let wanted = self.wish.per_track.min(different.len());
+            self.left_out.beyond += (different.len() - wanted) as u64;
+            let count = different.len();
+            for i in 0..wanted {
+                let crop = &different[i * count / wanted];
+                taken.add(signature(&crop.pixels));
+                crops.push(crop.clone());
+            }
+        }
+        (crops, self.left_out)
+    }
+}
+
+impl Watch for Picker {
+    fn look(&mut self, sight: &Sight<'_>) {
+        self.frames += 1;
+        let (width, height) = (sight.before.info().width, sight.before.info().height);
+        for face in sight.faces {
+            let Some(square) = self.square(face, width, height) else { continue };
+            let track = self.tracks.entry(face.id).or_insert_with(|| Track {
+                unsure: VecDeque::new(),
+                kept: Vec::new(),
+                stride: 1,
+                seen: 0,
+                last_frame: 0,
+            });
+            track.seen += 1;
+            track.last_frame = self.frames;
+            let unsure = UNSURE_DETECTIONS * self.wish.detect_every as usize;
+            if (track.seen - 1).is_multiple_of(track.stride) {
+                let mut low = [0.0; LOW_LEN];
+                self.canvas.cut(sight.before, &[square], &mut low);
+                track.unsure.push_back(Crop {
+                    pixels: interleaved(&low),
+                    track: face.id,
+                    time: sight.time,
+                    rect: face.rect,
+                    score: face.score,
+                });
+            }
+            let sure = track.unsure.len().saturating_sub(unsure.div_ceil(track.stride as usize));
+            track.kept.extend(track.unsure.drain(..sure));
+            if track.kept.len() >= SPARE * self.wish.per_track.max(2) {
+                let mut odd = false;
+                track.kept.retain(|_| {
+                    odd = !odd;
+                    odd
+                });
+                track.stride *= 2;
+            }
+        }
+    }
+}
+
+/// `[3, 16, 16]` in -1..=1 as RGB bytes.
+fn interleaved(low: &[f32; LOW_LEN]) -> Vec<u8> {
+    let level = |v: f32| ((v + 1.0) * 127.5).round().clamp(0.0, 255.0) as u8;
+    let plane = LOW * LOW;
+    (0..plane).flat_map(|i| [0, 1, 2].map(|c| level(low[c * plane + i]))).collect()
+}
+
+/// Luma of a crop as 256 numbers of mean 0 and length 1.
+fn signature(pixels: &[u8]) -> Vec<f32> {
+    let mut luma: Vec<f32> = pixels
+        .chunks_exact(3)
+        .map(|p| 0.299 * f32::from(p[0]) + 0.587 * f32::from(p[1]) + 0.114 * f32::from(p[2]))
+        .collect();
+    let mean = luma.iter().sum::<f32>() / luma.len().max(1) as f32;
+    luma.iter_mut().for_each(|v| *v -= mean);
+    let length = luma.iter().map(|v| v * v).sum::<f32>().sqrt().max(1e-6);
+    luma.iter_mut().for_each(|v| *v /= length);
+    luma
+}
+
+/// What has been taken, of all clips.
+#[derive(Debug)]
+pub(super) struct Taken {
+    same: f32,
+    signatures: Vec<Vec<f32>>,
+}
+
+impl Taken {
+    /// Nothing yet; crops that correlate by more than `same` are one.
+    pub(super) fn new(same: f32) -> Self {
+        Self { same, signatures: Vec::new() }
+    }
+
+    fn clone_empty(&self) -> Self {
+        Self::new(self.same)
+    }
+
+    fn holds(&self, signature: &[f32]) -> bool {
+        let product =
+            |other: &Vec<f32>| -> f32 { other.iter().zip(signature).map(|(a, b)| a * b).sum() };
+        self.signatures.iter().any(|other| product(other) > self.same)
+    }
+
+    /// Adds a crop; false if it was there already.
+    fn add(&mut self, signature: Vec<f32>) -> bool {
+        if self.holds(&signature) {
+            return false;
+        }
+        self.signatures.push(signature);
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use facesr::Frame;
+    use facesr::frame::{FrameInfo, PixelFormat};
+
+    use super::*;
+
+    const WISH: Wish = Wish { widths: (8.0, 30.0), per_track: 4, detect_every: 1 };
+
+    /// A frame of noise of its own, with these faces.
+    fn show(picker: &mut Picker, seed: u32, faces: &[(u64, f32, f32)]) {
+        let data: Vec<u8> = (0..200u32 * 100)
+            .map(|i| ((i ^ seed.wrapping_mul(977)).wrapping_mul(2_654_435_761) >> 24) as u8)
+            .collect();
+        let planes = [data.as_slice()];
+        let info = FrameInfo::new(PixelFormat::Gray8, 200, 100);
+        let frame = Frame::new(info, &planes, &[200]).unwrap();
+        let faces: Vec<_> = faces
+            .iter()
+            .map(|&(id, x, w)| Face { id, rect: Rect::new(x, 30.0, w, w), score: 0.8 })
+            .collect();
+        let time = f64::from(picker.frames as u32) / 25.0;
+        picker.look(&Sight { time, before: &frame, after: &frame, faces: &faces });
+    }
+
+    #[test]
+    fn a_long_track_gives_its_share_spread_over_its_time() {
+        let mut picker = Picker::new(WISH);
+        for i in 0..400 {
+            show(&mut picker, i, &[(1, 40.0, 16.0)]);
+        }
+        let (crops, left_out) = picker.finish(&mut Taken::new(0.985));
+        assert_eq!(crops.len(), 4);
+        assert!(left_out.beyond > 0);
+        assert!(crops[0].time < 1.0 && crops[3].time > 8.0, "{crops:?}");
+        assert!(crops.windows(2).all(|pair| pair[1].time - pair[0].time > 1.0));
+        assert!(crops.iter().all(|c| c.pixels.len() == 768 && c.track == 1));
+    }
+
+    #[test]
+    fn what_a_vanishing_track_shows_last_is_not_taken() {
+        let mut picker = Picker::new(WISH);
+        for i in 0..5 {
+            show(&mut picker, i, &[(1, 40.0, 16.0)]);
+        }
+        for i in 5..9 {
+            show(&mut picker, i, &[]);
+        }
+        let (crops, _) = picker.finish(&mut Taken::new(0.985));
+        assert_eq!(crops.iter().map(|c| (c.time * 25.0) as u32).collect::<Vec<_>>(), [0, 1]);
+    }
+
+    #[test]
+    fn still_faces_and_those_of_other_clips_are_taken_once() {
+        let mut taken = Taken::new(0.985);
+        for wanted in [1, 0] {
+            let mut picker = Picker::new(WISH);
+            for _ in 0..20 {
+                show(&mut picker, 7, &[(1, 40.0, 16.0)]);
+            }
+            let (crops, left_out) = picker.finish(&mut taken);
+            assert_eq!(crops.len(), wanted);
+            assert!(left_out.same > 0);
+        }
+    }
+
+    #[test]
+    fn sizes_and_edges_are_minded() {
+        let mut picker = Picker::new(WISH);
+        for i in 0..6 {
+            show(&mut picker, i, &[(1, 40.0, 6.0), (2, 60.0, 40.0), (3, -4.0, 16.0)]);
+        }
+        let (crops, left_out) = picker.finish(&mut Taken::new(0.985));
+        assert!(crops.is_empty());
+        assert_eq!((left_out.narrow, left_out.wide, left_out.edge), (6, 6, 6));
+    }
+}
