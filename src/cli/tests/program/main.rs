@@ -62,7 +62,7 @@ fn small_carphone(path: &Path, width: u32, frames: u32) {
         "filesrc location={} ! decodebin ! identity eos-after={frames} ! videoconvert ! \
          videoscale method=lanczos add-borders=false ! \
          video/x-raw,width={width},height={},pixel-aspect-ratio=1/1 ! \
-         x264enc pass=quant quantizer=18 speed-preset=veryfast ! mp4mux ! filesink location={}",
+         x264enc pass=quant quantizer=18 speed-preset=veryfast ! mp4mux ! filesink location=\"{}\"",
         carphone().display(),
         width * 144 / 176 / 2 * 2,
         path.display()
