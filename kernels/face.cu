@@ -1,32 +1,57 @@
-// Cut and blend on a CUDA GPU: the arithmetic of src/engine/canvas on the CPU, number for number.
+// Cut, steady and blend on a CUDA GPU: the arithmetic of src/engine/canvas on the CPU, number for
+// number.
 //
 // One source, two compilers. NVRTC makes face.ptx of it (compute_75, without fused multiply-adds);
 // any C++17 compiler makes host code of it through host_shim.h, which is how it is tested where
 // there is no GPU. For that every kernel is free of barriers, shared memory and includes: one
 // thread makes one result from inputs that no other thread writes.
 //
-// README.md beside this file has the shapes and the launch grids.
+// README.md beside this file has the shapes and the launch grids. src/engine/cuda/kernels.rs holds
+// the same structures for the launching side.
 
 extern "C" {
 
 // Samples of one component of a frame: (x, y) is data[y * stride + x * step].
 struct Component {
     unsigned char *data;
-    int stride, step, width, height, hsub, vsub;
+    int stride, step, hsub, vsub;
 };
 
-// A frame. model: 0 R'G'B', 1 Y'CbCr, 2 grey (one component). site_x, site_y: what is added to a
-// luma edge coordinate before it is halved for a subsampled component.
+// A frame. model: 0 R'G'B', 1 Y'CbCr, 2 grey (one component).
 struct Frame {
     Component c[3];
     int count, model;
     float kr, kg, kb, luma_zero, luma_gain, chroma_gain;
-    float site_x, site_y;
 };
 
-// A crop square in luma pixels from the picture's edges, and the strength of its blend.
+// One direction of one resampling: `outputs` samples, the i-th of which covers origin + i * scale
+// to origin + (i + 1) * scale of `inputs` samples. Its taps begin at taps[tap]; output i has its
+// weights at weights[weight + i * span].
+// For a blend, output 0 is sample `first` of the component, and the square reaches from `start`
+// over `length` samples.
+struct Axis {
+    int outputs, inputs;
+    float origin, scale;
+    int tap, weight, span, first;
+    float start, length;
+};
+
+// The inputs that one output sample is made of.
+struct Tap {
+    int first, count;
+};
+
+// What becomes of a face: its strength, how much of the kept face goes into the generated one,
+// where it is kept, and its number among the generated (-1: the kept one is shown).
 struct Face {
-    float x, y, side, strength;
+    float strength, keep;
+    int place, generated;
+};
+
+// A piece of rows: `width` bytes of `height` rows, `stride` bytes apart, from frame + `offset` on;
+// packed without gaps from packed + `packed` on.
+struct Patch {
+    unsigned int offset, stride, width, height, packed;
 };
 
 }  // extern "C"
@@ -35,6 +60,20 @@ struct Face {
 #define HIGH 64
 #define LOW_PLANE (LOW * LOW)
 #define HIGH_PLANE (HIGH * HIGH)
+#define LOW_LEN (3 * LOW_PLANE)
+#define HIGH_LEN (3 * HIGH_PLANE)
+
+// Axes: 0 from 64 to 16, 1 from 16 to 64, then eight for each face.
+#define AXIS_DOWN 0
+#define AXIS_UP 1
+
+__device__ static inline int axis_of_cut(int face, int vertical, int sub) {
+    return 2 + face * 8 + vertical * 2 + sub;
+}
+
+__device__ static inline int axis_of_blend(int face, int vertical, int sub) {
+    return 2 + face * 8 + 4 + vertical * 2 + sub;
+}
 
 __device__ static inline float clampf(float v, float least, float most) {
     return fminf(fmaxf(v, least), most);
@@ -48,45 +87,8 @@ __device__ static inline float cubic(float x) {
     return 0.0f;
 }
 
-// Which inputs make one output sample, and how their weights come about.
-struct Taps {
-    int first, end;
-    float center, stretch, sum;
-};
-
 __device__ static inline int tap_edge(float v) {
     return (int)fmaxf(v + 0.5f, 0.0f);
-}
-
-__device__ static inline float tap_weight(const Taps &t, int k) {
-    return cubic(((float)k + 0.5f - t.center) / t.stretch);
-}
-
-// Taps of output `i`, which covers origin + i * scale to origin + (i + 1) * scale of `inputs`
-// samples.
-__device__ static inline Taps taps(int i, int inputs, float origin, float scale) {
-    Taps t;
-    t.stretch = fmaxf(scale, 1.0f);
-    float support = 2.0f * t.stretch;
-    t.center = origin + ((float)i + 0.5f) * scale;
-    int first = tap_edge(t.center - support), end = tap_edge(t.center + support);
-    t.first = first < inputs - 1 ? first : inputs - 1;
-    t.end = end < t.first + 1 ? t.first + 1 : (end > inputs ? inputs : end);
-    t.sum = 0.0f;
-    for (int k = t.first; k < t.end; ++k) t.sum += tap_weight(t, k);
-    return t;
-}
-
-// A crop square in the sample coordinates of one component.
-struct Area {
-    float x, y, w, h;
-};
-
-__device__ static inline Area area(const Face &f, const Frame &frame, const Component &c) {
-    Area a = {f.x, f.y, f.side, f.side};
-    if (c.hsub) a.x = (f.x + frame.site_x) / 2.0f, a.w = f.side / 2.0f;
-    if (c.vsub) a.y = (f.y + frame.site_y) / 2.0f, a.h = f.side / 2.0f;
-    return a;
 }
 
 struct Rgb {
@@ -120,66 +122,163 @@ __device__ static inline float from_rgb(const Frame &f, Rgb p, int i) {
     return i == 1 ? chroma(f, p.b, y, f.kb) : chroma(f, p.r, y, f.kr);
 }
 
-// Sample (ox, oy) of a 16x16 resampling of `a` of one component.
-__device__ static inline float cut_sample(const Component &c, Area a, int ox, int oy) {
-    Taps tx = taps(ox, c.width, a.x, a.w / (float)LOW), ty = taps(oy, c.height, a.y, a.h / (float)LOW);
-    float out = 0.0f;
-    for (int y = ty.first; y < ty.end; ++y) {
-        const unsigned char *row = c.data + (long long)y * c.stride;
-        float sum = 0.0f;
-        for (int x = tx.first; x < tx.end; ++x)
-            sum += tap_weight(tx, x) / tx.sum * (float)row[x * c.step];
-        // Pillow clips between its two passes.
-        out += tap_weight(ty, y) / ty.sum * clampf(sum, 0.0f, 255.0f);
-    }
-    return out;
-}
-
 __device__ static inline int thread_index() {
     return (int)(blockIdx.x * blockDim.x + threadIdx.x);
 }
 
+// Weights and inputs of one output sample.
+struct Line {
+    const float *weights;
+    int first, count;
+};
+
+__device__ static inline Line line_of(const Axis &axis, const Tap *taps, const float *weights, int i) {
+    Tap tap = taps[axis.tap + i];
+    Line line = {weights + axis.weight + i * axis.span, tap.first, tap.count};
+    return line;
+}
+
+// One sample of a plane of numbers, its rows `stride` apart, resampled both ways: first down the
+// columns, as the CPU does.
+__device__ static inline float resampled(const float *plane, int stride, Line tx, Line ty) {
+    float out = 0.0f;
+    for (int x = 0; x < tx.count; ++x) {
+        const float *column = plane + ty.first * stride + tx.first + x;
+        float sum = 0.0f;
+        for (int y = 0; y < ty.count; ++y) sum += ty.weights[y] * column[y * stride];
+        out += tx.weights[x] * sum;
+    }
+    return out;
+}
+
 extern "C" {
 
+// Taps and weights of `count` axes. Block column x is an axis; its threads along y are outputs.
+__global__ void facesr_taps(const Axis *__restrict__ axes, int count, Tap *__restrict__ taps,
+                            float *__restrict__ weights) {
+    int own = (int)blockIdx.x, i = (int)(blockIdx.y * blockDim.y + threadIdx.y);
+    if (own >= count) return;
+    Axis axis = axes[own];
+    if (i >= axis.outputs) return;
+    float stretch = fmaxf(axis.scale, 1.0f), support = 2.0f * stretch;
+    float center = axis.origin + ((float)i + 0.5f) * axis.scale;
+    int first = tap_edge(center - support), end = tap_edge(center + support);
+    if (first > axis.inputs - 1) first = axis.inputs - 1;
+    end = end < first + 1 ? first + 1 : (end > axis.inputs ? axis.inputs : end);
+    float *out = weights + axis.weight + i * axis.span, sum = 0.0f;
+    for (int k = first; k < end; ++k) {
+        float w = cubic(((float)k + 0.5f - center) / stretch);
+        out[k - first] = w;
+        sum += w;
+    }
+    for (int k = 0; k < end - first; ++k) out[k] = out[k] / sum;
+    taps[axis.tap + i].first = first;
+    taps[axis.tap + i].count = end - first;
+}
+
+// Between a frame's rows and packed patches. Block x is a patch, block y a row (and every
+// gridDim.y-th below); the threads of a block share the row. out: 0 unpacks, 1 packs.
+__global__ void facesr_patches(const Patch *__restrict__ patches, int count, unsigned char *frame,
+                               unsigned char *packed, int out) {
+    if ((int)blockIdx.x >= count) return;
+    Patch patch = patches[blockIdx.x];
+    for (unsigned int y = blockIdx.y; y < patch.height; y += gridDim.y) {
+        unsigned char *row = frame + patch.offset + (unsigned long long)y * patch.stride;
+        unsigned char *line = packed + patch.packed + (unsigned long long)y * patch.width;
+        for (unsigned int x = threadIdx.x; x < patch.width; x += blockDim.x) {
+            if (out)
+                line[x] = row[x];
+            else
+                row[x] = line[x];
+        }
+    }
+}
+
 // low [n, 3, 16, 16] in -1..1 from the squares of one frame. A thread for each of n * 256 pixels.
-__global__ void facesr_cut(Frame frame, const Face *__restrict__ faces, int n, float *__restrict__ low) {
+__global__ void facesr_cut(Frame frame, const Axis *__restrict__ axes, const Tap *__restrict__ taps,
+                           const float *__restrict__ weights, int n, float *__restrict__ low) {
     int i = thread_index();
     if (i >= n * LOW_PLANE) return;
-    int k = i % LOW_PLANE, ox = k % LOW, oy = k / LOW;
-    Face face = faces[i / LOW_PLANE];
+    int face = i / LOW_PLANE, k = i % LOW_PLANE, ox = k % LOW, oy = k / LOW;
+    float *out = low + face * LOW_LEN + k;
+    if (axes[axis_of_cut(face, 0, 0)].outputs == 0) {
+        // The square does not lie in the frame.
+        out[0] = out[LOW_PLANE] = out[2 * LOW_PLANE] = 0.0f;
+        return;
+    }
     float s[3];
-    for (int j = 0; j < 3; ++j)
-        s[j] = j < frame.count ? cut_sample(frame.c[j], area(face, frame, frame.c[j]), ox, oy) : s[0];
+    for (int j = 0; j < 3; ++j) {
+        if (j >= frame.count) {
+            s[j] = s[0];
+            continue;
+        }
+        Component c = frame.c[j];
+        Line tx = line_of(axes[axis_of_cut(face, 0, c.hsub)], taps, weights, ox);
+        Line ty = line_of(axes[axis_of_cut(face, 1, c.vsub)], taps, weights, oy);
+        float sample = 0.0f;
+        for (int y = 0; y < ty.count; ++y) {
+            const unsigned char *row = c.data + (long long)(ty.first + y) * c.stride + tx.first * c.step;
+            float sum = 0.0f;
+            for (int x = 0; x < tx.count; ++x) sum += tx.weights[x] * (float)row[x * c.step];
+            // Pillow clips between its two passes.
+            sample += ty.weights[y] * clampf(sum, 0.0f, 255.0f);
+        }
+        s[j] = sample;
+    }
     Rgb p = to_rgb(frame, s[0], s[1], s[2]);
-    float *out = low + (i / LOW_PLANE) * 3 * LOW_PLANE + k;
     out[0] = clampf(p.r, 0.0f, 255.0f) / 127.5f - 1.0f;
     out[LOW_PLANE] = clampf(p.g, 0.0f, 255.0f) / 127.5f - 1.0f;
     out[2 * LOW_PLANE] = clampf(p.b, 0.0f, 255.0f) / 127.5f - 1.0f;
 }
 
-// difference [n, 3, 16, 16]: the cut less the generated face shrunk to its size. A thread for each
-// of n * 768 numbers.
-__global__ void facesr_difference(const float *__restrict__ low, const float *__restrict__ high, int n,
-                                  float *__restrict__ difference) {
+// input [m, 3, 16, 16]: the cuts of those of n faces that are to be generated, close together. A
+// thread for each of n * 768 numbers.
+__global__ void facesr_gather(const Face *__restrict__ faces, int n, const float *__restrict__ low,
+                              float *__restrict__ input) {
     int i = thread_index();
-    if (i >= n * 3 * LOW_PLANE) return;
-    int k = i % LOW_PLANE;
-    const float *plane = high + i / LOW_PLANE * HIGH_PLANE;
-    Taps tx = taps(k % LOW, HIGH, 0.0f, 4.0f), ty = taps(k / LOW, HIGH, 0.0f, 4.0f);
-    float out = 0.0f;
-    for (int x = tx.first; x < tx.end; ++x) {
-        float sum = 0.0f;
-        for (int y = ty.first; y < ty.end; ++y) sum += tap_weight(ty, y) / ty.sum * plane[y * HIGH + x];
-        out += tap_weight(tx, x) / tx.sum * sum;
+    if (i >= n * LOW_LEN) return;
+    int generated = faces[i / LOW_LEN].generated;
+    if (generated >= 0) input[generated * LOW_LEN + i % LOW_LEN] = low[i];
+}
+
+// shown [n, 3, 64, 64]: what each face is to look like: the generated one mixed with the kept one,
+// which it replaces, or the kept one. bad[0] becomes 1 where that is no finite number. A thread for
+// each of n * 12288 numbers.
+__global__ void facesr_steady(const Face *__restrict__ faces, int n, const float *__restrict__ high,
+                              float *kept, float *__restrict__ shown, int *bad) {
+    int i = thread_index();
+    if (i >= n * HIGH_LEN) return;
+    Face face = faces[i / HIGH_LEN];
+    float *place = kept + (long long)face.place * HIGH_LEN + i % HIGH_LEN;
+    float value = *place;
+    if (face.generated >= 0) {
+        float made = high[face.generated * HIGH_LEN + i % HIGH_LEN];
+        value = face.keep > 0.0f ? made + face.keep * (value - made) : made;
+        *place = value;
+        // All that write it write the same.
+        if (!(fabsf(made) <= 3.0e38f)) *bad = 1;
     }
-    difference[i] = low[i] - out;
+    shown[i] = value;
+}
+
+// difference [n, 3, 16, 16]: the cut less the shown face shrunk to its size. A thread for each of
+// n * 768 numbers.
+__global__ void facesr_difference(const Axis *__restrict__ axes, const Tap *__restrict__ taps,
+                                  const float *__restrict__ weights, const float *__restrict__ low,
+                                  const float *__restrict__ shown, int n, float *__restrict__ difference) {
+    int i = thread_index();
+    if (i >= n * LOW_LEN) return;
+    int k = i % LOW_PLANE;
+    Axis down = axes[AXIS_DOWN];
+    Line tx = line_of(down, taps, weights, k % LOW), ty = line_of(down, taps, weights, k / LOW);
+    difference[i] = low[i] - resampled(shown + i / LOW_PLANE * HIGH_PLANE, HIGH, tx, ty);
 }
 
 // smooth [n, 3, 16, 16]: the difference under the binomial filter 1 4 6 4 1 both ways, edges
 // repeated. A thread for each of n * 768 numbers.
 __global__ void facesr_smooth(const float *__restrict__ difference, int n, float *__restrict__ smooth) {
     int i = thread_index();
-    if (i >= n * 3 * LOW_PLANE) return;
+    if (i >= n * LOW_LEN) return;
     const float weights[5] = {1.0f / 16.0f, 4.0f / 16.0f, 6.0f / 16.0f, 4.0f / 16.0f, 1.0f / 16.0f};
     int k = i % LOW_PLANE, ox = k % LOW, oy = k / LOW;
     const float *plane = difference + i / LOW_PLANE * LOW_PLANE;
@@ -198,24 +297,19 @@ __global__ void facesr_smooth(const float *__restrict__ difference, int n, float
     smooth[i] = out;
 }
 
-// components [n, 3, 64, 64] of the frame's colour model, 0..255: the generated face plus the
-// smoothed difference, enlarged. A thread for each of n * 4096 pixels.
-__global__ void facesr_correct(Frame frame, const float *__restrict__ high, const float *__restrict__ smooth,
-                               int n, float *__restrict__ components) {
+// components [n, 3, 64, 64] of the frame's colour model, 0..255: the shown face plus the smoothed
+// difference, enlarged. A thread for each of n * 4096 pixels.
+__global__ void facesr_correct(Frame frame, const Axis *__restrict__ axes, const Tap *__restrict__ taps,
+                               const float *__restrict__ weights, const float *__restrict__ shown,
+                               const float *__restrict__ smooth, int n, float *__restrict__ components) {
     int i = thread_index();
     if (i >= n * HIGH_PLANE) return;
     int k = i % HIGH_PLANE, base = i / HIGH_PLANE * 3;
-    Taps tx = taps(k % HIGH, LOW, 0.0f, 0.25f), ty = taps(k / HIGH, LOW, 0.0f, 0.25f);
+    Axis up = axes[AXIS_UP];
+    Line tx = line_of(up, taps, weights, k % HIGH), ty = line_of(up, taps, weights, k / HIGH);
     float rgb[3];
     for (int j = 0; j < 3; ++j) {
-        const float *plane = smooth + (base + j) * LOW_PLANE;
-        float out = 0.0f;
-        for (int x = tx.first; x < tx.end; ++x) {
-            float sum = 0.0f;
-            for (int y = ty.first; y < ty.end; ++y) sum += tap_weight(ty, y) / ty.sum * plane[y * LOW + x];
-            out += tap_weight(tx, x) / tx.sum * sum;
-        }
-        float v = high[(base + j) * HIGH_PLANE + k] + out;
+        float v = shown[(base + j) * HIGH_PLANE + k] + resampled(smooth + (base + j) * LOW_PLANE, LOW, tx, ty);
         rgb[j] = (clampf(v, -1.0f, 1.0f) + 1.0f) * 127.5f;
     }
     Rgb p = {rgb[0], rgb[1], rgb[2]};
@@ -231,50 +325,36 @@ __device__ static inline float feather(float u, float v) {
     return t * t * (3.0f - 2.0f * t);
 }
 
-// First and one past the last sample whose centre lies within start..start + length.
-__device__ static inline void samples_within(float start, float length, int limit, int &first, int &end) {
-    int from = (int)fmaxf(ceilf(start - 0.5f), 0.0f);
-    int to = (int)fmaxf(floorf(start + length - 0.5f) + 1.0f, 0.0f);
-    first = from < limit ? from : limit;
-    end = to < limit ? to : limit;
-}
-
 extern "C" {
 
-// Lays the faces over one component of the frame. Block column z is a face; its threads x and y
-// run over the samples of its square (facesr_blend_grid in README.md). Where squares overlap, the
-// thread of the first face that has the sample lays all of them, in their order: no two threads
-// write one sample.
-__global__ void facesr_blend(Frame frame, int component, const Face *__restrict__ faces, int n,
-                             const float *__restrict__ components) {
-    Component c = frame.c[component];
-    int own = (int)blockIdx.z, x0, x1, y0, y1;
-    Area a = area(faces[own], frame, c);
-    samples_within(a.x, a.w, c.width, x0, x1);
-    samples_within(a.y, a.h, c.height, y0, y1);
-    int px = x0 + (int)(blockIdx.x * blockDim.x + threadIdx.x);
-    int py = y0 + (int)(blockIdx.y * blockDim.y + threadIdx.y);
-    if (px >= x1 || py >= y1) return;
-    unsigned char *sample = c.data + (long long)py * c.stride + px * c.step;
+// Lays n faces over all components of the frame, unless bad[0] is set. Block x is a face and a
+// component (face * count + component), block y and z with the threads y and x a sample of its
+// square. Where squares overlap, the thread of the first face that has the sample lays all of them,
+// in their order: no two threads write one sample.
+__global__ void facesr_blend(Frame frame, const Axis *__restrict__ axes, const Tap *__restrict__ taps,
+                             const float *__restrict__ weights, const Face *__restrict__ faces, int n,
+                             const float *__restrict__ components, const int *__restrict__ bad) {
+    int own = (int)blockIdx.x / frame.count, component = (int)blockIdx.x % frame.count;
+    if (own >= n || *bad) return;
+    // Chosen by comparison: an index would put the whole frame into slow memory.
+    Component c = component == 0 ? frame.c[0] : component == 1 ? frame.c[1] : frame.c[2];
+    Axis ax = axes[axis_of_blend(own, 0, c.hsub)], ay = axes[axis_of_blend(own, 1, c.vsub)];
+    int px = (int)(blockIdx.z * blockDim.x + threadIdx.x), py = (int)(blockIdx.y * blockDim.y + threadIdx.y);
+    if (px >= ax.outputs || py >= ay.outputs) return;
+    px += ax.first;
+    py += ay.first;
+    unsigned char *sample = c.data + (long long)py * c.stride + (long long)px * c.step;
     unsigned char value = *sample;
     for (int f = 0; f < n; ++f) {
-        a = area(faces[f], frame, c);
-        samples_within(a.x, a.w, c.width, x0, x1);
-        samples_within(a.y, a.h, c.height, y0, y1);
-        if (px < x0 || px >= x1 || py < y0 || py >= y1) continue;
+        ax = axes[axis_of_blend(f, 0, c.hsub)];
+        ay = axes[axis_of_blend(f, 1, c.vsub)];
+        int x = px - ax.first, y = py - ay.first;
+        if (x < 0 || x >= ax.outputs || y < 0 || y >= ay.outputs) continue;
         if (f < own) return;
-        float sx = (float)HIGH / a.w, sy = (float)HIGH / a.h;
-        Taps tx = taps(px - x0, HIGH, ((float)x0 - a.x) * sx, sx);
-        Taps ty = taps(py - y0, HIGH, ((float)y0 - a.y) * sy, sy);
-        const float *plane = components + (f * 3 + component) * HIGH_PLANE;
-        float out = 0.0f;
-        for (int x = tx.first; x < tx.end; ++x) {
-            float sum = 0.0f;
-            for (int y = ty.first; y < ty.end; ++y) sum += tap_weight(ty, y) / ty.sum * plane[y * HIGH + x];
-            out += tap_weight(tx, x) / tx.sum * sum;
-        }
-        float u = ((float)px + 0.5f - a.x) / a.w * 2.0f - 1.0f;
-        float v = ((float)py + 0.5f - a.y) / a.h * 2.0f - 1.0f;
+        Line tx = line_of(ax, taps, weights, x), ty = line_of(ay, taps, weights, y);
+        float out = resampled(components + (f * 3 + component) * HIGH_PLANE, HIGH, tx, ty);
+        float u = ((float)px + 0.5f - ax.start) / ax.length * 2.0f - 1.0f;
+        float v = ((float)py + 0.5f - ay.start) / ay.length * 2.0f - 1.0f;
         float alpha = faces[f].strength * feather(u, v), old = (float)value;
         value = (unsigned char)clampf(old + alpha * (out - old) + 0.5f, 0.0f, 255.0f);
     }

@@ -5,7 +5,7 @@
 struct Index3 {
     unsigned x, y, z;
 };
-static thread_local Index3 threadIdx, blockIdx, blockDim;
+static thread_local Index3 threadIdx, blockIdx, blockDim, gridDim;
 
 #define __global__ static
 #define __device__
@@ -13,6 +13,7 @@ static thread_local Index3 threadIdx, blockIdx, blockDim;
 // Runs `kernel` for every thread of a grid of `grid` blocks of `block` threads.
 template <class Kernel>
 static void launch(Index3 grid, Index3 block, Kernel kernel) {
+    gridDim = grid;
     blockDim = block;
     for (blockIdx.z = 0; blockIdx.z < grid.z; ++blockIdx.z)
         for (blockIdx.y = 0; blockIdx.y < grid.y; ++blockIdx.y)

@@ -96,10 +96,13 @@ pub(crate) struct FaceArgs {
     /// Sharpen at most N faces a frame, the largest first; 0 for all
     #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(0..=10000))]
     pub(crate) max_faces: Option<u32>,
-    /// Where the generator runs: auto, cpu or cuda [default: auto]
+    /// What sharpens the faces: auto, cpu or cuda [default: auto, a GPU that works or the CPU]
     #[arg(long, value_name = "NAME", hide_possible_values = true,
           value_parser = ["auto", "cpu", "cuda"])]
     pub(crate) device: Option<String>,
+    /// Which NVIDIA GPU, by its number [default: 0]
+    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(0..=2147483647))]
+    pub(crate) cuda_device_id: Option<u32>,
 }
 
 /// How the video of a file is sharpened and written: what `enhance` and `batch` have in common.
@@ -287,6 +290,7 @@ impl VideoArgs {
             ("max-faces", text(f.max_faces)),
             ("temporal-smoothing", text(self.temporal_smoothing)),
             ("device", f.device.clone()),
+            ("cuda-device-id", text(f.cuda_device_id)),
         ]));
         list
     }

@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
+use facesr::cuda::{GpuError, OpenError};
 use facesr::detect::{self, DetectorKind, DetectorOptions};
 use facesr::models;
-use facesr::runtime::Runtime;
+use facesr::runtime::{LIBRARY_VARIABLE, Runtime};
 use facesr::{Generator, GeneratorOptions};
 use serde_json::{Value, json};
 
@@ -60,7 +61,7 @@ pub(crate) fn run(args: &DoctorArgs) -> Result<(), Failure> {
     if gstreamer.is_ok() {
         findings.extend(elements());
     }
-    findings.push(cuda());
+    findings.push(gpu());
     let ok = findings.iter().all(|f| f.ok || !f.needed);
     match args.json {
         true => print_json(&findings, ok),
@@ -150,13 +151,21 @@ fn missing(part: &str, element: &str, needed: bool) -> Finding {
     Finding::bad(part, needed, format!("{element} is missing")).with_remedy(install(element))
 }
 
-fn cuda() -> Finding {
-    // SAFETY: a valid C string; the driver library's initialisers have no preconditions, and the
-    // handle stays open, as a second load would.
-    let driver = unsafe { libc::dlopen(c"libcuda.so.1".as_ptr(), libc::RTLD_LAZY) };
-    match driver.is_null() {
-        false => Finding { needed: false, ..Finding::good("CUDA driver", "libcuda.so.1 loads") },
-        true => Finding::bad("CUDA driver", false, "none; everything runs on the CPU"),
+fn gpu() -> Finding {
+    let part = "NVIDIA GPU";
+    match facesr::cuda::open(0, None) {
+        Ok((backend, source)) => {
+            let what = format!("{} runs {source}", backend.name());
+            Finding { needed: false, ..Finding::good(part, what) }
+        }
+        Err(OpenError::Gpu(GpuError::NoDriver)) => {
+            Finding::bad(part, false, "no driver (libcuda.so.1); everything runs on the CPU")
+        }
+        Err(e) => Finding::bad(part, false, format_args!("{e}; everything runs on the CPU"))
+            .with_remedy(format!(
+                "name an ONNX Runtime that is built for CUDA in {LIBRARY_VARIABLE}, with the CUDA \
+                 libraries it needs (cuBLAS, cuDNN 9) in LD_LIBRARY_PATH"
+            )),
     }
 }
 

@@ -7,8 +7,7 @@ use std::path::Path;
 use facesr::detect::{self, Detection, DetectorKind, DetectorOptions};
 use facesr::generator::Device;
 use facesr::{
-    Enhancer, EnhancerOptions, Face, Frame, FrameInfo, FrameMut, Generator, GeneratorOptions,
-    PixelFormat,
+    Enhancer, EnhancerOptions, Face, Frame, FrameInfo, FrameMut, GeneratorOptions, PixelFormat,
 };
 use image::codecs::jpeg::JpegEncoder;
 use image::codecs::png::PngEncoder;
@@ -171,21 +170,22 @@ fn enhance(args: &ImageArgs, pixels: &mut DynamicImage) -> Result<Value, Failure
     .map_err(Failure::running)?;
     let device: Device =
         faces.device.as_deref().unwrap_or("auto").parse().map_err(Failure::usage)?;
-    let generator =
-        Generator::open(&GeneratorOptions { model: faces.generator.clone(), threads, device })
-            .map_err(Failure::running)?;
     let default = EnhancerOptions::default();
     let (min_face_size, max_face_size) = faces.sizes(args.scale.unwrap_or(1));
-    let mut enhancer = Enhancer::new(
-        generator.clone(),
-        EnhancerOptions {
-            strength: faces.strength.unwrap_or(default.strength),
-            min_face_size,
-            max_face_size,
-            max_faces: faces.max_faces.map_or(default.max_faces, |n| n as usize),
-            temporal_smoothing: 0.0,
-        },
-    );
+    let options = EnhancerOptions {
+        strength: faces.strength.unwrap_or(default.strength),
+        min_face_size,
+        max_face_size,
+        max_faces: faces.max_faces.map_or(default.max_faces, |n| n as usize),
+        temporal_smoothing: 0.0,
+    };
+    let generator = GeneratorOptions {
+        model: faces.generator.clone(),
+        threads,
+        device,
+        cuda_device: faces.cuda_device_id.unwrap_or(0),
+    };
+    let mut enhancer = Enhancer::open(&generator, options).map_err(Failure::running)?;
 
     let (info, stride) = layout(pixels)?;
     let bytes = bytes_mut(pixels);
@@ -197,7 +197,11 @@ fn enhance(args: &ImageArgs, pixels: &mut DynamicImage) -> Result<Value, Failure
         .map(|(id, &Detection { rect, score })| Face { id, rect, score })
         .collect();
     let mut frame = FrameMut::new(info, [bytes], &[stride]).map_err(Failure::running)?;
+    let at_start = enhancer.take_notice();
     let enhanced = enhancer.enhance(&mut frame, &list).map_err(Failure::running)?;
+    if !args.quiet {
+        at_start.into_iter().chain(enhancer.take_notice()).for_each(|notice| eprintln!("{notice}"));
+    }
     let faces: Vec<_> = list
         .iter()
         .map(|f| {
@@ -211,7 +215,8 @@ fn enhance(args: &ImageArgs, pixels: &mut DynamicImage) -> Result<Value, Failure
         "width": info.width,
         "height": info.height,
         "detector": detector.name(),
-        "generator": generator.source().to_string(),
+        "generator": enhancer.source().to_string(),
+        "device": enhancer.device(),
         "faces_detected": list.len(),
         "faces_enhanced": enhanced,
         "faces": faces,

@@ -5,11 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::backend::{Backend, CpuBackend, Plan};
-use crate::error::Error;
+use crate::cuda::{self, GpuError, OpenError};
+use crate::error::{Error, ModelError};
 use crate::finder::Face;
-use crate::frame::FrameMut;
-use crate::generator::{Generator, LOW_LEN};
+use crate::frame::{CudaFrame, FrameMut, Picture};
+use crate::generator::{Device, Generator, GeneratorOptions, LOW_LEN};
 use crate::geometry::Square;
+use crate::models::Source;
 use crate::stopwatch::Stopwatch;
 
 /// Root mean square change of a cut from frame to frame, in units of -1..=1, at which temporal
@@ -107,6 +109,11 @@ impl Places {
 /// Sharpens faces of one stream.
 pub struct Enhancer {
     backend: Box<dyn Backend>,
+    /// The generator of the backend.
+    source: Source,
+    /// What goes on where the backend, a GPU, fails; `None` on the CPU.
+    fallback: Option<Arc<Generator>>,
+    notice: Option<String>,
     options: EnhancerOptions,
     memories: HashMap<u64, Memory>,
     places: Places,
@@ -118,10 +125,70 @@ pub struct Enhancer {
 }
 
 impl Enhancer {
-    /// An enhancer for one stream; the generator may serve others too.
+    /// An enhancer for one stream on the device that `generator` names, with the generator that it
+    /// names. If the device is left open, a GPU is used if there is one and it works; if there is
+    /// one that does not, [`take_notice`](Self::take_notice) says why.
+    ///
+    /// # Errors
+    /// [`ModelError`] if the generator cannot be used, or not on the device that was asked for.
+    pub fn open(
+        generator: &GeneratorOptions,
+        options: EnhancerOptions,
+    ) -> Result<Self, ModelError> {
+        let on_cpu = Generator::open(generator)?;
+        if generator.device == Device::Cpu {
+            return Ok(Self::new(on_cpu, options));
+        }
+        match cuda::open(generator.cuda_device, generator.file()?) {
+            Ok((backend, source)) => Ok(Self::on(backend, source, on_cpu, options)),
+            Err(error) if generator.device == Device::Cuda => Err(match error {
+                OpenError::Model(error) => error,
+                OpenError::Gpu(error) => ModelError::Device {
+                    model: on_cpu.source().to_string(),
+                    device: "cuda",
+                    reason: format!("{error}; device=cpu or device=auto does without"),
+                },
+            }),
+            Err(error) => {
+                let mut enhancer = Self::new(on_cpu, options);
+                // A machine without a GPU is nothing to be told about.
+                if !matches!(error, OpenError::Gpu(GpuError::NoDriver)) {
+                    enhancer.notice =
+                        Some(format!("The GPU is not used, the CPU does the work: {error}"));
+                }
+                Ok(enhancer)
+            }
+        }
+    }
+
+    /// An enhancer for one stream on the CPU; the generator may serve others too.
     pub fn new(generator: Arc<Generator>, options: EnhancerOptions) -> Self {
+        let source = generator.source().clone();
+        Self::with(Box::new(CpuBackend::new(generator)), source, None, options)
+    }
+
+    /// An enhancer for one stream on `backend`, which runs the generator of `source`. When it fails
+    /// for the first time, the CPU takes over with `fallback`, from that very frame on.
+    pub fn on(
+        backend: Box<dyn Backend>,
+        source: Source,
+        fallback: Arc<Generator>,
+        options: EnhancerOptions,
+    ) -> Self {
+        Self::with(backend, source, Some(fallback), options)
+    }
+
+    fn with(
+        backend: Box<dyn Backend>,
+        source: Source,
+        fallback: Option<Arc<Generator>>,
+        options: EnhancerOptions,
+    ) -> Self {
         Self {
-            backend: Box::new(CpuBackend::new(generator)),
+            backend,
+            source,
+            fallback,
+            notice: None,
             options,
             memories: HashMap::new(),
             places: Places::default(),
@@ -131,6 +198,26 @@ impl Enhancer {
             plans: Vec::new(),
             stats: EnhancerStats::default(),
         }
+    }
+
+    /// What does the work, for messages.
+    pub fn device(&self) -> &str {
+        self.backend.name()
+    }
+
+    /// The generator that runs.
+    pub fn source(&self) -> &Source {
+        &self.source
+    }
+
+    /// Whether it works on a GPU, so that [`enhance_cuda`](Self::enhance_cuda) can be used.
+    pub fn is_on_gpu(&self) -> bool {
+        self.fallback.is_some()
+    }
+
+    /// Something to tell the user, once: that, and why, a GPU is not or no longer used.
+    pub fn take_notice(&mut self) -> Option<String> {
+        self.notice.take()
     }
 
     /// Changes the options from the next frame on.
@@ -162,13 +249,47 @@ impl Enhancer {
     }
 
     /// Sharpens `faces` in `frame`, and answers how many of them: those whose crop square has a
-    /// size within the options' limits.
+    /// size within the options' limits. A GPU that fails is replaced by the CPU at once.
     ///
     /// # Errors
     /// What the generator answers; the frame is then untouched.
     pub fn enhance(&mut self, frame: &mut FrameMut<'_>, faces: &[Face]) -> Result<usize, Error> {
         self.stats.frames += 1;
-        self.choose(frame.info().width, frame.info().height, faces);
+        match self.work(&mut Picture::Host(frame), faces) {
+            Err(error) if self.fall_back(&error) => self.work(&mut Picture::Host(frame), faces),
+            done => done,
+        }
+    }
+
+    /// The same for a frame in the memory of the GPU that is used. If the GPU fails, the CPU takes
+    /// over, and the frame is to be shown again in system memory, to [`enhance`](Self::enhance).
+    ///
+    /// # Errors
+    /// [`Error::Gpu`] if the GPU failed, or if none is in use; the frame may then hold faces
+    /// already.
+    pub fn enhance_cuda(&mut self, frame: CudaFrame, faces: &[Face]) -> Result<usize, Error> {
+        self.stats.frames += 1;
+        let done = self.work(&mut Picture::Cuda(frame), faces);
+        done.inspect_err(|error| {
+            self.fall_back(error);
+            // It comes again.
+            self.stats.frames -= 1;
+        })
+    }
+
+    /// Puts the CPU in the place of a GPU that failed; whether there was one.
+    fn fall_back(&mut self, error: &Error) -> bool {
+        let Some(generator) = self.fallback.take() else { return false };
+        self.notice = Some(format!("The GPU failed, the CPU goes on: {error}"));
+        self.source = generator.source().clone();
+        self.backend = Box::new(CpuBackend::new(generator));
+        self.reset();
+        true
+    }
+
+    fn work(&mut self, picture: &mut Picture<'_, '_>, faces: &[Face]) -> Result<usize, Error> {
+        let (width, height) = (picture.info().width, picture.info().height);
+        self.choose(width, height, faces);
         let n = self.chosen.len();
         if n == 0 || self.options.strength <= 0.0 {
             self.reset();
@@ -179,14 +300,14 @@ impl Enhancer {
         self.squares.clear();
         self.squares.extend(self.chosen.iter().map(|(_, square)| *square));
         self.low.resize(n * LOW_LEN, 0.0);
-        self.backend.cut(frame, &self.squares, &mut self.low)?;
+        self.backend.cut(picture, &self.squares, &mut self.low)?;
         self.stats.cut += watch.elapsed();
 
         let watch = Stopwatch::start();
         self.plan();
         self.stats.blend += watch.elapsed();
 
-        let times = self.backend.paint(frame, &self.low, &self.plans);
+        let times = self.backend.paint(picture, &self.low, &self.plans);
         let times = times.inspect_err(|_| self.reset())?;
         self.stats.generate += times.generate;
         self.stats.blend += times.blend;

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
+pub use crate::cuda::GpuError;
 pub use crate::frame::FrameError;
 pub use crate::runtime::RuntimeError;
 
@@ -95,4 +96,7 @@ pub enum Error {
         /// Why.
         reason: String,
     },
+    /// A GPU that failed, or cannot do what is asked of it.
+    #[error(transparent)]
+    Gpu(#[from] GpuError),
 }

@@ -260,6 +260,14 @@ impl FrameInfo {
     }
 
     fn check<P: AsRef<[u8]>>(&self, planes: &[P], strides: &[usize]) -> Result<(), FrameError> {
+        self.check_lengths(planes.iter().map(|plane| plane.as_ref().len()), strides)
+    }
+
+    fn check_lengths(
+        &self,
+        planes: impl ExactSizeIterator<Item = usize>,
+        strides: &[usize],
+    ) -> Result<(), FrameError> {
         for n in [self.width, self.height] {
             if n == 0 || n > MAX_DIMENSION {
                 return Err(FrameError::Dimension { width: self.width, height: self.height });
@@ -269,9 +277,8 @@ impl FrameInfo {
         if planes.len() < wanted || strides.len() < wanted {
             return Err(FrameError::PlaneCount { wanted, got: planes.len().min(strides.len()) });
         }
-        for (plane, (data, &stride)) in planes.iter().zip(strides).take(wanted).enumerate() {
+        for (plane, (got, &stride)) in planes.zip(strides).take(wanted).enumerate() {
             let wanted = self.min_len(plane, stride)?;
-            let got = data.as_ref().len();
             if got < wanted {
                 return Err(FrameError::Short { plane, wanted, got });
             }
@@ -369,6 +376,75 @@ pub struct ComponentMut<'a> {
     pub vsub: u32,
 }
 
+/// A frame in the memory of a CUDA device, to be read and written there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CudaFrame {
+    info: FrameInfo,
+    planes: [u64; 3],
+    strides: [usize; 3],
+}
+
+impl CudaFrame {
+    /// A frame of `info` whose planes begin at these addresses, each with so many bytes from there
+    /// on, with these strides in bytes.
+    ///
+    /// # Errors
+    /// As [`Frame::new`].
+    ///
+    /// # Safety
+    /// The addresses are those of memory that the device can read and write in its primary
+    /// context, of at least those lengths, for as long as the frame is used, and nothing else uses
+    /// it meanwhile.
+    pub unsafe fn new(
+        info: FrameInfo,
+        planes: &[(u64, usize)],
+        strides: &[usize],
+    ) -> Result<Self, FrameError> {
+        info.check_lengths(planes.iter().map(|plane| plane.1), strides)?;
+        let mut frame = Self { info, planes: [0; 3], strides: [0; 3] };
+        let count = info.format.plane_count();
+        for (slot, plane) in frame.planes.iter_mut().zip(&planes[..count]) {
+            *slot = plane.0;
+        }
+        frame.strides[..count].copy_from_slice(&strides[..count]);
+        Ok(frame)
+    }
+
+    /// Format, size and colorimetry.
+    pub fn info(&self) -> &FrameInfo {
+        &self.info
+    }
+
+    /// Addresses of the planes.
+    pub(crate) fn planes(&self) -> [u64; 3] {
+        self.planes
+    }
+
+    /// Bytes from row to row of the planes.
+    pub(crate) fn strides(&self) -> [usize; 3] {
+        self.strides
+    }
+}
+
+/// A frame to work on, wherever it lies.
+#[derive(Debug)]
+pub enum Picture<'a, 'p> {
+    /// In system memory.
+    Host(&'a mut FrameMut<'p>),
+    /// In the memory of a CUDA device.
+    Cuda(CudaFrame),
+}
+
+impl Picture<'_, '_> {
+    /// Format, size and colorimetry.
+    pub fn info(&self) -> &FrameInfo {
+        match self {
+            Self::Host(frame) => frame.info(),
+            Self::Cuda(frame) => frame.info(),
+        }
+    }
+}
+
 fn subsampled(n: u32, shift: u32) -> usize {
     n.div_ceil(1 << shift) as usize
 }
@@ -463,6 +539,16 @@ impl<'a> FrameMut<'a> {
     pub fn as_frame(&self) -> Frame<'_> {
         let [a, b, c] = &self.planes;
         Frame { info: self.info, planes: [a, b, c], strides: self.strides }
+    }
+
+    /// Plane `i` of the format, from its first pixel on, and its stride in bytes.
+    pub(crate) fn plane(&self, i: usize) -> (&[u8], usize) {
+        (self.planes[i], self.strides[i])
+    }
+
+    /// The same, to be written.
+    pub(crate) fn plane_mut(&mut self, i: usize) -> (&mut [u8], usize) {
+        (self.planes[i], self.strides[i])
     }
 
     /// Component `i` (0..3), to be written; see [`Frame::component`].

@@ -74,16 +74,29 @@ pub struct GeneratorOptions {
     pub threads: usize,
     /// Where to run.
     pub device: Device,
+    /// Which CUDA device, if it is to be one.
+    pub cuda_device: u32,
 }
 
 impl Default for GeneratorOptions {
     fn default() -> Self {
-        Self { model: None, threads: 1, device: Device::Auto }
+        Self { model: None, threads: 1, device: Device::Auto, cuda_device: 0 }
     }
 }
 
-/// A loaded generator. It can be used from many threads at once: each run takes a session of a
-/// small pool, since one session runs one batch at a time.
+impl GeneratorOptions {
+    /// The file that is named, if one is.
+    ///
+    /// # Errors
+    /// [`ModelError`] if it does not exist.
+    pub(crate) fn file(&self) -> Result<Option<Source>, ModelError> {
+        let remedy = "name an ONNX generator (16x16 to 64x64), or none for the built-in one";
+        self.model.as_ref().map(|path| Source::file(path, remedy)).transpose()
+    }
+}
+
+/// A generator loaded on the CPU. It can be used from many threads at once: each run takes a session
+/// of a small pool, since one session runs one batch at a time.
 #[derive(Debug)]
 pub struct Generator {
     source: Source,
@@ -93,27 +106,15 @@ pub struct Generator {
 }
 
 impl Generator {
-    /// Loads a generator, or answers the one that is already loaded with the same options in this
-    /// process.
+    /// Loads a generator on the CPU, whatever device the options name
+    /// ([`Enhancer::open`](crate::Enhancer::open) heeds it), or answers the one that is already
+    /// loaded with the same options in this process.
     ///
     /// # Errors
-    /// [`ModelError`] if the file is missing, damaged or breaks the contract, if ONNX Runtime is
-    /// missing, or if the device cannot be used.
+    /// [`ModelError`] if the file is missing, damaged or breaks the contract, or if ONNX Runtime is
+    /// missing.
     pub fn open(options: &GeneratorOptions) -> Result<Arc<Self>, ModelError> {
-        let source = match &options.model {
-            None => default_generator(),
-            Some(path) => Source::file(
-                path,
-                "name an ONNX generator (16x16 to 64x64), or none for the built-in one",
-            )?,
-        };
-        if options.device == Device::Cuda {
-            return Err(ModelError::Device {
-                model: source.to_string(),
-                device: "cuda",
-                reason: "this build has no CUDA support; use device=cpu or device=auto".into(),
-            });
-        }
+        let source = options.file()?.unwrap_or_else(default_generator);
         let key = (source.clone(), options.threads.max(1), stamp(&source));
         let mut shared = lock(&SHARED);
         if let Some(generator) = shared.get(&key).and_then(Weak::upgrade) {
@@ -127,18 +128,14 @@ impl Generator {
 
     fn load(source: Source, threads: usize) -> Result<Self, ModelError> {
         let session = session::open(&source, 1, &[])?;
-        let contract =
-            |reason| ModelError::Contract { model: source.to_string(), reason, wanted: CONTRACT };
-        check_contract(&session).map_err(contract)?;
+        check_contract(&session).map_err(|reason| contract_error(&source, reason))?;
         let arch = session.metadata().ok().and_then(|m| m.custom("facesr.arch"));
         let generator = Self { source, threads, idle: Mutex::new(vec![session]), arch };
         // Shapes that a file declares need not be those it computes.
         let mut out = vec![0.0; 2 * HIGH_LEN];
-        generator.run_chunk(&[0.0; 2 * LOW_LEN], &mut out).map_err(|e| ModelError::Contract {
-            model: generator.source.to_string(),
-            reason: e.to_string(),
-            wanted: CONTRACT,
-        })?;
+        generator
+            .run_chunk(&[0.0; 2 * LOW_LEN], &mut out)
+            .map_err(|e| contract_error(&generator.source, e.to_string()))?;
         Ok(generator)
     }
 
@@ -231,7 +228,13 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(|e| e.into_inner())
 }
 
-fn check_contract(session: &Session) -> Result<(), String> {
+/// A generator that breaks the contract.
+pub(crate) fn contract_error(source: &Source, reason: String) -> ModelError {
+    ModelError::Contract { model: source.to_string(), reason, wanted: CONTRACT }
+}
+
+/// Holds what a session declares against the contract; what is different, if anything.
+pub(crate) fn check_contract(session: &Session) -> Result<(), String> {
     let one = |kind: &str, outlets: &[ort::value::Outlet], name: &str, side: i64| {
         let [outlet] = outlets else {
             return Err(format!("it has {} {kind}s", outlets.len()));

@@ -12,10 +12,11 @@
 //!    (ECCV 2018), run by ONNX Runtime. [`enhancer`] is 4 and 5 together, on a [`backend`]. it works on a
 //!    [`backend`].
 //!
-//! [`runtime`] finds ONNX Runtime, [`models`] the weights. Nothing here knows GStreamer.
+//! [`cuda`] does 4 and 5 on an NVIDIA GPU. [`runtime`] finds ONNX Runtime, [`models`] the weights. Nothing here knows GStreamer.
 
 pub mod backend;
 pub mod canvas;
+pub mod cuda;
 pub mod detect;
 pub mod enhancer;
 pub mod error;
@@ -33,6 +34,6 @@ pub mod track;
 pub use enhancer::{Enhancer, EnhancerOptions};
 pub use error::{Error, ModelError};
 pub use finder::{Face, Finder, FinderOptions};
-pub use frame::{Frame, FrameInfo, FrameMut, PixelFormat};
+pub use frame::{CudaFrame, Frame, FrameInfo, FrameMut, PixelFormat};
 pub use generator::{Generator, GeneratorOptions};
 pub use geometry::{Rect, Square};

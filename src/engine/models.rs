@@ -51,6 +51,15 @@ pub fn built_in() -> [&'static [u8]; 2] {
     ]
 }
 
+/// The file that holds the built-in generator in half precision, for GPUs; it is not embedded.
+pub const GENERATOR_FP16: &str = "low-to-high-compact-fp16.onnx";
+
+/// The generator that is used on a GPU when none is named: in half precision if that file lies in a
+/// model folder, else in single precision.
+pub fn gpu_generator() -> Source {
+    find(&[GENERATOR_FP16]).map_or(GENERATOR_FP32, Source::File)
+}
+
 /// Where a model comes from.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub enum Source {

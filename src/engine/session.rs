@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use ort::ep::ExecutionProviderDispatch;
 use ort::session::Session;
 use ort::session::builder::SessionBuilder;
 use ort::value::{TensorElementType, ValueType};
@@ -65,6 +66,36 @@ pub fn open_bytes(
         reason: first_line(&e.to_string()),
     };
     let mut builder = configure(runtime, threads, dims).map_err(invalid)?;
+    builder.commit_from_memory(bytes).map_err(invalid)
+}
+
+/// Opens a model as [`open_bytes`] does, with one thread, on the device of `provider`, whose name
+/// is `device`; without one, on the CPU.
+///
+/// # Errors
+/// [`ModelError::Runtime`] without ONNX Runtime; [`ModelError::Device`] if it cannot use the device;
+/// [`ModelError::Invalid`] if it is no model that ONNX Runtime can run there.
+pub fn open_on(
+    source: &Source,
+    bytes: &[u8],
+    provider: Option<ExecutionProviderDispatch>,
+    device: &'static str,
+) -> Result<Session, ModelError> {
+    let runtime = Runtime::get()?;
+    let on_device = |reason: String| ModelError::Device {
+        model: source.to_string(),
+        device,
+        reason: first_line(&reason),
+    };
+    let invalid = |e: ort::Error| ModelError::Invalid {
+        model: source.to_string(),
+        reason: first_line(&e.to_string()),
+    };
+    let mut builder = configure(runtime, 1, &[]).map_err(invalid)?;
+    if let Some(provider) = provider {
+        builder =
+            builder.with_execution_providers([provider]).map_err(|e| on_device(e.to_string()))?;
+    }
     builder.commit_from_memory(bytes).map_err(invalid)
 }
 

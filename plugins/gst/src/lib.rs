@@ -9,6 +9,7 @@
 //! All real work is done by the engine, crate `facesr`; here are caps, buffers, metadata,
 //! properties and messages.
 
+mod cuda;
 pub mod detect;
 pub mod enhance;
 mod errors;

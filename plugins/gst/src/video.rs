@@ -2,10 +2,15 @@
 
 use std::fmt;
 
+use facesr::CudaFrame;
 use facesr::frame::{ChromaSite, ColorModel, Frame, FrameError, FrameMut, MAX_DIMENSION};
 use facesr::frame::{FrameInfo, Matrix, PixelFormat, Range};
+use gst::glib;
+use gst::glib::translate::{ToGlibPtr, mut_override};
 use gst_video::prelude::*;
 use gst_video::{VideoFormat, VideoFrameRef, VideoInfo};
+
+use crate::cuda;
 
 const FORMATS: [(VideoFormat, PixelFormat); 15] = [
     (VideoFormat::Nv12, PixelFormat::Nv12),
@@ -34,9 +39,14 @@ pub(crate) fn caps() -> gst::Caps {
         .build()
 }
 
-/// Always pads of these caps, the same on both sides.
+/// Always pads of these caps, and of those in CUDA memory where that is to be had, the same on both
+/// sides.
 pub(crate) fn pad_templates() -> Vec<gst::PadTemplate> {
-    let caps = caps();
+    let mut caps = caps();
+    if let Some(mut cuda) = cuda::caps() {
+        cuda.merge(caps);
+        caps = cuda;
+    }
     [("sink", gst::PadDirection::Sink), ("src", gst::PadDirection::Src)]
         .into_iter()
         .filter_map(|(name, direction)| {
@@ -50,6 +60,7 @@ pub(crate) fn pad_templates() -> Vec<gst::PadTemplate> {
 pub struct Video {
     info: VideoInfo,
     frame: FrameInfo,
+    cuda: bool,
 }
 
 impl Video {
@@ -65,12 +76,18 @@ impl Video {
         if let Some(site) = caps.structure(0).and_then(|s| s.get::<&str>("chroma-site").ok()) {
             frame.chroma_site = chroma_site(gst_video::VideoChromaSite::from_string(site));
         }
-        Some(Self { info, frame })
+        Some(Self { info, frame, cuda: cuda::are_cuda(caps) })
     }
 
     /// Format, size and colorimetry.
     pub fn frame(&self) -> &FrameInfo {
         &self.frame
+    }
+
+    /// Whether the frames lie in CUDA memory. They can be read and written here all the same:
+    /// GStreamer copies them there and back on mapping.
+    pub(crate) fn is_cuda(&self) -> bool {
+        self.cuda
     }
 
     /// Shows the pixels of `buffer` to `look`.
@@ -138,6 +155,34 @@ impl Video {
         Ok(change(&mut FrameMut::new(self.frame, planes, &strides)?))
     }
 
+    /// Lends the pixels of `buffer`, which lies in CUDA memory, to `change` without a copy.
+    pub(crate) fn write_cuda<R>(
+        &self,
+        buffer: &mut gst::BufferRef,
+        shared: &cuda::Shared,
+        change: impl FnOnce(CudaFrame) -> R,
+    ) -> Result<R, MapError> {
+        self.check_meta(buffer)?;
+        if !shared.holds(buffer) {
+            return Err(MapError::Elsewhere);
+        }
+        let mapped = Mapped::cuda(buffer, &self.info).ok_or(MapError::Map)?;
+        let count = self.frame.format.plane_count();
+        let (mut planes, mut strides) = ([(0, 0); 3], [0; 3]);
+        for i in 0..count {
+            let span = self.span(&mapped.0, i)?;
+            planes[i] = (span.start as u64, span.len);
+            strides[i] = span.stride;
+            if !shared.reaches(planes[i].0) {
+                return Err(MapError::Elsewhere);
+            }
+        }
+        // SAFETY: each span lies within memory of the shared context, which is the device's primary
+        // one, and stays mapped until `change` has come back.
+        let frame = unsafe { CudaFrame::new(self.frame, &planes[..count], &strides[..count]) }?;
+        Ok(change(frame))
+    }
+
     /// Refuses a GstVideoMeta that contradicts the caps, for which `gst_video_frame_map` would
     /// print a critical warning.
     fn check_meta(&self, buffer: &gst::BufferRef) -> Result<(), MapError> {
@@ -169,6 +214,35 @@ impl Video {
             return Err(MapError::Short { plane: i, wanted: len, got: available });
         }
         Ok(Span { start, len, stride })
+    }
+}
+
+/// A frame mapped for its device addresses, which gst-video's own types know nothing of.
+struct Mapped(Box<gst_video::ffi::GstVideoFrame>);
+
+impl Mapped {
+    fn cuda(buffer: &mut gst::BufferRef, info: &VideoInfo) -> Option<Self> {
+        let flags = gst::ffi::GST_MAP_READ | gst::ffi::GST_MAP_WRITE | cuda::MAP;
+        // SAFETY: the structure is plain C data, which the call fills.
+        let mut frame: Box<gst_video::ffi::GstVideoFrame> = Box::new(unsafe { std::mem::zeroed() });
+        // SAFETY: frame and buffer are borrowed mutably, and the info is one that was read from
+        // caps. The frame must not outlive the buffer: callers hold both.
+        let done = unsafe {
+            gst_video::ffi::gst_video_frame_map(
+                &mut *frame,
+                mut_override(info.to_glib_none().0),
+                buffer.as_mut_ptr(),
+                flags,
+            )
+        };
+        (done != glib::ffi::GFALSE).then_some(Self(frame))
+    }
+}
+
+impl Drop for Mapped {
+    fn drop(&mut self) {
+        // SAFETY: it was mapped, and is unmapped once.
+        unsafe { gst_video::ffi::gst_video_frame_unmap(&mut *self.0) };
     }
 }
 
@@ -209,6 +283,8 @@ pub enum MapError {
     },
     /// Two planes share memory.
     Overlap,
+    /// In memory that the GPU in use cannot reach.
+    Elsewhere,
     /// The engine refuses it.
     Frame(FrameError),
 }
@@ -228,6 +304,7 @@ impl fmt::Display for MapError {
             Self::Short { plane, wanted, got } => {
                 write!(f, "plane {plane} needs {wanted} bytes, the buffer has {got}")
             }
+            Self::Elsewhere => f.write_str("the buffer lies in memory of another CUDA context"),
             Self::Overlap => f.write_str("two planes of the buffer share memory"),
             Self::Frame(error) => error.fmt(f),
         }

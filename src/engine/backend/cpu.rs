@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use super::{Backend, PaintTimes, Plan};
 use crate::canvas::{Canvas, CpuCanvas};
+use crate::cuda::GpuError;
 use crate::error::Error;
-use crate::frame::FrameMut;
+use crate::frame::Picture;
 use crate::generator::{Generator, HIGH_LEN, LOW_LEN};
 use crate::geometry::Square;
 use crate::stopwatch::Stopwatch;
@@ -66,23 +67,34 @@ impl CpuBackend {
     }
 }
 
+/// What a frame in device memory is to the CPU.
+fn out_of_reach() -> Error {
+    GpuError::Unusable("the CPU cannot reach a frame in CUDA memory".into()).into()
+}
+
 impl Backend for CpuBackend {
+    fn name(&self) -> &str {
+        "the CPU"
+    }
+
     fn cut(
         &mut self,
-        frame: &FrameMut<'_>,
+        picture: &Picture<'_, '_>,
         squares: &[Square],
         low: &mut [f32],
     ) -> Result<(), Error> {
+        let Picture::Host(frame) = picture else { return Err(out_of_reach()) };
         self.canvas.cut(&frame.as_frame(), squares, low);
         Ok(())
     }
 
     fn paint(
         &mut self,
-        frame: &mut FrameMut<'_>,
+        picture: &mut Picture<'_, '_>,
         low: &[f32],
         plans: &[Plan],
     ) -> Result<PaintTimes, Error> {
+        let Picture::Host(frame) = picture else { return Err(out_of_reach()) };
         self.wanted.clear();
         for (plan, low) in plans.iter().zip(low.chunks_exact(LOW_LEN)) {
             if plan.generate {

@@ -11,7 +11,7 @@ pub use cpu::CpuBackend;
 use std::time::Duration;
 
 use crate::error::Error;
-use crate::frame::FrameMut;
+use crate::frame::Picture;
 use crate::geometry::Square;
 
 /// What becomes of one face after it was cut.
@@ -40,14 +40,17 @@ pub struct PaintTimes {
 
 /// Cuts, generates, keeps and blends the faces of one stream.
 pub trait Backend: Send {
+    /// Name of the device, for messages.
+    fn name(&self) -> &str;
+
     /// Cuts each of `squares` into `low`: `[N, 3, 16, 16]` RGB in -1..=1. A square that does not
     /// [lie in](Square::lies_in) the frame gives grey.
     ///
     /// # Errors
-    /// If the device fails.
+    /// If the device fails, or cannot reach the frame.
     fn cut(
         &mut self,
-        frame: &FrameMut<'_>,
+        picture: &Picture<'_, '_>,
         squares: &[Square],
         low: &mut [f32],
     ) -> Result<(), Error>;
@@ -57,11 +60,11 @@ pub trait Backend: Send {
     /// what [`cut`](Self::cut) answered for the same squares of the same frame.
     ///
     /// # Errors
-    /// If the generator or the device fails. The frame is then untouched; what is kept at the
-    /// places of `plans` is lost.
+    /// If the generator or the device fails. A frame in system memory is then untouched; what is
+    /// kept at the places of `plans` is lost.
     fn paint(
         &mut self,
-        frame: &mut FrameMut<'_>,
+        picture: &mut Picture<'_, '_>,
         low: &[f32],
         plans: &[Plan],
     ) -> Result<PaintTimes, Error>;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use facesr::generator::{Device, HIGH_LEN, LOW_LEN};
-use facesr::{Error, Generator, GeneratorOptions, ModelError};
+use facesr::{Enhancer, EnhancerOptions, Error, Generator, GeneratorOptions, ModelError};
 
 fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/models").join(name)
@@ -82,7 +82,7 @@ fn answers_that_are_not_numbers_are_an_error() {
 #[test]
 fn cuda_is_refused_in_words() {
     let options = GeneratorOptions { device: Device::Cuda, ..Default::default() };
-    let error = Generator::open(&options).expect_err("no CUDA here");
+    let error = Enhancer::open(&options, EnhancerOptions::default()).err().expect("no CUDA here");
     assert!(error.to_string().contains("cuda"), "{error}");
 }
 

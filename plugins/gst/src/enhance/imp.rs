@@ -1,19 +1,21 @@
 //! Implementation of `facesrenhance`.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{LazyLock, Mutex};
 
-use facesr::{Enhancer, EnhancerOptions, Face, Generator};
+use facesr::{Enhancer, EnhancerOptions, Error, Face};
 use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 use gst_base::prelude::*;
 use gst_base::subclass::prelude::*;
 
+use super::Device;
 use super::settings::{Settings, properties};
 use crate::lock::lock;
 use crate::stream::{Lateness, Timeline, Times};
-use crate::video::{self, Video};
-use crate::{errors, faces, settings};
+use crate::video::{self, MapError, Video};
+use crate::{cuda, errors, faces, settings};
 
 static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     gst::DebugCategory::new("facesrenhance", gst::DebugColorFlags::empty(), Some("Face enhancer"))
@@ -26,6 +28,9 @@ pub struct FacesrEnhance {
     state: Mutex<Option<State>>,
     stats: Mutex<Stats>,
     lateness: Lateness,
+    /// Between start and stop: whether the CPU does the work, so that frames in CUDA memory would
+    /// only be copied.
+    on_cpu: AtomicBool,
 }
 
 /// What there is between start and stop.
@@ -82,6 +87,49 @@ impl FacesrEnhance {
     fn forget(&self, state: &mut State) {
         gst::debug!(CAT, imp = self, "the stream starts anew, forgetting its faces");
         state.enhancer.reset();
+    }
+
+    /// The context that CUDA elements around this one are to share, if it may use a GPU.
+    fn cuda(&self) -> Option<cuda::Shared> {
+        let (device, id) = {
+            let settings = lock(&self.settings);
+            (settings.device, settings.cuda_device_id)
+        };
+        if device == Device::Cpu { None } else { cuda::shared(id) }
+    }
+
+    /// Sharpens the faces of `buffer`: in CUDA memory if it lies there and can be reached, else in
+    /// system memory, where GStreamer brings it.
+    fn enhance(
+        &self,
+        state: &mut State,
+        video: &Video,
+        buffer: &mut gst::BufferRef,
+    ) -> Result<Result<usize, Error>, MapError> {
+        let State { enhancer, faces, .. } = state;
+        if video.is_cuda()
+            && enhancer.is_on_gpu()
+            && let Some(shared) = self.cuda()
+        {
+            match video.write_cuda(buffer, &shared, |frame| enhancer.enhance_cuda(frame, faces)) {
+                Ok(Ok(count)) => return Ok(Ok(count)),
+                // The CPU has taken over, and works on the frame below.
+                Ok(Err(error)) => gst::debug!(CAT, imp = self, "{error}"),
+                Err(MapError::Elsewhere) => {
+                    gst::log!(CAT, imp = self, "frame is copied: it is another CUDA context's");
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        video.write(buffer, |frame| enhancer.enhance(frame, faces))
+    }
+
+    /// Tells why a GPU is not, or no longer, used.
+    fn tell(&self, notice: Option<String>) {
+        if let Some(notice) = notice {
+            gst::warning!(CAT, imp = self, "{notice}");
+            gst::element_imp_warning!(self, gst::ResourceError::Failed, ("{notice}"));
+        }
     }
 
     /// The QoS message for a frame that passes untouched because it is late.
@@ -160,6 +208,19 @@ impl ElementImpl for FacesrEnhance {
         static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> = LazyLock::new(video::pad_templates);
         TEMPLATES.as_ref()
     }
+
+    fn change_state(
+        &self,
+        transition: gst::StateChange,
+    ) -> Result<gst::StateChangeSuccess, gst::StateChangeError> {
+        // Decoders before this element make a context of their own if they hear of none.
+        if transition == gst::StateChange::NullToReady
+            && let Some(shared) = self.cuda()
+        {
+            shared.announce(self.obj().upcast_ref());
+        }
+        self.parent_change_state(transition)
+    }
 }
 
 impl BaseTransformImpl for FacesrEnhance {
@@ -170,14 +231,16 @@ impl BaseTransformImpl for FacesrEnhance {
 
     fn start(&self) -> Result<(), gst::ErrorMessage> {
         let settings = lock(&self.settings).clone();
-        let generator = Generator::open(&settings.generator_options())
-            .map_err(|error| errors::model(&error))?;
-        gst::info!(CAT, imp = self, "generator is {}", generator.source());
         let options = settings.live.enhancer_options();
+        let mut enhancer = Enhancer::open(&settings.generator_options(), options.clone())
+            .map_err(|error| errors::model(&error))?;
+        gst::info!(CAT, imp = self, "{} on {}", enhancer.source(), enhancer.device());
+        self.tell(enhancer.take_notice());
+        self.on_cpu.store(!enhancer.is_on_gpu(), Ordering::Relaxed);
         self.lateness.reset();
         *lock(&self.stats) = Stats::default();
         *lock(&self.state) = Some(State {
-            enhancer: Enhancer::new(generator, options.clone()),
+            enhancer,
             options,
             video: None,
             timeline: Timeline::default(),
@@ -190,7 +253,31 @@ impl BaseTransformImpl for FacesrEnhance {
 
     fn stop(&self) -> Result<(), gst::ErrorMessage> {
         *lock(&self.state) = None;
+        self.on_cpu.store(false, Ordering::Relaxed);
         Ok(())
+    }
+
+    fn transform_caps(
+        &self,
+        direction: gst::PadDirection,
+        caps: &gst::Caps,
+        filter: Option<&gst::Caps>,
+    ) -> Option<gst::Caps> {
+        // Frames that would only be copied back and forth are better had in system memory.
+        let on_cpu =
+            self.on_cpu.load(Ordering::Relaxed) || lock(&self.settings).device == Device::Cpu;
+        let caps = if on_cpu { cuda::without_cuda(caps) } else { caps.clone() };
+        self.parent_transform_caps(direction, &caps, filter)
+    }
+
+    fn query(&self, direction: gst::PadDirection, query: &mut gst::QueryRef) -> bool {
+        if query.type_() == gst::QueryType::Context
+            && let Some(shared) = self.cuda()
+            && shared.answer(self.obj().upcast_ref(), query)
+        {
+            return true;
+        }
+        BaseTransformImplExt::parent_query(self, direction, query)
     }
 
     fn set_caps(&self, incaps: &gst::Caps, _out: &gst::Caps) -> Result<(), gst::LoggableError> {
@@ -236,7 +323,7 @@ impl BaseTransformImpl for FacesrEnhance {
         if state.timeline.breaks_at_buffer(buffer) {
             self.forget(state);
         }
-        let video = state.video.as_ref().ok_or(gst::FlowError::NotNegotiated)?;
+        let video = state.video.clone().ok_or(gst::FlowError::NotNegotiated)?;
         let options = live.enhancer_options();
         if options != state.options {
             state.enhancer.set_options(options.clone());
@@ -269,12 +356,15 @@ impl BaseTransformImpl for FacesrEnhance {
             return Ok(gst::FlowSuccess::Ok);
         }
 
-        let done = video.write(buffer, |frame| state.enhancer.enhance(frame, &state.faces));
+        let done = self.enhance(state, &video, buffer);
+        let notice = state.enhancer.take_notice();
         let mut stats = lock(&self.stats);
         stats.follow(&state.enhancer);
         match done {
             Ok(Ok(count)) => {
                 gst::log!(CAT, imp = self, "{count} of {} faces enhanced", state.faces.len());
+                drop(stats);
+                drop(guard);
             }
             Ok(Err(error)) => {
                 stats.untouched += 1;
@@ -299,6 +389,7 @@ impl BaseTransformImpl for FacesrEnhance {
                 return Err(gst::FlowError::Error);
             }
         }
+        self.tell(notice);
         Ok(gst::FlowSuccess::Ok)
     }
 }

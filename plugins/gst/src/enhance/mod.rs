@@ -32,6 +32,12 @@ glib::wrapper! {
     /// pixels of faces are read and written: a buffer without faces to sharpen passes through
     /// without being mapped.
     ///
+    /// With an NVIDIA GPU, its driver and an ONNX Runtime for CUDA, faces are sharpened there
+    /// (properties `device` and `cuda-device-id`), of frames in system memory or in CUDA memory
+    /// (`video/x-raw(memory:CUDAMemory)`, offered where GStreamer's CUDA library is installed),
+    /// which then stay on the card. A GPU that cannot be used, or fails on the way, is replaced by
+    /// the CPU, with one warning message; `device=cuda` refuses to start without one.
+    ///
     /// A frame that the sink reports to be late passes untouched, with a QoS message (property
     /// `qos`), and so does one for which the generator fails, with one warning message a run.
     /// Interlaced frames are treated as if they were progressive.

@@ -9,11 +9,15 @@ use gst::prelude::*;
 use super::Device;
 use crate::settings::{path, take, temporal_smoothing, threads};
 
+/// Largest number of a CUDA device that can be asked for; the driver counts them by `int`.
+const MAX_CUDA_DEVICE: u32 = i32::MAX as u32;
+
 /// What the properties say.
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
     pub(crate) generator: Option<PathBuf>,
     pub(crate) device: Device,
+    pub(crate) cuda_device_id: u32,
     pub(crate) threads: u32,
     pub(crate) live: Live,
 }
@@ -35,6 +39,7 @@ impl Default for Settings {
         Self {
             generator: None,
             device: Device::default(),
+            cuda_device_id: 0,
             threads: GeneratorOptions::default().threads as u32,
             live: Live {
                 strength: f64::from(enhancer.strength),
@@ -59,6 +64,7 @@ impl Settings {
                 Device::Cpu => facesr::generator::Device::Cpu,
                 Device::Cuda => facesr::generator::Device::Cuda,
             },
+            cuda_device: self.cuda_device_id,
         }
     }
 
@@ -67,6 +73,7 @@ impl Settings {
         match name {
             "generator" => self.generator = path(value),
             "device" => take(value, &mut self.device),
+            "cuda-device-id" => take(value, &mut self.cuda_device_id),
             "threads" => take(value, &mut self.threads),
             "strength" => take(value, &mut self.live.strength),
             "min-face-size" => take(value, &mut self.live.min_face_size),
@@ -84,6 +91,7 @@ impl Settings {
         Some(match name {
             "generator" => self.generator.to_value(),
             "device" => self.device.to_value(),
+            "cuda-device-id" => self.cuda_device_id.to_value(),
             "threads" => self.threads.to_value(),
             "strength" => self.live.strength.to_value(),
             "min-face-size" => self.live.min_face_size.to_value(),
@@ -129,7 +137,14 @@ pub(crate) fn properties() -> Vec<glib::ParamSpec> {
             .build(),
         glib::ParamSpecEnum::builder_with_default("device", default.device)
             .nick("Device")
-            .blurb("What runs the generator")
+            .blurb("What sharpens the faces (auto = an NVIDIA GPU if there is one and it works)")
+            .mutable_ready()
+            .build(),
+        glib::ParamSpecUInt::builder("cuda-device-id")
+            .nick("CUDA device")
+            .blurb("Which NVIDIA GPU to use, if it is to be one")
+            .maximum(MAX_CUDA_DEVICE)
+            .default_value(default.cuda_device_id)
             .mutable_ready()
             .build(),
         threads("Threads the generator may use", default.threads),

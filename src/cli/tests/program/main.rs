@@ -7,6 +7,7 @@ mod containers;
 mod doctor;
 mod enhance;
 mod failures;
+mod gpu;
 mod harvest;
 mod pictures;
 mod shared;

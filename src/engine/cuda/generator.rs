@@ -1,0 +1,226 @@
+//! The generator on a device: ONNX Runtime bound to the device's memory, on the backend's stream.
+//!
+//! cuDNN prepares anew for every batch size it sees, so batches are padded to a few sizes, all of
+//! which are run once when the generator is opened. Inputs and outputs of each size are allocated
+//! then and stay; cuts are written to them, and faces read from them, without a copy.
+
+use ort::ep;
+use ort::memory::{AllocationDevice, Allocator, AllocatorType, MemoryInfo, MemoryType};
+use ort::session::{IoBinding, NoSelectedOutputs, RunOptions, Session};
+use ort::value::Tensor;
+
+use super::driver::GpuError;
+use super::kernels::DevicePtr;
+use crate::error::ModelError;
+use crate::generator::{HIGH, LOW, check_contract, contract_error};
+use crate::models::Source;
+use crate::session;
+
+/// Sizes that batches are padded to.
+pub const BATCHES: [usize; 8] = [1, 2, 4, 8, 16, 32, 64, 128];
+
+/// Most faces in one run.
+pub const MOST_FACES: usize = 128;
+
+/// Runs batches of faces that lie in a device's memory.
+pub trait RunFaces: Send {
+    /// Where the input `[n, 3, 16, 16]` and the output `[n, 3, 64, 64]` of a run of `faces` lie,
+    /// `n` being at least `faces`, which is 1 to [`MOST_FACES`].
+    fn buffers(&self, faces: usize) -> (DevicePtr, DevicePtr);
+
+    /// Asks for a run of `faces`, in the order of the backend's stream.
+    ///
+    /// # Errors
+    /// If ONNX Runtime or the device fails.
+    fn run(&mut self, faces: usize) -> Result<(), GpuError>;
+}
+
+/// Number in [`BATCHES`] of the smallest that holds `faces`.
+fn size_for(faces: usize) -> usize {
+    BATCHES.iter().position(|&size| size >= faces).unwrap_or(BATCHES.len() - 1)
+}
+
+/// Where a session runs.
+#[derive(Debug, Clone, Copy)]
+pub enum Place {
+    /// A CUDA device, on a stream of its primary context.
+    Cuda {
+        /// Number of the device.
+        device: i32,
+        /// The stream (`CUstream`).
+        stream: usize,
+    },
+    /// System memory: how tests run the same bindings without a GPU.
+    Host,
+}
+
+/// One batch size.
+struct Bound {
+    binding: IoBinding,
+    input: DevicePtr,
+    output: DevicePtr,
+}
+
+/// A generator whose inputs and outputs stay in one device's memory.
+pub struct BoundGenerator {
+    // Bindings go before the session they belong to.
+    bound: Vec<Bound>,
+    session: Session,
+    options: RunOptions<NoSelectedOutputs>,
+    name: String,
+}
+
+impl BoundGenerator {
+    /// Opens `source` at `place`, and runs every batch size once.
+    ///
+    /// # Errors
+    /// [`ModelError`] if the file is unusable or breaks the contract, or if ONNX Runtime cannot run
+    /// it there.
+    ///
+    /// # Safety
+    /// The stream of `place` belongs to the primary context of its device and outlives the
+    /// generator.
+    pub unsafe fn open(source: &Source, place: Place) -> Result<Self, ModelError> {
+        let bytes = session::read(source)?;
+        let provider = match place {
+            Place::Host => None,
+            Place::Cuda { device, stream } => {
+                // SAFETY: promised by the caller.
+                let cuda = unsafe {
+                    ep::CUDA::default()
+                        .with_device_id(device)
+                        .with_compute_stream(stream as *mut ())
+                };
+                // fp32 means fp32: who wants tensor cores names a file in half precision.
+                let cuda = cuda
+                    .with_conv_algorithm_search(ep::cuda::ConvAlgorithmSearch::Heuristic)
+                    .with_tf32(false);
+                Some(cuda.build().error_on_failure())
+            }
+        };
+        let on_device = |e: ort::Error| ModelError::Device {
+            model: source.to_string(),
+            device: place.name(),
+            reason: session::first_line(&e.to_string()),
+        };
+        let session = session::open_on(source, &bytes, provider, place.name())?;
+        check_contract(&session).map_err(|reason| contract_error(source, reason))?;
+        let mut options = RunOptions::new().map_err(on_device)?;
+        // Everything is on one stream, and the backend waits for that.
+        options.disable_device_sync().map_err(on_device)?;
+        let bound = BATCHES.iter().map(|&n| bind(&session, place, n));
+        let bound = bound.collect::<Result<Vec<_>, _>>().map_err(on_device)?;
+        let mut generator = Self { bound, session, options, name: source.to_string() };
+        for size in BATCHES {
+            generator.run(size).map_err(|e| contract_error(source, e.to_string()))?;
+        }
+        Ok(generator)
+    }
+}
+
+impl Place {
+    /// Its name in messages.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Cuda { .. } => "cuda",
+            Self::Host => "cpu",
+        }
+    }
+
+    fn memory(self) -> Result<MemoryInfo<'static>, ort::Error> {
+        let (device, id) = match self {
+            Self::Cuda { device, .. } => (AllocationDevice::CUDA, device),
+            Self::Host => (AllocationDevice::CPU, 0),
+        };
+        MemoryInfo::new(device, id, AllocatorType::Device, MemoryType::Default)
+    }
+}
+
+/// Binds input and output of `n` faces. The tensors are ONNX Runtime's own: bound to borrowed
+/// memory, the binding would take a copy of the input once and for all.
+fn bind(session: &Session, place: Place, n: usize) -> Result<Bound, ort::Error> {
+    let allocator = Allocator::new(session, place.memory()?)?;
+    let mut input = Tensor::<f32>::new(&allocator, [n, 3, LOW, LOW])?;
+    let mut output = Tensor::<f32>::new(&allocator, [n, 3, HIGH, HIGH])?;
+    let (at_input, at_output) =
+        (input.data_ptr_mut() as DevicePtr, output.data_ptr_mut() as DevicePtr);
+    let mut binding = session.create_binding()?;
+    binding.bind_input("input", &input)?;
+    binding.bind_output("output", output)?;
+    Ok(Bound { binding, input: at_input, output: at_output })
+}
+
+impl RunFaces for BoundGenerator {
+    fn buffers(&self, faces: usize) -> (DevicePtr, DevicePtr) {
+        let bound = &self.bound[size_for(faces)];
+        (bound.input, bound.output)
+    }
+
+    fn run(&mut self, faces: usize) -> Result<(), GpuError> {
+        let bound = &self.bound[size_for(faces)];
+        match self.session.run_binding_with_options(&bound.binding, &self.options) {
+            Ok(_) => Ok(()),
+            Err(e) => Err(GpuError::Failed {
+                device: self.name.clone(),
+                reason: session::first_line(&e.to_string()),
+            }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::generator::{Generator, GeneratorOptions, HIGH_LEN, LOW_LEN};
+
+    #[test]
+    fn batches_are_padded_to_the_next_size() {
+        let padded = |faces| BATCHES[size_for(faces)];
+        for (faces, size) in [(1, 1), (2, 2), (3, 4), (8, 8), (9, 16), (33, 64), (65, 128)] {
+            assert_eq!(padded(faces), size);
+        }
+        assert_eq!(padded(MOST_FACES), MOST_FACES);
+    }
+
+    /// The bindings that a GPU gets, in system memory, against the generator as it runs there.
+    #[test]
+    fn bound_memory_is_read_and_written_at_every_run() {
+        let source = crate::models::gpu_generator();
+        // SAFETY: there is no stream.
+        let mut bound = unsafe { BoundGenerator::open(&source, Place::Host) }.unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("generator.onnx");
+        std::fs::write(&path, session::read(&source).unwrap()).unwrap();
+        let options = GeneratorOptions { model: Some(path), ..Default::default() };
+        let plain = Generator::open(&options).unwrap();
+        for (round, faces) in [3usize, 1, 3, 17].into_iter().enumerate() {
+            let low: Vec<f32> = (0..faces * LOW_LEN)
+                .map(|i| ((i * (7 + round)) % 251) as f32 / 125.0 - 1.0)
+                .collect();
+            let mut wanted = vec![0.0; faces * HIGH_LEN];
+            plain.run(&low, &mut wanted).unwrap();
+            let (input, output) = bound.buffers(faces);
+            // SAFETY: system memory that holds at least so many faces.
+            unsafe {
+                std::ptr::copy_nonoverlapping(low.as_ptr(), input as *mut f32, low.len());
+            }
+            bound.run(faces).unwrap();
+            // SAFETY: as above.
+            let got = unsafe { std::slice::from_raw_parts(output as *const f32, faces * HIGH_LEN) };
+            let worst = got.iter().zip(&wanted).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            assert!(worst < 1e-4, "round {round}: off by {worst}");
+        }
+    }
+
+    #[test]
+    fn cuda_without_its_provider_is_an_error_with_a_reason() {
+        let source = crate::models::gpu_generator();
+        // SAFETY: the provider does not get so far as to use the stream.
+        let opened = unsafe { BoundGenerator::open(&source, Place::Cuda { device: 0, stream: 0 }) };
+        if crate::cuda::driver_present() {
+            return;
+        }
+        let error = opened.err().expect("there is no CUDA here").to_string();
+        assert!(error.contains("cuda") && error.contains("low-to-high-compact"), "{error}");
+    }
+}

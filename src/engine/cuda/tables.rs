@@ -1,0 +1,128 @@
+//! Which samples each resampling of a frame's faces is made of: the axes that the kernel
+//! `facesr_taps` turns into tables of weights, so that no thread computes a weight twice.
+
+use super::kernels::Axis;
+use crate::frame::FrameInfo;
+use crate::generator::{HIGH, LOW};
+use crate::geometry::Square;
+
+/// Axes before those of the faces: from 64 to 16 and from 16 to 64.
+const COMMON: usize = 2;
+/// Axes of a face: to cut and to blend, across and down, of whole and of halved components.
+const PER_FACE: usize = 8;
+
+/// The axes of all resamplings of a frame.
+#[derive(Debug, Default)]
+pub(super) struct Tables {
+    pub(super) axes: Vec<Axis>,
+    /// Taps of all axes.
+    pub(super) taps: usize,
+    /// Weights of all taps.
+    pub(super) weights: usize,
+    /// Outputs of the longest axis.
+    pub(super) most_outputs: usize,
+    /// Samples of the widest and of the highest square in the frame.
+    pub(super) most_blended: [usize; 2],
+}
+
+/// First and one past the last sample whose centre lies in `start..start + length`.
+fn within(start: f32, length: f32, limit: usize) -> (usize, usize) {
+    let first = (start - 0.5).ceil().max(0.0) as usize;
+    let end = ((start + length - 0.5).floor() + 1.0).max(0.0) as usize;
+    (first.min(limit), end.min(limit))
+}
+
+/// First and one past the last of `inputs` samples that any of `outputs` is made of.
+fn reach(axis: &Axis) -> (usize, usize) {
+    let support = 2.0 * axis.scale.max(1.0);
+    let edge = |v: f32| (v + 0.5).max(0.0) as usize;
+    let center = |i: i32| axis.origin + (i as f32 + 0.5) * axis.scale;
+    let last_first = edge(center(axis.outputs - 1) - support).min(axis.inputs as usize - 1);
+    let first = edge(center(0) - support).min(axis.inputs as usize - 1);
+    let end = edge(center(axis.outputs - 1) + support).clamp(last_first + 1, axis.inputs as usize);
+    (first, end)
+}
+
+impl Tables {
+    /// Sets the axes for `squares` of a frame of `info`. The arithmetic is that of the CPU canvas.
+    pub(super) fn set(&mut self, info: &FrameInfo, squares: &[Square]) {
+        *self = Self { axes: std::mem::take(&mut self.axes), ..Self::default() };
+        self.axes.clear();
+        self.resample(LOW, HIGH, 0.0, (HIGH / LOW) as f32);
+        self.resample(HIGH, LOW, 0.0, LOW as f32 / HIGH as f32);
+        let (site_x, site_y) = info.chroma_site.offsets();
+        let components = &info.format.components()[..info.format.component_count()];
+        let axes_of = |square: &Square| {
+            [(square.x, site_x, info.width), (square.y, site_y, info.height)].map(
+                |(start, site, size)| {
+                    [
+                        (start, square.side, size as usize),
+                        ((start + site) / 2.0, square.side / 2.0, size.div_ceil(2) as usize),
+                    ]
+                },
+            )
+        };
+        // Whether any component is whole or halved across and down.
+        let used = [0, 1].map(|vertical| {
+            [0, 1].map(|sub| components.iter().any(|c| [c.hsub, c.vsub][vertical] == sub))
+        });
+        for square in squares {
+            let lies_in = square.lies_in(info.width, info.height);
+            let areas = axes_of(square);
+            for (areas, used) in areas.iter().zip(used) {
+                for (&(start, length, size), used) in areas.iter().zip(used) {
+                    match lies_in && used {
+                        true => self.resample(LOW, size, start, length / LOW as f32),
+                        false => self.axes.push(Axis::default()),
+                    }
+                }
+            }
+            for (vertical, (areas, used)) in areas.iter().zip(used).enumerate() {
+                for (&(start, length, size), used) in areas.iter().zip(used) {
+                    let (first, end) = within(start, length, size);
+                    if !lies_in || !used || first >= end {
+                        self.axes.push(Axis::default());
+                        continue;
+                    }
+                    let scale = HIGH as f32 / length;
+                    self.resample(end - first, HIGH, (first as f32 - start) * scale, scale);
+                    if let Some(axis) = self.axes.last_mut() {
+                        (axis.first, axis.start, axis.length) = (first as i32, start, length);
+                    }
+                    self.most_blended[vertical] = self.most_blended[vertical].max(end - first);
+                }
+            }
+        }
+    }
+
+    fn resample(&mut self, outputs: usize, inputs: usize, origin: f32, scale: f32) {
+        // The filter reaches over twice its support; both ends round outwards.
+        let span = ((4.0 * scale.max(1.0)) as usize + 2).min(inputs);
+        self.axes.push(Axis {
+            outputs: outputs as i32,
+            inputs: inputs as i32,
+            origin,
+            scale,
+            tap: self.taps as i32,
+            weight: self.weights as i32,
+            span: span as i32,
+            ..Axis::default()
+        });
+        self.taps += outputs;
+        self.weights += outputs * span;
+        self.most_outputs = self.most_outputs.max(outputs);
+    }
+
+    /// Samples of a component, first and one past the last, that cutting a face reads: across
+    /// (`vertical` 0) or down (1), of a whole (`sub` 0) or halved (1) component.
+    pub(super) fn cut_range(&self, face: usize, vertical: usize, sub: usize) -> (usize, usize) {
+        let axis = &self.axes[COMMON + face * PER_FACE + vertical * 2 + sub];
+        if axis.outputs == 0 { (0, 0) } else { reach(axis) }
+    }
+
+    /// The same for the samples that blending a face reads and writes.
+    pub(super) fn blend_range(&self, face: usize, vertical: usize, sub: usize) -> (usize, usize) {
+        let axis = &self.axes[COMMON + face * PER_FACE + PER_FACE / 2 + vertical * 2 + sub];
+        (axis.first as usize, (axis.first + axis.outputs) as usize)
+    }
+}
