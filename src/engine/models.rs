@@ -51,6 +51,11 @@ pub fn built_in() -> [&'static [u8]; 2] {
     ]
 }
 
+/// The built-in generator in single precision.
+pub fn built_in_fp32() -> Source {
+    GENERATOR_FP32
+}
+
 /// The file that holds the built-in generator in half precision, for GPUs; it is not embedded.
 pub const GENERATOR_FP16: &str = "low-to-high-compact-fp16.onnx";
 

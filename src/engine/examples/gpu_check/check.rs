@@ -1,0 +1,160 @@
+//! Kernels and generator on the card against the CPU.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use facesr::backend::{Backend, Plan};
+use facesr::canvas::{Canvas, CpuCanvas};
+use facesr::cuda::{
+    BATCHES, BoundGenerator, Cuda, DevicePtr, Driver, GpuBackend, GpuError, MOST_FACES, Place,
+    RunFaces,
+};
+use facesr::frame::Picture;
+use facesr::generator::{HIGH_LEN, LOW_LEN};
+use facesr::models::{self, Source};
+use facesr::{Generator, GeneratorOptions};
+
+use crate::Result;
+use crate::frames::{CardFrame, Noise, OnCard, Owned};
+
+/// Random frames that the kernels are tried on.
+const FRAMES: u32 = 400;
+
+/// Largest difference of the generators' answers, in units of -1..=1: single precision rounds in
+/// another order, half precision keeps eleven bits.
+const SINGLE: f32 = 1e-3;
+const HALF: f32 = 3e-2;
+
+pub(crate) fn run(cuda: Arc<Cuda>, fp16: Option<PathBuf>) -> Result<()> {
+    kernels(&cuda)?;
+    let fp32 = models::built_in_fp32();
+    generator(&cuda, &fp32, &fp32, SINGLE)?;
+    match fp16 {
+        Some(file) => generator(&cuda, &Source::File(file), &fp32, HALF),
+        None => {
+            println!("generator in half precision: no file was given, not checked");
+            Ok(())
+        }
+    }
+}
+
+/// A generator that answers what it was told beforehand.
+struct Foretold {
+    cuda: Arc<Cuda>,
+    input: OnCard,
+    output: OnCard,
+    answer: Vec<f32>,
+}
+
+impl RunFaces for Foretold {
+    fn buffers(&self, _faces: usize) -> (DevicePtr, DevicePtr) {
+        (self.input.at, self.output.at)
+    }
+
+    fn run(&mut self, faces: usize) -> std::result::Result<(), GpuError> {
+        assert_eq!(self.answer.len(), faces * HIGH_LEN);
+        let len = size_of_val(self.answer.as_slice());
+        // SAFETY: the output holds the answer of that many faces, and the answer stays as it is.
+        unsafe { self.cuda.upload(self.output.at, self.answer.as_ptr().cast(), len) }
+    }
+}
+
+/// Cuts and blends on random frames, of both memories in turn.
+fn kernels(cuda: &Arc<Cuda>) -> Result<()> {
+    let (mut cuts, mut samples, mut different) = (0usize, 0usize, 0usize);
+    for seed in 0..FRAMES {
+        let mut noise = Noise::new(seed);
+        let info = noise.info(200);
+        let count = 1 + noise.next() as usize % 6;
+        let squares = noise.squares(&info, count);
+        let before = Owned::noise(info, noise.next() as usize % 9, &mut noise);
+        let answer = noise.tensor(count * HIGH_LEN);
+        let strengths: Vec<f32> = (0..count).map(|_| noise.between(0.0, 1.0)).collect();
+
+        let mut cpu = before.clone();
+        let mut cpu_low = vec![0.0; count * LOW_LEN];
+        cpu.host(|frame| {
+            let mut canvas = CpuCanvas::default();
+            canvas.cut(&frame.as_frame(), &squares, &mut cpu_low);
+            canvas.blend(frame, &squares, &cpu_low, &answer, &strengths);
+        })?;
+
+        let foretold = Foretold {
+            cuda: cuda.clone(),
+            input: OnCard::new(cuda, MOST_FACES * LOW_LEN * size_of::<f32>())?,
+            output: OnCard::new(cuda, MOST_FACES * HIGH_LEN * size_of::<f32>())?,
+            answer,
+        };
+        let mut backend = GpuBackend::new(cuda.clone(), Box::new(foretold))?;
+        let plan = |(place, (&square, &strength))| Plan {
+            square,
+            strength,
+            place,
+            generate: true,
+            keep: 0.0,
+        };
+        let plans: Vec<Plan> = squares.iter().zip(&strengths).enumerate().map(plan).collect();
+        let mut gpu = before;
+        let mut low = vec![0.0; count * LOW_LEN];
+        let mut work = |picture: &mut Picture<'_, '_>| {
+            backend.cut(picture, &squares, &mut low)?;
+            backend.paint(picture, &low, &plans)
+        };
+        if seed % 2 == 0 {
+            gpu.host(|frame| work(&mut Picture::Host(frame)))??;
+        } else {
+            let card = CardFrame::upload(cuda, &gpu)?;
+            work(&mut Picture::Cuda(card.view()))?;
+            card.download(&mut gpu)?;
+        }
+        cuts += low.iter().zip(&cpu_low).filter(|(a, b)| a.to_bits() != b.to_bits()).count();
+        for (a, b) in gpu.planes.iter().flatten().zip(cpu.planes.iter().flatten()) {
+            samples += 1;
+            different += usize::from(a != b);
+        }
+    }
+    println!(
+        "kernels on {FRAMES} random frames: {cuts} numbers of the cuts and {different} of {samples} \
+         samples differ from the CPU's"
+    );
+    match (cuts, different) {
+        (0, 0) => Ok(()),
+        _ => Err("the kernels do not answer the CPU's bits".into()),
+    }
+}
+
+/// The generator of `source` on the card against that of `reference` on the CPU, batch by batch.
+fn generator(cuda: &Arc<Cuda>, source: &Source, reference: &Source, limit: f32) -> Result<()> {
+    let folder = std::env::temp_dir().join(format!("gpu-check-{}", std::process::id()));
+    std::fs::create_dir_all(&folder)?;
+    let file = folder.join("reference.onnx");
+    std::fs::write(&file, facesr::session::read(reference)?)?;
+    let opened = Generator::open(&GeneratorOptions { model: Some(file), ..Default::default() });
+    std::fs::remove_dir_all(&folder)?;
+    let on_cpu = opened?;
+    let place = Place::Cuda { device: 0, stream: cuda.stream() };
+    // SAFETY: the stream is the primary context's, and outlives the generator.
+    let mut on_card = unsafe { BoundGenerator::open(source, place) }?;
+    let mut most = 0f32;
+    for faces in BATCHES {
+        let low = Noise::new(faces as u32).tensor(faces * LOW_LEN);
+        let mut wanted = vec![0.0; faces * HIGH_LEN];
+        on_cpu.run(&low, &mut wanted)?;
+        let mut got = vec![0f32; faces * HIGH_LEN];
+        let (input, output) = on_card.buffers(faces);
+        // SAFETY: both ends hold that many faces and stay as they are until `synchronize`.
+        unsafe { cuda.upload(input, low.as_ptr().cast(), size_of_val(low.as_slice())) }?;
+        on_card.run(faces)?;
+        let len = size_of_val(got.as_slice());
+        // SAFETY: as above.
+        unsafe { cuda.download(got.as_mut_ptr().cast(), output, len) }?;
+        cuda.synchronize()?;
+        let worst = got.iter().zip(&wanted).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        most = if worst.is_finite() { most.max(worst) } else { f32::INFINITY };
+    }
+    println!("{source} on the card: {most:.1e} from single precision on the CPU at most (-1..1)");
+    if most > limit {
+        return Err(format!("the generator differs by {most:.1e}, more than {limit:.0e}").into());
+    }
+    Ok(())
+}
