@@ -15,6 +15,9 @@ lay() {
 mkdir -p "$gst_folder/models"
 [ -f "$setup/libonnxruntime.so.1" ] || fail "set-up has not run: 'make setup'"
 lay "$setup/libonnxruntime.so.1" "$gst_folder/libonnxruntime.so.1"
+# For GPUs, where it was exported: src/train/README.md.
+fp16=$root/models/low-to-high-compact-fp16.onnx
+[ ! -f "$fp16" ] || lay "$fp16" "$gst_folder/models/${fp16##*/}"
 for model in "$models"/*.onnx; do lay "$model" "$gst_folder/models/${model##*/}"; done
 lay "$release/libgstfacesr.so" "$gst_folder/libgstfacesr.so"
 say "built: ${release#"$root"/}/facesr, ${gst_folder#"$root"/}/libgstfacesr.so"

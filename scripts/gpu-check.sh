@@ -9,7 +9,7 @@ say "building the checker (release)"
 cargo build --release --locked -p facesr --example gpu_check
 checker=$release/examples/gpu_check
 fp16=()
-[ ! -f "$models/low-to-high-compact-fp16.onnx" ] || fp16=(--fp16 "$models/low-to-high-compact-fp16.onnx")
+[ ! -f "$root/models/low-to-high-compact-fp16.onnx" ] || fp16=(--fp16 "$root/models/low-to-high-compact-fp16.onnx")
 status=0
 "$checker" check "${fp16[@]}" || status=$?
 case $status in
