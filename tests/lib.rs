@@ -6,3 +6,4 @@
 
 pub mod kernels;
 pub mod media;
+pub mod onnx;

@@ -4,6 +4,7 @@
 //! `[N, 3, 64, 64]`, both RGB in -1..=1, N free. Metadata key `facesr.crop_scale`, where present,
 //! must be [`CROP_SCALE`]: a network trained on other crops would see faces of the wrong size.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -100,6 +101,8 @@ impl GeneratorOptions {
 #[derive(Debug)]
 pub struct Generator {
     source: Source,
+    /// The file's content: sessions are still opened from it when the file is long gone.
+    file: Cow<'static, [u8]>,
     threads: usize,
     idle: Mutex<Vec<Session>>,
     arch: Option<String>,
@@ -127,16 +130,19 @@ impl Generator {
     }
 
     fn load(source: Source, threads: usize) -> Result<Self, ModelError> {
-        let session = session::open(&source, 1, &[])?;
-        check_contract(&session).map_err(|reason| contract_error(&source, reason))?;
-        let arch = session.metadata().ok().and_then(|m| m.custom("facesr.arch"));
-        let generator = Self { source, threads, idle: Mutex::new(vec![session]), arch };
+        let file = session::read(&source)?;
+        let contract = |reason| contract_error(&source, reason);
         // Shapes that a file declares need not be those it computes.
-        let mut out = vec![0.0; 2 * HIGH_LEN];
-        generator
-            .run_chunk(&[0.0; 2 * LOW_LEN], &mut out)
-            .map_err(|e| contract_error(&generator.source, e.to_string()))?;
-        Ok(generator)
+        let check = |session: &mut Session| {
+            check_contract(session).map_err(contract)?;
+            let mut out = vec![0.0; 2 * HIGH_LEN];
+            run_in(session, &[0.0; 2 * LOW_LEN], &mut out).map_err(contract)
+        };
+        session::rehearse(&source, &file, check)?;
+        let mut session = session::open(&source, &file, 1)?;
+        check(&mut session)?;
+        let arch = session.metadata().ok().and_then(|m| m.custom("facesr.arch"));
+        Ok(Self { source, file, threads, idle: Mutex::new(vec![session]), arch })
     }
 
     /// Generates `faces` (`[N, 3, 16, 16]`, RGB in -1..=1) into `out` (`[N, 3, 64, 64]`), and
@@ -174,27 +180,14 @@ impl Generator {
     }
 
     fn run_chunk(&self, faces: &[f32], out: &mut [f32]) -> Result<(), Error> {
-        let n = faces.len() / LOW_LEN;
-        let mut session = match lock(&self.idle).pop() {
+        let idle = lock(&self.idle).pop();
+        let mut session = match idle {
             Some(session) => session,
-            None => session::open(&self.source, 1, &[])?,
+            None => session::open(&self.source, &self.file, 1)?,
         };
-        let result = (|| {
-            let fail = |e: ort::Error| self.failed(session::first_line(&e.to_string()));
-            let input = TensorRef::from_array_view(([n, 3, LOW, LOW], faces)).map_err(fail)?;
-            let outputs = session.run(ort::inputs!["input" => input]).map_err(fail)?;
-            let (shape, values) = outputs["output"].try_extract_tensor::<f32>().map_err(fail)?;
-            if shape[..] != [n as i64, 3, HIGH as i64, HIGH as i64] {
-                return Err(self.failed(format!("it answered shape {shape:?} for {n} faces")));
-            }
-            out.copy_from_slice(values);
-            if !out.iter().all(|v| v.is_finite()) {
-                return Err(self.failed("it answered numbers that are not finite".into()));
-            }
-            Ok(())
-        })();
+        let result = run_in(&mut session, faces, out);
         lock(&self.idle).push(session);
-        result
+        result.map_err(|reason| self.failed(reason))
     }
 
     fn failed(&self, reason: String) -> Error {
@@ -210,6 +203,23 @@ impl Generator {
     pub fn arch(&self) -> Option<&str> {
         self.arch.as_deref()
     }
+}
+
+/// One run; an error is a reason in words.
+fn run_in(session: &mut Session, faces: &[f32], out: &mut [f32]) -> Result<(), String> {
+    let n = faces.len() / LOW_LEN;
+    let fail = |e: ort::Error| session::first_line(&e.to_string());
+    let input = TensorRef::from_array_view(([n, 3, LOW, LOW], faces)).map_err(fail)?;
+    let outputs = session.run(ort::inputs!["input" => input]).map_err(fail)?;
+    let (shape, values) = outputs["output"].try_extract_tensor::<f32>().map_err(fail)?;
+    if shape[..] != [n as i64, 3, HIGH as i64, HIGH as i64] {
+        return Err(format!("it answered shape {shape:?} for {n} faces"));
+    }
+    if !values.iter().all(|v| v.is_finite()) {
+        return Err("it answered numbers that are not finite".into());
+    }
+    out.copy_from_slice(values);
+    Ok(())
 }
 
 type SharedKey = (Source, usize, Option<(u64, std::time::SystemTime)>);

@@ -14,6 +14,7 @@
 //!
 //! [`cuda`] does 4 and 5 on an NVIDIA GPU. [`runtime`] finds ONNX Runtime, [`models`] the weights. Nothing here knows GStreamer.
 
+mod arena;
 pub mod backend;
 pub mod canvas;
 pub mod cuda;
@@ -25,6 +26,7 @@ pub mod frame;
 pub mod generator;
 pub mod geometry;
 pub mod models;
+mod onnx;
 pub mod runtime;
 pub mod scene;
 pub mod session;

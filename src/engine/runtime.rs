@@ -16,6 +16,8 @@ use std::sync::Mutex;
 use ort::environment::Environment;
 use thiserror::Error;
 
+use crate::arena;
+
 /// Environment variable that names the ONNX Runtime library.
 pub const LIBRARY_VARIABLE: &str = "ORT_DYLIB_PATH";
 
@@ -77,6 +79,9 @@ impl Runtime {
             .with_telemetry(false)
             .build()
             .map_err(|e| unusable(e.to_string()))?;
+        // Every failure comes back as an error; on the terminal it would only be told twice.
+        environment.set_log_level(ort::logging::LogLevel::Fatal);
+        arena::register(&environment).map_err(unusable)?;
         // Sessions of any thread may outlive every element, so the runtime is never unloaded.
         let runtime: &'static Runtime = Box::leak(Box::new(Runtime { environment, library }));
         *loaded = Some(runtime);

@@ -1,27 +1,20 @@
 //! Opens ONNX Runtime sessions, with the settings that all of the engine's models share.
 
 use std::borrow::Cow;
+use std::io::Read;
 
 use ort::ep::ExecutionProviderDispatch;
 use ort::session::Session;
-use ort::session::builder::SessionBuilder;
+use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 use ort::value::{TensorElementType, ValueType};
 
 use crate::error::ModelError;
 use crate::models::Source;
+use crate::onnx;
 use crate::runtime::Runtime;
 
 /// Largest model file that is read, in bytes: the paper-size generator has 62 MB.
 const MAX_BYTES: u64 = 512 << 20;
-
-/// Opens `source` for the CPU with `threads` threads. `dims` fixes named free dimensions, so that
-/// shape arithmetic folds away.
-///
-/// # Errors
-/// Those of [`read`] and [`open_bytes`].
-pub fn open(source: &Source, threads: usize, dims: &[(&str, i64)]) -> Result<Session, ModelError> {
-    open_bytes(source, &read(source)?, threads, dims)
-}
 
 /// The content of `source`.
 ///
@@ -35,10 +28,19 @@ pub fn read(source: &Source) -> Result<Cow<'static, [u8]>, ModelError> {
         Source::File(path) => {
             let fail = |source| ModelError::Read { path: path.clone(), source };
             let size = path.metadata().map_err(fail)?.len();
+            let too_large =
+                |size| Err(invalid(format!("{size} bytes are more than any model has")));
             if size > MAX_BYTES {
-                return Err(invalid(format!("{size} bytes are more than any model here has")));
+                return too_large(size);
             }
-            Cow::Owned(std::fs::read(path).map_err(fail)?)
+            // A file that grows, or does not tell its size, is read no further than that either.
+            let mut bytes = Vec::with_capacity(size as usize);
+            let file = std::fs::File::open(path).map_err(fail)?;
+            file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(fail)?;
+            if bytes.len() as u64 > MAX_BYTES {
+                return too_large(bytes.len() as u64);
+            }
+            Cow::Owned(bytes)
         }
     };
     if bytes.is_empty() {
@@ -47,29 +49,51 @@ pub fn read(source: &Source) -> Result<Cow<'static, [u8]>, ModelError> {
     Ok(bytes)
 }
 
-/// Opens a model whose `bytes` were read before; `source` is named in errors. The bytes are never
-/// left to ONNX Runtime to read: a damaged model then cannot make it open other files as external
-/// data.
+/// Looks whether a model out of a file is fit to be [opened](open): it may not read other files nor
+/// loop, and `run` runs it once as it is written. Without this, ONNX Runtime would compute what it
+/// can while it opens the model; that happens outside the [arena](crate::arena) and would take
+/// whatever memory a hostile file asks for, while a rehearsal ends at the arena's limit. The
+/// models that are part of this library need none.
+///
+/// # Errors
+/// [`ModelError::Runtime`] without ONNX Runtime; [`ModelError::Invalid`] if it is no model that
+/// ONNX Runtime can run; and what `run` answers.
+pub fn rehearse(
+    source: &Source,
+    bytes: &[u8],
+    run: impl FnOnce(&mut Session) -> Result<(), ModelError>,
+) -> Result<(), ModelError> {
+    let Source::File(_) = source else { return Ok(()) };
+    let invalid = |reason| ModelError::Invalid { model: source.to_string(), reason };
+    onnx::check(bytes).map_err(invalid)?;
+    run(&mut commit(source, bytes, 1, GraphOptimizationLevel::Disable)?)
+}
+
+/// Opens a model for the CPU with `threads` threads. Its `bytes` were [`read`] and
+/// [rehearsed](rehearse) before; `source` is named in errors.
 ///
 /// # Errors
 /// [`ModelError::Runtime`] without ONNX Runtime; [`ModelError::Invalid`] if it is no model that
 /// ONNX Runtime can run.
-pub fn open_bytes(
+pub fn open(source: &Source, bytes: &[u8], threads: usize) -> Result<Session, ModelError> {
+    commit(source, bytes, threads, GraphOptimizationLevel::All)
+}
+
+fn commit(
     source: &Source,
     bytes: &[u8],
     threads: usize,
-    dims: &[(&str, i64)],
+    level: GraphOptimizationLevel,
 ) -> Result<Session, ModelError> {
     let runtime = Runtime::get()?;
-    let invalid = |e: ort::Error| ModelError::Invalid {
+    let session = configure(runtime, threads, level).and_then(|mut b| b.commit_from_memory(bytes));
+    session.map_err(|e| ModelError::Invalid {
         model: source.to_string(),
         reason: first_line(&e.to_string()),
-    };
-    let mut builder = configure(runtime, threads, dims).map_err(invalid)?;
-    builder.commit_from_memory(bytes).map_err(invalid)
+    })
 }
 
-/// Opens a model as [`open_bytes`] does, with one thread, on the device of `provider`, whose name
+/// Opens a model as [`open`] does, with one thread, on the device of `provider`, whose name
 /// is `device`; without one, on the CPU.
 ///
 /// # Errors
@@ -91,7 +115,11 @@ pub fn open_on(
         model: source.to_string(),
         reason: first_line(&e.to_string()),
     };
-    let mut builder = configure(runtime, 1, &[]).map_err(invalid)?;
+    if let Source::File(_) = source {
+        onnx::check(bytes)
+            .map_err(|reason| ModelError::Invalid { model: source.to_string(), reason })?;
+    }
+    let mut builder = configure(runtime, 1, GraphOptimizationLevel::All).map_err(invalid)?;
     if let Some(provider) = provider {
         builder =
             builder.with_execution_providers([provider]).map_err(|e| on_device(e.to_string()))?;
@@ -102,17 +130,17 @@ pub fn open_on(
 fn configure(
     runtime: &Runtime,
     threads: usize,
-    dims: &[(&str, i64)],
+    level: GraphOptimizationLevel,
 ) -> Result<SessionBuilder, ort::Error> {
-    let mut builder = Session::builder(runtime.environment())?
+    let builder = Session::builder(runtime.environment())?
+        .with_optimization_level(level)?
+        .with_env_allocators()?
         .with_intra_threads(threads.max(1))?
         .with_inter_threads(1)?
         // Threads that spin while they wait would take the cores from the decoder and encoder.
         .with_intra_op_spinning(false)?
-        .with_log_level(ort::logging::LogLevel::Error)?;
-    for (name, size) in dims {
-        builder = builder.with_dimension_override(name, *size)?;
-    }
+        // Errors are returned; on the terminal a model that fails on each frame would flood it.
+        .with_log_level(ort::logging::LogLevel::Fatal)?;
     Ok(builder)
 }
 

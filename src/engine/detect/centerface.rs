@@ -8,12 +8,12 @@
 
 use super::input::{Channels, Layout};
 use super::network::{Network, looks_this_way};
-use super::onnx::{Declared, Value};
 use super::{BoxFit, Detection, Detector, DetectorOptions, nms};
 use crate::error::{Error, ModelError};
 use crate::frame::Frame;
 use crate::geometry::Rect;
 use crate::models::Source;
+use crate::onnx::{Declared, Value};
 
 /// From CenterFace's box to the WIDER-style box. `examples/measure_box_factor.rs` on 789 CelebA
 /// crops of 26 to 128 pixels gives a median of 1.145; three real clips, by the distance of eyes

@@ -9,7 +9,6 @@ mod centerface;
 mod input;
 mod network;
 mod nms;
-mod onnx;
 mod resample;
 mod seetaface;
 mod yunet;
@@ -22,6 +21,7 @@ use crate::error::{Error, ModelError};
 use crate::frame::Frame;
 use crate::geometry::Rect;
 use crate::models::{self, Source};
+use crate::onnx;
 use crate::session;
 
 /// One face that was found.

@@ -4,12 +4,12 @@ use ort::session::Session;
 use ort::value::TensorRef;
 
 use super::input::{Channels, Layout, Reducer};
-use super::onnx;
 use super::{Detection, DetectorOptions};
 use crate::error::{Error, ModelError};
 use crate::frame::Frame;
 use crate::geometry::Rect;
 use crate::models::Source;
+use crate::onnx;
 use crate::session;
 
 /// Both networks halve their input five times.
@@ -99,12 +99,16 @@ impl Network {
         };
         // Not square, so that a model with its axes exchanged is found out too.
         let layout = Layout::padded(4 * MULTIPLE, 3 * MULTIPLE, MULTIPLE);
-        network.fit(layout)?;
         let contract = |model: &Source, reason: String| ModelError::Contract {
             model: model.to_string(),
             reason,
             wanted,
         };
+        network.fit(layout).map_err(|error| match error {
+            Error::Inference { reason, .. } => contract(&network.source, reason),
+            Error::Model(error) => error,
+            error => contract(&network.source, error.to_string()),
+        })?;
         let got = network
             .run(|outputs| outputs.iter().map(|o| o.len()).collect::<Vec<_>>())
             .map_err(|reason| contract(&network.source, reason))?;
@@ -132,8 +136,7 @@ impl Network {
         let (width, height) = picture_size(info.width, info.height, self.width);
         let layout = Layout::padded(width, height, MULTIPLE);
         let model = |source: &Source| source.to_string();
-        self.fit(layout)
-            .map_err(|e| Error::Inference { model: model(&self.source), reason: e.to_string() })?;
+        self.fit(layout)?;
         self.reducer.planar(frame, layout, self.channels, &mut self.tensor);
         let scale = Scale::new((info.width, info.height), (width, height));
         let boxes = self
@@ -144,7 +147,7 @@ impl Network {
     }
 
     /// Opens a session for `layout` unless the open one is.
-    fn fit(&mut self, layout: Layout) -> Result<(), ModelError> {
+    fn fit(&mut self, layout: Layout) -> Result<(), Error> {
         if self.open.as_ref().is_some_and(|(open, _)| *open == layout) {
             return Ok(());
         }
@@ -152,19 +155,38 @@ impl Network {
         let dims = [1, 3, layout.padded_height, layout.padded_width];
         let file = onnx::specialised(&self.file, &self.input, &dims, &self.outputs)
             .map_err(|reason| ModelError::Invalid { model: self.source.to_string(), reason })?;
-        let session = session::open_bytes(&self.source, &file, self.threads, &[])?;
         // All black, and black it stays around the picture.
         self.tensor = vec![0.0; layout.len()];
+        let mut failure = None;
+        session::rehearse(&self.source, &file, |session| {
+            failure = self.run_in(layout, session, |_| ()).err();
+            Ok(())
+        })?;
+        if let Some(reason) = failure {
+            return Err(Error::Inference { model: self.source.to_string(), reason });
+        }
+        let session = session::open(&self.source, &file, self.threads)?;
         self.open = Some((layout, session));
         Ok(())
     }
 
     /// Runs the open session on the tensor.
     fn run<R>(&mut self, use_outputs: impl FnOnce(&[&[f32]]) -> R) -> Result<R, String> {
-        let reason = |e: ort::Error| session::first_line(&e.to_string());
-        let Some((layout, session)) = &mut self.open else {
+        let Some((layout, mut session)) = self.open.take() else {
             return Err("no session is open".into());
         };
+        let result = self.run_in(layout, &mut session, use_outputs);
+        self.open = Some((layout, session));
+        result
+    }
+
+    fn run_in<R>(
+        &self,
+        layout: Layout,
+        session: &mut Session,
+        use_outputs: impl FnOnce(&[&[f32]]) -> R,
+    ) -> Result<R, String> {
+        let reason = |e: ort::Error| session::first_line(&e.to_string());
         let dims = [1, 3, layout.padded_height, layout.padded_width];
         let input = TensorRef::from_array_view((dims, self.tensor.as_slice())).map_err(reason)?;
         let outputs = session.run(ort::inputs![self.input.as_str() => input]).map_err(reason)?;

@@ -8,12 +8,12 @@
 
 use super::input::{Channels, Layout};
 use super::network::{Network, looks_this_way};
-use super::onnx::Declared;
 use super::{BoxFit, Detection, Detector, DetectorOptions, nms};
 use crate::error::{Error, ModelError};
 use crate::frame::Frame;
 use crate::geometry::Rect;
 use crate::models::Source;
+use crate::onnx::Declared;
 
 /// From YuNet's box to the WIDER-style box. `examples/measure_box_factor.rs` on 789 CelebA crops
 /// of 16 to 128 pixels gives sides of 1.21 (small) to 1.03 (large), 1.12 in the middle; in three

@@ -1,13 +1,17 @@
 //! What the tests of the elements have in common.
-#![allow(dead_code, unreachable_pub, reason = "each test program uses a part of it")]
-
-pub mod onnx;
+#![allow(
+    dead_code,
+    unused_imports,
+    unreachable_pub,
+    reason = "each test program uses a part of it"
+)]
 
 use std::path::PathBuf;
 use std::sync::Once;
 
 use facesr::frame::PixelFormat;
 use facesr::{Rect, Square};
+pub use facesr_tests::onnx;
 use gst::glib;
 use gst::prelude::*;
 use gst_video::{VideoFormat, VideoInfo, VideoRegionOfInterestMeta};

@@ -1,4 +1,5 @@
-//! Reads the inputs and outputs of an ONNX file, and rewrites them.
+//! Reads the inputs and outputs of an ONNX file, rewrites them, and looks for what no model here
+//! may hold.
 //!
 //! Detectors run at the size of the stream. Their files declare other sizes (CenterFace 10x3x32x32,
 //! YuNet-s 1x3x640x640), list each weight as an input too, which keeps ONNX Runtime from folding
@@ -13,29 +14,29 @@ const MAX_VALUES: usize = 10_000;
 
 /// An input or output of the graph.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Value {
+pub(crate) struct Value {
     /// Its name.
-    pub(super) name: String,
+    pub(crate) name: String,
     /// Element type as `TensorProto.DataType` numbers them, 0 if it is no tensor.
     element: u64,
     /// Declared dimensions, -1 for free ones; `None` if no shape is declared.
-    pub(super) dims: Option<Vec<i64>>,
+    pub(crate) dims: Option<Vec<i64>>,
 }
 
 impl Value {
     /// Whether it is a tensor of 32-bit floats.
-    pub(super) fn is_f32(&self) -> bool {
+    pub(crate) fn is_f32(&self) -> bool {
         self.element == ELEMENT_F32
     }
 }
 
 /// What an ONNX file declares.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Declared {
+pub(crate) struct Declared {
     /// Inputs that are not weights.
-    pub(super) inputs: Vec<Value>,
+    pub(crate) inputs: Vec<Value>,
     /// Outputs.
-    pub(super) outputs: Vec<Value>,
+    pub(crate) outputs: Vec<Value>,
 }
 
 const ELEMENT_F32: u64 = 1;
@@ -44,12 +45,25 @@ const ELEMENT_F32: u64 = 1;
 mod field {
     pub(super) const MODEL_IR_VERSION: u64 = 1;
     pub(super) const MODEL_GRAPH: u64 = 7;
+    pub(super) const MODEL_FUNCTION: u64 = 25;
+    pub(super) const FUNCTION_NODE: u64 = 7;
     pub(super) const GRAPH_NODE: u64 = 1;
     pub(super) const GRAPH_INITIALIZER: u64 = 5;
+    pub(super) const GRAPH_SPARSE: u64 = 15;
     pub(super) const GRAPH_INPUT: u64 = 11;
     pub(super) const GRAPH_OUTPUT: u64 = 12;
     pub(super) const GRAPH_VALUE_INFO: u64 = 13;
     pub(super) const TENSOR_NAME: u64 = 8;
+    pub(super) const TENSOR_EXTERNAL: u64 = 13;
+    pub(super) const TENSOR_LOCATION: u64 = 14;
+    pub(super) const NODE_OPERATOR: u64 = 4;
+    pub(super) const NODE_ATTRIBUTE: u64 = 5;
+    pub(super) const ATTRIBUTE_TENSOR: u64 = 5;
+    pub(super) const ATTRIBUTE_GRAPH: u64 = 6;
+    pub(super) const ATTRIBUTE_TENSORS: u64 = 10;
+    pub(super) const ATTRIBUTE_GRAPHS: u64 = 11;
+    pub(super) const ATTRIBUTE_SPARSE: u64 = 22;
+    pub(super) const ATTRIBUTE_SPARSES: u64 = 23;
     pub(super) const VALUE_NAME: u64 = 1;
     pub(super) const VALUE_TYPE: u64 = 2;
     pub(super) const TYPE_TENSOR: u64 = 1;
@@ -63,7 +77,7 @@ mod field {
 ///
 /// # Errors
 /// A reason, in words, if the bytes are no ONNX model.
-pub(super) fn declared(file: &[u8]) -> Result<Declared, String> {
+pub(crate) fn declared(file: &[u8]) -> Result<Declared, String> {
     let graph = graph(file)?;
     let mut weights = Vec::new();
     let (mut inputs, mut outputs) = (Vec::new(), Vec::new());
@@ -95,7 +109,7 @@ pub(super) fn declared(file: &[u8]) -> Result<Declared, String> {
 ///
 /// # Errors
 /// A reason, in words, if the bytes are no ONNX model.
-pub(super) fn specialised(
+pub(crate) fn specialised(
     file: &[u8],
     input: &str,
     dims: &[usize],
@@ -131,6 +145,80 @@ pub(super) fn specialised(
         }
     }
     Ok(out)
+}
+
+/// Refuses a model that keeps weights in other files, so that no model file can make this process
+/// open another, and one with a loop, which might never end.
+///
+/// # Errors
+/// A reason, in words; also if the bytes are no ONNX model.
+pub(crate) fn check(file: &[u8]) -> Result<(), String> {
+    for item in Fields(file) {
+        let Field { number, content: Content::Bytes(message), .. } = item? else { continue };
+        match number {
+            field::MODEL_GRAPH => check_graph(message, MAX_DEPTH)?,
+            field::MODEL_FUNCTION => {
+                each(message, &[field::FUNCTION_NODE], |node| check_node(node, MAX_DEPTH))?;
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Branches within branches are followed so far.
+const MAX_DEPTH: u32 = 8;
+
+fn check_graph(graph: &[u8], depth: u32) -> Result<(), String> {
+    each(graph, &[field::GRAPH_INITIALIZER], check_tensor)?;
+    each(graph, &[field::GRAPH_SPARSE], check_sparse)?;
+    each(graph, &[field::GRAPH_NODE], |node| check_node(node, depth))
+}
+
+fn check_node(node: &[u8], depth: u32) -> Result<(), String> {
+    let operator = text(node, field::NODE_OPERATOR)?;
+    each(node, &[field::NODE_ATTRIBUTE], |attribute| {
+        each(attribute, &[field::ATTRIBUTE_TENSOR, field::ATTRIBUTE_TENSORS], check_tensor)?;
+        each(attribute, &[field::ATTRIBUTE_SPARSE, field::ATTRIBUTE_SPARSES], check_sparse)?;
+        each(attribute, &[field::ATTRIBUTE_GRAPH, field::ATTRIBUTE_GRAPHS], |graph| {
+            if operator != "If" || depth == 0 {
+                return Err(format!("it holds a loop (operator {operator})"));
+            }
+            check_graph(graph, depth - 1)
+        })
+    })
+}
+
+/// A sparse tensor is two tensors, values and indices.
+fn check_sparse(tensor: &[u8]) -> Result<(), String> {
+    each(tensor, &[1, 2], check_tensor)
+}
+
+fn check_tensor(tensor: &[u8]) -> Result<(), String> {
+    let elsewhere = number(tensor, field::TENSOR_LOCATION)?.is_some_and(|place| place != 0)
+        || bytes(tensor, field::TENSOR_EXTERNAL)?.is_some();
+    if !elsewhere {
+        return Ok(());
+    }
+    let name = text(tensor, field::TENSOR_NAME)?;
+    Err(format!("its weights '{name}' lie in another file; save the model as one file"))
+}
+
+/// Calls `f` with each message in `message` that one of `fields` holds.
+fn each(
+    message: &[u8],
+    fields: &[u64],
+    mut f: impl FnMut(&[u8]) -> Result<(), String>,
+) -> Result<(), String> {
+    for item in Fields(message) {
+        match item? {
+            Field { number, content: Content::Bytes(inner), .. } if fields.contains(&number) => {
+                f(inner)?;
+            }
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 const NOT_ONNX: &str = "it is no ONNX file";
@@ -367,6 +455,7 @@ mod tests {
         #[test]
         fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
             let _ = declared(&bytes);
+            let _ = check(&bytes);
             let _ = specialised(&bytes, "x", &[1], &[]);
         }
 
@@ -376,6 +465,7 @@ mod tests {
             let place = place % file.len();
             file[place] = value;
             let _ = declared(&file);
+            let _ = check(&file);
             let _ = specialised(&file, "x", &[1], &["a".into()]);
         }
     }

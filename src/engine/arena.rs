@@ -1,0 +1,63 @@
+//! The memory that models compute in: one arena for all sessions of the process, with a limit.
+//!
+//! A model file can ask for any amount: a few bytes of shape stand for a tensor of terabytes. What
+//! ONNX Runtime allocates through this arena beyond the limit becomes an error of that session.
+//! One arena for all also means that a further stream needs no further working memory as long as
+//! the sessions do not run at the same moment.
+
+use ort::AsPointer;
+use ort::environment::Environment;
+use ort::memory::{AllocationDevice, AllocatorType, MemoryInfo, MemoryType};
+use ort::sys::{OrtArenaCfg, OrtStatusPtr};
+
+/// No process computes in less, bytes: CenterFace on a whole 3840x2160 frame takes about half.
+const LEAST: usize = 2 << 30;
+
+/// So many sessions run at the same moment as there are cores, each of them on a frame.
+const PER_CORE: usize = 512 << 20;
+
+/// Chunks are allocated as they are asked for, instead of twice as much each time.
+const SAME_AS_REQUESTED: i32 = 1;
+
+/// What all sessions of this process together may compute in, bytes.
+pub(crate) fn limit() -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
+    LEAST.max(cores.saturating_mul(PER_CORE))
+}
+
+/// Gives `environment` its arena; sessions use it if they are opened with `with_env_allocators`.
+///
+/// # Errors
+/// A reason, in words, if ONNX Runtime refuses.
+pub(crate) fn register(environment: &Environment) -> Result<(), String> {
+    let memory =
+        MemoryInfo::new(AllocationDevice::CPU, 0, AllocatorType::Arena, MemoryType::Default)
+            .map_err(|e| e.to_string())?;
+    let mut config: *mut OrtArenaCfg = std::ptr::null_mut();
+    // -1: ONNX Runtime's own default.
+    // SAFETY: the API table is that of the loaded library, and `config` is writable for the call.
+    check(unsafe { (ort::api().CreateArenaCfg)(limit(), SAME_AS_REQUESTED, -1, -1, &mut config) })?;
+    // SAFETY: `environment` and `memory` live beyond the call, which copies what it needs of them
+    // and of `config`; `config` was made above without an error.
+    let registered = check(unsafe {
+        (ort::api().CreateAndRegisterAllocator)(environment.ptr().cast_mut(), memory.ptr(), config)
+    });
+    // SAFETY: made above, and not used any more.
+    unsafe { (ort::api().ReleaseArenaCfg)(config) };
+    registered
+}
+
+/// The reason in `status`, which is released.
+fn check(status: OrtStatusPtr) -> Result<(), String> {
+    if status.0.is_null() {
+        return Ok(());
+    }
+    // SAFETY: a status that is not null is an error that now belongs to this function. Its message
+    // is a C string that lives until it is released, after it was copied.
+    unsafe {
+        let message = std::ffi::CStr::from_ptr((ort::api().GetErrorMessage)(status.0));
+        let message = message.to_string_lossy().into_owned();
+        (ort::api().ReleaseStatus)(status.0);
+        Err(message)
+    }
+}
