@@ -74,6 +74,10 @@ pub struct Weights {
     pub beta_high: f64,
     /// Feature matching in stage 2.
     pub features: f64,
+    /// GAN loss of the heads on the fixed network in stage 2 (see [`crate::net::projected`]).
+    pub projected: f64,
+    /// Distance to the original in the fixed network's features (see [`crate::net::perceptual`]).
+    pub perceptual: f64,
     /// Against checkerboards in stage 2.
     pub grid: f64,
 }
@@ -111,7 +115,14 @@ impl Default for PhaseSteps {
 
 impl Default for Weights {
     fn default() -> Self {
-        Self { alpha: 1.0, beta_low: 0.05, beta_high: 0.01, features: 0.03, grid: 2.0 }
+        Self { alpha: 1.0, beta_low: 0.05, beta_high: 0.01, features: 0.0, projected: 0.0, perceptual: 0.0, grid: 2.0 }
+    }
+}
+
+impl Weights {
+    /// The defaults of a run that has the fixed network.
+    pub fn with_perceptual() -> Self {
+        Self { projected: 0.01, perceptual: 0.1, ..Self::default() }
     }
 }
 
@@ -170,8 +181,15 @@ impl Config {
         }
         let rates = [self.rates.generator, self.rates.discriminator, self.rates.pixel];
         let weights = &self.weights;
-        let weights =
-            [weights.alpha, weights.beta_low, weights.beta_high, weights.features, weights.grid];
+        let weights = [
+            weights.alpha,
+            weights.beta_low,
+            weights.beta_high,
+            weights.features,
+            weights.projected,
+            weights.perceptual,
+            weights.grid,
+        ];
         if rates.iter().chain(&weights).any(|v| !(0.0..1e3).contains(v)) {
             return wrong("learning rates and weights of losses are positive numbers");
         }
@@ -186,6 +204,11 @@ impl Config {
             return wrong("the compact generator has 4 to 512 channels and up to 64 blocks");
         }
         Ok(())
+    }
+
+    /// True when a loss looks through the fixed network.
+    pub fn needs_perceptual(&self) -> bool {
+        self.weights.projected > 0.0 || self.weights.perceptual > 0.0
     }
 
     /// The kind to compute in.

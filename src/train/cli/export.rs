@@ -28,6 +28,9 @@ pub(super) struct ExportArgs {
     /// The ONNX file to write.
     #[arg(long)]
     out: PathBuf,
+    /// Write the High-to-Low generator and its discriminator, too: the start for another camera.
+    #[arg(long, value_name = "SAFETENSORS")]
+    high_to_low: Option<PathBuf>,
     /// Compute in fp16 (for GPUs); input and output stay fp32.
     #[arg(long)]
     fp16: bool,
@@ -78,6 +81,9 @@ pub(super) fn run(args: &ExportArgs) -> Result<()> {
     let name = args.out.display();
     if gap >= limit {
         return Err(Error::Onnx(format!("{name} differs from libtorch by {gap:.2e}: not usable")));
+    }
+    if let Some(path) = &args.high_to_low {
+        state.save_high_to_low(path)?;
     }
     println!("{name}: {gap:.1e} from libtorch on {} faces", faces.size()[0]);
     Ok(())

@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 
 use super::DeviceArg;
-use crate::config::Config;
+use crate::config::{Config, Weights};
 use crate::error::{Error, Result, at};
 use crate::net::discriminator::DiscriminatorConfig;
 use crate::net::high_to_low::HighToLowConfig;
@@ -33,15 +33,20 @@ pub(super) struct TrainArgs {
     /// Settings as a JSON file (any part of what a checkpoint holds); the options come on top.
     #[arg(long, conflicts_with = "resume")]
     config: Option<PathBuf>,
-    /// Start with the High-to-Low generator of this checkpoint.
+    /// Start with the High-to-Low generator of this checkpoint (models/high-to-low.safetensors ships).
     #[arg(long, value_name = "CHECKPOINT", conflicts_with = "resume")]
     h2l_from: Option<PathBuf>,
-    /// Start with the Low-to-High generator of this checkpoint.
-    #[arg(long, value_name = "CHECKPOINT", conflicts_with = "resume")]
+    /// Start with the Low-to-High generator of this checkpoint or of this exported fp32 ONNX file.
+    #[arg(long, value_name = "FILE", conflicts_with = "resume")]
     l2h_from: Option<PathBuf>,
     /// Start with the discriminator of high faces of this checkpoint.
     #[arg(long, value_name = "CHECKPOINT", conflicts_with = "resume")]
     high_d_from: Option<PathBuf>,
+    /// The fixed network (`make train-setup` leaves it in target/train/perceptual.safetensors) in
+    /// which outputs are compared with their originals and told from real faces. Without it, a run
+    /// has only the pixel loss and its own discriminators.
+    #[arg(long, value_name = "SAFETENSORS")]
+    perceptual: Option<PathBuf>,
     /// Where to compute.
     #[arg(long, default_value = "auto")]
     device: DeviceArg,
@@ -121,6 +126,12 @@ struct Settings {
     /// Weight of feature matching in stage 2.
     #[arg(long)]
     features: Option<f64>,
+    /// Weight of the GAN loss on the fixed network.
+    #[arg(long, requires = "perceptual")]
+    projected: Option<f64>,
+    /// Weight of the distance to the original in the fixed network.
+    #[arg(long, requires = "perceptual")]
+    perceptual_weight: Option<f64>,
     /// Learning rate of the generators in the GAN phases.
     #[arg(long)]
     rate_generator: Option<f64>,
@@ -199,6 +210,8 @@ impl Settings {
         put(self.beta_low, &mut config.weights.beta_low);
         put(self.beta_high, &mut config.weights.beta_high);
         put(self.features, &mut config.weights.features);
+        put(self.projected, &mut config.weights.projected);
+        put(self.perceptual_weight, &mut config.weights.perceptual);
         put(self.rate_generator, &mut config.rates.generator);
         put(self.rate_discriminator, &mut config.rates.discriminator);
         put(self.rate_pixel, &mut config.rates.pixel);
@@ -235,6 +248,9 @@ fn start(args: &TrainArgs, device: tch::Device) -> Result<State> {
             .map_err(|e| Error::Setting(format!("{}: {e}", path.display())))?,
         None => Config::default(),
     };
+    if args.perceptual.is_some() && !config.needs_perceptual() {
+        config.weights = Weights::with_perceptual();
+    }
     args.phases.apply(&mut config);
     args.settings.apply(&mut config);
     config.check()?;
@@ -258,7 +274,12 @@ pub(super) fn run(args: &TrainArgs) -> Result<()> {
     }
     let folder = Folder::open(&args.out)?;
     let mut state = start(args, device)?;
-    let source = Source::load(&args.data, args.cache.as_deref(), &state.config, device)?;
+    let mut source = Source::load(&args.data, args.cache.as_deref(), &state.config, device)?;
+    if let Some(file) = &args.perceptual {
+        source = source.with_perceptual(file)?;
+    } else if state.config.needs_perceptual() {
+        source.perceptual()?;
+    }
     let budget = Budget {
         minutes: args.minutes,
         steps: args.steps,

@@ -7,4 +7,6 @@ pub mod high_to_low;
 pub mod layers;
 pub mod low_to_high;
 pub mod params;
+pub mod perceptual;
+pub mod projected;
 pub mod spectral_norm;

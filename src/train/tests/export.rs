@@ -2,18 +2,17 @@
 
 mod common;
 
+use facesr_train::config::Config;
 use facesr_train::export::model::{About, build, write};
 use facesr_train::export::verify::{Runner, largest_difference};
 use facesr_train::net::low_to_high::{LowToHigh, LowToHighConfig};
 use facesr_train::rng::{Rng, Stream};
+use facesr_train::train::state::State;
 use tch::{Device, Kind, Tensor, no_grad};
 
 #[test]
 fn onnx_runtime_and_libtorch_agree_on_64_faces() {
-    if let Err(missing) = facesr::runtime::Runtime::get() {
-        eprintln!("skipped: {missing}");
-        return;
-    }
+    facesr::runtime::Runtime::get().expect("make train-setup tells what to export");
     let dir = tempfile::tempdir().unwrap();
     let about = About { data: "drawn".into(), terms: "none".into() };
     let values = Rng::new(5, Stream::Noise, 0).normals(64 * 3 * 256);
@@ -38,5 +37,45 @@ fn onnx_runtime_and_libtorch_agree_on_64_faces() {
         // The batch is dynamic and the faces of a batch do not touch each other.
         let one = runner.run(&faces.narrow(0, 7, 1)).unwrap();
         assert!(largest_difference(&one, &ours.narrow(0, 7, 1)) < limit);
+    }
+}
+
+#[test]
+fn an_exported_generator_is_the_start_of_another_training() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut config = common::tiny();
+    let trained = State::new(config.clone(), Device::Cpu);
+    let about = About { data: "drawn".into(), terms: "none".into() };
+    let path = dir.path().join("l2h.onnx");
+    write(&build(&trained.nets.l2h, &about, false), &path).unwrap();
+    config.seed += 1;
+    let mut next = State::new(config.clone(), Device::Cpu);
+    let same = |a: &State, b: &State| {
+        let of = |s: &State| s.nets.l2h_ema.params().trainable();
+        of(a).iter().zip(&of(b)).all(|(x, y)| x.equal(y))
+    };
+    assert!(!same(&trained, &next));
+    next.adopt_low_to_high(&path).unwrap();
+    assert!(same(&trained, &next));
+
+    config.low_to_high = LowToHighConfig::Compact { width: 20, blocks: 2, slack: 0.055 };
+    let error = State::new(config, Device::Cpu).adopt_low_to_high(&path).unwrap_err();
+    assert!(error.to_string().contains("l2h.onnx"), "{error}");
+    write(&build(&trained.nets.l2h, &about, true), &path).unwrap();
+    assert!(next.adopt_low_to_high(&path).unwrap_err().to_string().contains("fp32"));
+    std::fs::write(&path, b"\xff\xff\xff").unwrap();
+    assert!(next.adopt_low_to_high(&path).is_err());
+}
+
+#[test]
+fn high_to_low_travels_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("h2l.safetensors");
+    let trained = State::new(common::tiny(), Device::Cpu);
+    trained.save_high_to_low(&path).unwrap();
+    let mut next = State::new(Config { seed: 9, ..common::tiny() }, Device::Cpu);
+    next.adopt_high_to_low(&path).unwrap();
+    for (a, b) in trained.nets.h2l.params().iter().zip(next.nets.h2l.params().iter()) {
+        assert!(a.tensor.equal(&b.tensor), "{}", a.name);
     }
 }

@@ -1,5 +1,5 @@
-//! The faces of a run: training and held-back parts of the high and the low set, and the drawing of
-//! batches out of them.
+//! What a run learns from: training and held-back parts of the high and the low set, the drawing of
+//! batches out of them, and the fixed network through which they may be compared.
 
 use std::path::Path;
 
@@ -8,7 +8,8 @@ use tch::{Device, Tensor};
 use crate::config::Config;
 use crate::data::batch::{self, Variation};
 use crate::data::faces::{Faces, Sampler, Split};
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::net::perceptual::Perceptual;
 use crate::rng::Rng;
 
 /// High and low faces, split and ready to draw.
@@ -24,6 +25,7 @@ pub struct Source {
     pub low_split: Split,
     high_sampler: Sampler,
     low_sampler: Sampler,
+    perceptual: Option<Perceptual>,
     device: Device,
 }
 
@@ -46,7 +48,39 @@ impl Source {
         let low_split = low.split_by_block(0.1);
         let high_sampler = Sampler::new(&high, &high_split.train, 0.0)?;
         let low_sampler = Sampler::new(&low, &low_split.train, config.balance)?;
-        Ok(Self { high, high_split, low, low_split, high_sampler, low_sampler, device })
+        Ok(Self {
+            high,
+            high_split,
+            low,
+            low_split,
+            high_sampler,
+            low_sampler,
+            perceptual: None,
+            device,
+        })
+    }
+
+    /// Adds the fixed network of a file.
+    ///
+    /// # Errors
+    /// When the file cannot be read or holds another network.
+    pub fn with_perceptual(mut self, file: &Path) -> Result<Self> {
+        self.perceptual = Some(Perceptual::load(file, self.device)?);
+        Ok(self)
+    }
+
+    /// The fixed network.
+    ///
+    /// # Errors
+    /// When the run was started without it.
+    pub fn perceptual(&self) -> Result<&Perceptual> {
+        self.perceptual.as_ref().ok_or_else(|| {
+            Error::Setting(
+                "this run compares faces in the fixed network: give its file by --perceptual \
+                 (make train-setup leaves it in target/train/perceptual.safetensors)"
+                    .into(),
+            )
+        })
     }
 
     /// Where batches are put.

@@ -12,6 +12,7 @@ use crate::error::Result;
 use crate::loss::{self, View};
 use crate::net::high_to_low::shrink4;
 use crate::net::layers::channels_last;
+use crate::net::perceptual;
 use crate::rng::{Rng, Stream};
 
 /// Figures of a step of stage 2.
@@ -27,6 +28,12 @@ pub struct Stage2 {
     pub features: f64,
     /// Checkerboard loss.
     pub grid: f64,
+    /// Hinge loss of the heads on the fixed network.
+    pub projected_d: f64,
+    /// Their GAN loss of the generator.
+    pub projected_gan: f64,
+    /// Distance to the original in the fixed network.
+    pub perceptual: f64,
 }
 
 /// Low pictures [n, 3, 16, 16] and the originals [n, 3, 64, 64] they were made of: some by the
@@ -85,67 +92,116 @@ pub fn pixel_step(state: &mut State, source: &Source) -> Result<Stage2> {
     Ok(Stage2 { high_pixel: loss.double_value(&[]), ..Stage2::default() })
 }
 
-/// Training with the discriminator. Part of each batch are real low pictures: they have no
-/// original, so only the discriminator speaks about them.
+/// A batch of the GAN phase.
+struct Batch {
+    /// Low pictures [n, 3, 16, 16]: first those made of an original, then real ones.
+    low: Tensor,
+    /// How many have an original.
+    paired: i64,
+    /// Sharp faces [n, 3, 64, 64]: the originals, then others in the places of the real low pictures.
+    high: Tensor,
+}
+
+fn gan_batch(state: &State, source: &Source, rng: &mut Rng) -> Batch {
+    let config = &state.config;
+    let n = config.batch;
+    let real = ((n as f64 * config.pairs.real).round() as usize).min(n - 1);
+    let (low, high) = pairs(state, source, n - real, rng);
+    let paired = low.size()[0];
+    if real == 0 {
+        return Batch { low, paired, high };
+    }
+    let how = Variation { flip: true, shift: config.shift, light: config.light };
+    Batch {
+        low: Tensor::cat(&[low, source.low(real, rng)], 0),
+        paired,
+        high: Tensor::cat(&[high, source.high(real, how, rng)], 0),
+    }
+}
+
+/// Mean over layers of a loss of the heads.
+fn over_layers(losses: impl Iterator<Item = Tensor>) -> Tensor {
+    let losses: Vec<Tensor> = losses.collect();
+    Tensor::stack(&losses, 0).mean(Kind::Float)
+}
+
+/// Training with the discriminators. Part of each batch are real low pictures: they have no
+/// original, so only the discriminators speak about them.
 pub fn gan_step(state: &mut State, source: &Source) -> Result<Stage2> {
     let (config, at, device) = (&state.config, state.progress.step, source.device());
-    let (n, kind) = (config.batch, config.kind());
-    let n_real_low = ((n as f64) * config.pairs.real).round() as usize;
-    let paired = (n - n_real_low.min(n)).max(1) as i64;
-    let mut rng = state.rng(Stream::Batch);
+    let (kind, weights) = (config.kind(), config.weights);
     let mut views = state.rng(Stream::Augment);
-    let (low, high) = pairs(state, source, paired as usize, &mut rng);
-    let lows =
-        if n_real_low > 0 { Tensor::cat(&[low, source.low(n_real_low, &mut rng)], 0) } else { low };
-    let fakes = lows.size()[0];
-    let how = Variation { flip: true, shift: config.shift, light: config.light };
-    let real = source.high(fakes as usize, how, &mut rng);
-    let factor = phase_factor(state);
+    let Batch { low, paired, high } = gan_batch(state, source, &mut state.rng(Stream::Batch));
+    let n = low.size()[0];
+    let rate = config.rates.discriminator * phase_factor(state);
     let nets = &state.nets;
-    let mut view = |n: i64| View::draw(&mut views, n, 3, 1.0, device);
+    let mut view = || View::draw(&mut views, n, 3, 1.0, device);
     let seen = |view: &View, x: &Tensor| channels_last(&view.look(x)).to_kind(kind);
+    let pairs_of = |f: &[Tensor]| f.iter().map(|t| t.narrow(0, 0, paired)).collect::<Vec<_>>();
 
-    let output = nets.l2h.forward(&lows, kind, true);
+    let output = nets.l2h.forward(&low, kind, true);
     let shown = output.clamp(-1.0, 1.0);
-    nets.high_d.power_iteration();
-    let both = [seen(&view(fakes), &real), seen(&view(fakes), &shown.detach())];
-    let scores = nets.high_d.forward(&Tensor::cat(&both, 0)).split(fakes, 0);
-    let d_loss = loss::hinge_discriminator(&scores[0], &scores[1]);
-    state.optimisers.high_d.minimise(&d_loss, config.rates.discriminator * factor, false);
-    let mut figures = Stage2 { high_d: d_loss.double_value(&[]), ..Stage2::default() };
-    if at < config.discriminator_first {
+    let mut figures = Stage2::default();
+    let mut total = Tensor::zeros([], (Kind::Float, device));
+    let generator_learns = at >= config.discriminator_first;
+
+    if weights.beta_high > 0.0 || weights.features > 0.0 {
+        nets.high_d.power_iteration();
+        let both = [seen(&view(), &high), seen(&view(), &shown.detach())];
+        let scores = nets.high_d.forward(&Tensor::cat(&both, 0)).split(n, 0);
+        let loss = loss::hinge_discriminator(&scores[0], &scores[1]);
+        state.optimisers.high_d.minimise(&loss, rate, false);
+        figures.high_d = loss.double_value(&[]);
+        if generator_learns {
+            let look = view();
+            let (score, features) = nets.high_d.features(&seen(&look, &shown));
+            let gan = loss::hinge_generator(&score);
+            figures.high_gan = gan.double_value(&[]);
+            total += gan * weights.beta_high;
+            if weights.features > 0.0 {
+                let truth = no_grad(|| nets.high_d.features(&seen(&look, &high)).1);
+                let matching = loss::feature_matching(&pairs_of(&features), &pairs_of(&truth));
+                figures.features = matching.double_value(&[]);
+                total += matching * weights.features;
+            }
+        }
+    }
+
+    if config.needs_perceptual() {
+        let net = source.perceptual()?;
+        let look = view();
+        let truth = no_grad(|| net.features(&look.look(&high)));
+        let features = net.features(&look.look(&shown));
+        nets.heads.power_iteration();
+        let real = nets.heads.forward(&truth);
+        let fake = nets.heads.forward(&features.iter().map(Tensor::detach).collect::<Vec<_>>());
+        let hinges = real.iter().zip(&fake).map(|(r, f)| loss::hinge_discriminator(r, f));
+        let loss = over_layers(hinges);
+        state.optimisers.heads.minimise(&loss, rate, false);
+        figures.projected_d = loss.double_value(&[]);
+        if generator_learns {
+            let scores = nets.heads.forward(&features);
+            let gan = over_layers(scores.iter().map(loss::hinge_generator));
+            figures.projected_gan = gan.double_value(&[]);
+            let apart = perceptual::distance(&pairs_of(&features), &pairs_of(&truth));
+            figures.perceptual = apart.double_value(&[]);
+            total += gan * weights.projected + apart * weights.perceptual;
+        }
+    }
+
+    if !generator_learns {
         return Ok(figures);
     }
-
-    let pixel = loss::pixel(&output.narrow(0, 0, paired), &high);
+    let pixel = loss::pixel(&output.narrow(0, 0, paired), &high.narrow(0, 0, paired));
     figures.high_pixel = pixel.double_value(&[]);
-    let mut total = pixel * config.weights.alpha;
-    let look = view(fakes);
-    let (score, features) = nets.high_d.features(&seen(&look, &shown));
-    let gan = loss::hinge_generator(&score);
-    figures.high_gan = gan.double_value(&[]);
-    total += gan * config.weights.beta_high;
-    if config.weights.grid > 0.0 {
+    total += pixel * weights.alpha;
+    if weights.grid > 0.0 {
         let grid = loss::grid(&output);
         figures.grid = grid.double_value(&[]);
-        total += grid * config.weights.grid;
+        total += grid * weights.grid;
     }
-    if config.weights.features > 0.0 {
-        let truth = no_grad(|| {
-            // Real low pictures have no original; any picture fills their place and is cut off.
-            let filled = Tensor::cat(&[&high, &real.narrow(0, 0, fakes - paired)], 0);
-            nets.high_d.features(&seen(&look, &filled)).1
-        });
-        let part = |f: &[Tensor]| f.iter().map(|t| t.narrow(0, 0, paired)).collect::<Vec<_>>();
-        let matching = loss::feature_matching(&part(&features), &part(&truth));
-        figures.features = matching.double_value(&[]);
-        total += matching * config.weights.features;
-    }
-    state.optimisers.l2h.minimise(
-        &total.to_kind(Kind::Float),
-        config.rates.generator * factor,
-        false,
-    );
+    let rate = config.rates.generator * phase_factor(state);
+    state.optimisers.l2h.minimise(&total.to_kind(Kind::Float), rate, false);
     let share = ema_share(at - config.discriminator_first, config.ema);
     nets.l2h_ema.params().lerp(nets.l2h.params(), share);
     Ok(figures)

@@ -11,12 +11,14 @@ use crate::adam::Adam;
 use crate::checkpoint::{Reader, Writer};
 use crate::config::Config;
 use crate::error::{Error, Result};
+use crate::export::weights;
 use crate::net::discriminator::Discriminator;
 use crate::net::high_to_low::HighToLow;
 use crate::net::low_to_high::LowToHigh;
+use crate::net::projected::Projected;
 use crate::rng::{Rng, Stream};
 
-/// The four networks and the averages of the two generators.
+/// The networks that are trained and the averages of the two generators.
 #[derive(Debug)]
 pub struct Nets {
     /// High-to-Low generator.
@@ -31,6 +33,8 @@ pub struct Nets {
     pub low_d: Discriminator,
     /// Tells real 64x64 faces from generated ones.
     pub high_d: Discriminator,
+    /// Tells them apart in the features of the fixed network.
+    pub heads: Projected,
 }
 
 impl Nets {
@@ -44,6 +48,7 @@ impl Nets {
             l2h_ema: LowToHigh::new(&config.low_to_high, &mut rng(1), device),
             low_d: Discriminator::new(&config.low_discriminator, &mut rng(2), device),
             high_d: Discriminator::new(&config.high_discriminator, &mut rng(3), device),
+            heads: Projected::new(&mut rng(4), device),
         }
     }
 }
@@ -59,6 +64,8 @@ pub struct Optimisers {
     pub low_d: Adam,
     /// Discriminator of high faces.
     pub high_d: Adam,
+    /// Heads on the fixed network.
+    pub heads: Adam,
 }
 
 impl Optimisers {
@@ -71,6 +78,7 @@ impl Optimisers {
             l2h: Adam::new(nets.l2h.params().trainable(), betas),
             low_d: Adam::new(nets.low_d.params().trainable(), betas),
             high_d: Adam::new(nets.high_d.params().trainable(), betas),
+            heads: Adam::new(nets.heads.params().trainable(), betas),
         }
     }
 }
@@ -147,34 +155,53 @@ impl State {
         file.network("l2h_ema", nets.l2h_ema.params());
         file.network("low_d", nets.low_d.params());
         file.network("high_d", nets.high_d.params());
+        file.network("heads", nets.heads.params());
         file.optimiser("h2l", &self.optimisers.h2l);
         file.optimiser("l2h", &self.optimisers.l2h);
         file.optimiser("low_d", &self.optimisers.low_d);
         file.optimiser("high_d", &self.optimisers.high_d);
+        file.optimiser("heads", &self.optimisers.heads);
         let saved = Saved { config: self.config.clone(), progress: self.progress.clone() };
         let json = serde_json::to_string(&saved)
             .map_err(|e| Error::Training(format!("the state cannot be written: {e}")))?;
         file.save(path, &json)
     }
 
-    /// Takes over a trained High-to-Low generator and its discriminator from another run.
+    /// Writes stage 1 alone, as [`Self::adopt_high_to_low`] reads it: the High-to-Low generator (its
+    /// moving average) and its discriminator.
+    pub fn save_high_to_low(&self, path: &Path) -> Result<()> {
+        let mut file = Writer::default();
+        file.network("h2l_ema", self.nets.h2l_ema.params());
+        file.network("low_d", self.nets.low_d.params());
+        file.save(path, "{}")
+    }
+
+    /// Takes over a trained High-to-Low generator (its moving average) and its discriminator from
+    /// another run.
     pub fn adopt_high_to_low(&mut self, path: &Path) -> Result<()> {
         let file = Reader::open(path)?;
-        file.network("h2l", self.nets.h2l.params())?;
+        file.network("h2l_ema", self.nets.h2l.params())?;
         file.network("h2l_ema", self.nets.h2l_ema.params())?;
         file.network("low_d", self.nets.low_d.params())
     }
 
-    /// Takes over a trained Low-to-High generator (its moving average) from another run.
+    /// Takes over a trained Low-to-High generator from another run (its moving average) or from an
+    /// exported fp32 ONNX file.
     pub fn adopt_low_to_high(&mut self, path: &Path) -> Result<()> {
+        if path.extension().is_some_and(|e| e.eq_ignore_ascii_case("onnx")) {
+            weights::read(path, self.nets.l2h.params())?;
+            return weights::read(path, self.nets.l2h_ema.params());
+        }
         let file = Reader::open(path)?;
         file.network("l2h_ema", self.nets.l2h.params())?;
         file.network("l2h_ema", self.nets.l2h_ema.params())
     }
 
-    /// Takes over a trained discriminator of high faces from another run.
+    /// Takes over the trained discriminators of high faces from another run.
     pub fn adopt_high_discriminator(&mut self, path: &Path) -> Result<()> {
-        Reader::open(path)?.network("high_d", self.nets.high_d.params())
+        let file = Reader::open(path)?;
+        file.network("heads", self.nets.heads.params())?;
+        file.network("high_d", self.nets.high_d.params())
     }
 
     /// Takes a run up again.
@@ -192,10 +219,12 @@ impl State {
         file.network("l2h_ema", nets.l2h_ema.params())?;
         file.network("low_d", nets.low_d.params())?;
         file.network("high_d", nets.high_d.params())?;
+        file.network("heads", nets.heads.params())?;
         file.optimiser("h2l", &mut optimisers.h2l)?;
         file.optimiser("l2h", &mut optimisers.l2h)?;
         file.optimiser("low_d", &mut optimisers.low_d)?;
         file.optimiser("high_d", &mut optimisers.high_d)?;
+        file.optimiser("heads", &mut optimisers.heads)?;
         Ok(Self { config: saved.config, nets, optimisers, progress: saved.progress })
     }
 }

@@ -10,6 +10,7 @@ use super::state::State;
 use crate::data::batch::{Variation, camera_pairs, fixed_batch, to_8bit};
 use crate::loss::grid;
 use crate::net::high_to_low::shrink4;
+use crate::net::perceptual::{self, Perceptual};
 use crate::rng::{Rng, Stream};
 use crate::show::bicubic64;
 
@@ -34,6 +35,24 @@ pub struct Validation {
     pub distance_bicubic: f64,
     /// Kernel distance of outputs on the synthetic camera's pictures.
     pub distance_camera: f64,
+    /// The same figures in the features of the fixed network, where the run has it.
+    #[serde(flatten)]
+    pub fixed: Option<Fixed>,
+}
+
+/// Held-back figures in the features of the fixed network.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Fixed {
+    /// Kernel distance of outputs on real low faces to real high faces.
+    pub fixed_distance: f64,
+    /// The same of bicubic enlargement.
+    pub fixed_distance_bicubic: f64,
+    /// Kernel distance of outputs on the synthetic camera's pictures.
+    pub fixed_distance_camera: f64,
+    /// Share of outputs on the synthetic camera's pictures whose own original is the nearest of all.
+    pub found: f64,
+    /// The same of bicubic enlargement.
+    pub found_bicubic: f64,
 }
 
 impl Validation {
@@ -41,8 +60,43 @@ impl Validation {
     /// the pixels stay about as close to the truth as those of bicubic.
     pub fn score(&self) -> f64 {
         let lost = (self.psnr_camera_bicubic - 0.3 - self.psnr_camera).max(0.0);
-        self.distance + self.distance_camera + 0.2 * lost * self.distance_bicubic
+        match self.fixed {
+            Some(f) => {
+                (f.fixed_distance + f.fixed_distance_camera) / f.fixed_distance_bicubic - f.found
+                    + 0.2 * lost
+            }
+            None => self.distance + self.distance_camera + 0.2 * lost * self.distance_bicubic,
+        }
     }
+}
+
+/// Faces [n, 3, 64, 64] in the features of the fixed network: means over places for comparing sets,
+/// and everything in its place for finding a face among others.
+fn fixed_features(net: &Perceptual, faces: &Tensor) -> (Tensor, Tensor) {
+    let (mut means, mut places) = (Vec::new(), Vec::new());
+    for part in faces.split(32, 0) {
+        let features = net.features(&part);
+        means.push(perceptual::pooled(&features));
+        let flat = |f: &Tensor| {
+            let f = f.to_kind(Kind::Float).flatten(1, -1);
+            &f / f.norm_scalaropt_dim(2.0, [1i64].as_slice(), true)
+        };
+        places.push(Tensor::cat(&features.iter().skip(1).map(flat).collect::<Vec<_>>(), 1));
+    }
+    (Tensor::cat(&means, 0), Tensor::cat(&places, 0))
+}
+
+/// Share of faces whose nearest original, by the cosine of what sets it apart from the mean, is
+/// their own.
+fn found(faces: &Tensor, originals: &Tensor) -> f64 {
+    let mean = originals.mean_dim([0i64].as_slice(), true, Kind::Float);
+    let unit = |x: &Tensor| {
+        let x = x - &mean;
+        &x / x.norm_scalaropt_dim(2.0, [1i64].as_slice(), true)
+    };
+    let nearest = unit(faces).matmul(&unit(originals).tr()).argmax(1, false);
+    let own = Tensor::arange(nearest.size()[0], (Kind::Int64, nearest.device()));
+    nearest.eq_tensor(&own).to_kind(Kind::Float).mean(Kind::Float).double_value(&[])
 }
 
 /// Peak signal-to-noise ratio of pictures in [-1, 1], mean over pictures.
@@ -75,10 +129,24 @@ pub fn measure(state: &State, source: &Source) -> Validation {
         let spoilt = degrade(state, &high, &z);
         let real = enhance(&low);
         let sharpened = enhance(&shot);
+        let fixed = source.perceptual().ok().map(|net| {
+            let of = |x: &Tensor| fixed_features(net, &to_8bit(x));
+            let (truth, originals) = of(&high);
+            let (shot_sharpened, camera_faces) = of(&sharpened);
+            let distance = |x: &Tensor| kernel_distance(x, &truth, true);
+            Fixed {
+                fixed_distance: distance(&of(&real).0),
+                fixed_distance_bicubic: distance(&of(&bicubic64(&low)).0),
+                fixed_distance_camera: distance(&shot_sharpened),
+                found: found(&camera_faces, &originals),
+                found_bicubic: found(&of(&bicubic64(&shot)).1, &originals),
+            }
+        });
         let net = Features::new(device);
         let truth = net.of(&high);
         let distance = |x: &Tensor| kernel_distance(&net.of(&to_8bit(x)), &truth, true);
         Validation {
+            fixed,
             distance: distance(&real),
             distance_bicubic: distance(&bicubic64(&low)),
             distance_camera: distance(&sharpened),
