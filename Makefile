@@ -35,9 +35,8 @@ fmt: ## format the Rust code
 leaks: build ## run the elements under GStreamer's leak tracer
 	@scripts/leaks.sh
 
-train-setup: ## fetch what the trainer links (libtorch)
-	@if [ -x src/train/scripts/setup.sh ]; then src/train/scripts/setup.sh; \
-	else echo "the trainer has no set-up yet (src/train/scripts/setup.sh)"; exit 1; fi
+train-setup: ## fetch what the trainer links and reads (libtorch, the fixed network)
+	@src/train/scripts/setup.sh
 
 clean: ## remove what was built; what was fetched stays
 	@rm -rf out "$(CARGO_TARGET_DIR)/debug" "$(CARGO_TARGET_DIR)/release" \

@@ -40,6 +40,21 @@ check "the demo" scripts/demo.sh
 check "gst-launch and command lines of the README" scripts/readme.sh
 check "leaks" scripts/leaks.sh
 
+# The trainer is no default member: only its own tests need libtorch.
+trainer_tests() {
+    "$root/src/train/scripts/setup.sh" "$target/train" >/dev/null || return
+    export LIBTORCH=$target/train/libtorch/torch
+    export ORT_DYLIB_PATH=$target/train/onnxruntime/libonnxruntime.so
+    cargo clippy --locked --package facesr-train --all-targets -- -D warnings &&
+        cargo nextest run --locked --package facesr-train --no-tests fail
+}
+if [ "$(uname -m)" = x86_64 ]; then
+    check "the trainer: clippy and tests" trainer_tests
+    unset LIBTORCH ORT_DYLIB_PATH
+else
+    skip "the trainer was NOT tested: its libtorch is fetched for x86_64 only"
+fi
+
 filter=()
 if [ ! -d "$root/../shared" ]; then
     skip "the folder shared is not beside this checkout: all tests named shared_* are left out"

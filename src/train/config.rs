@@ -115,7 +115,15 @@ impl Default for PhaseSteps {
 
 impl Default for Weights {
     fn default() -> Self {
-        Self { alpha: 1.0, beta_low: 0.05, beta_high: 0.01, features: 0.0, projected: 0.0, perceptual: 0.0, grid: 2.0 }
+        Self {
+            alpha: 1.0,
+            beta_low: 0.05,
+            beta_high: 0.01,
+            features: 0.0,
+            projected: 0.0,
+            perceptual: 0.0,
+            grid: 2.0,
+        }
     }
 }
 

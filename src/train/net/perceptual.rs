@@ -186,7 +186,8 @@ impl Perceptual {
 pub fn distance(a: &[Tensor], b: &[Tensor]) -> Tensor {
     let unit = |x: &Tensor| {
         let x = x.to_kind(Kind::Float);
-        let length = (x.square().sum_dim_intlist([1i64].as_slice(), true, Kind::Float) + 1e-6).sqrt();
+        let length =
+            (x.square().sum_dim_intlist([1i64].as_slice(), true, Kind::Float) + 1e-6).sqrt();
         x / length
     };
     let mut total = Tensor::zeros([], (Kind::Float, a[0].device()));
@@ -199,9 +200,7 @@ pub fn distance(a: &[Tensor], b: &[Tensor]) -> Tensor {
 
 /// One vector a face for comparing faces or sets of faces: [n, 496], means over places.
 pub fn pooled(features: &[Tensor]) -> Tensor {
-    let parts: Vec<Tensor> = features
-        .iter()
-        .map(|f| f.mean_dim([2i64, 3].as_slice(), false, Kind::Float))
-        .collect();
+    let parts: Vec<Tensor> =
+        features.iter().map(|f| f.mean_dim([2i64, 3].as_slice(), false, Kind::Float)).collect();
     Tensor::cat(&parts, 1)
 }
