@@ -8,7 +8,7 @@ mkdir -p "$cache" "$models" "$clips" "$tools"
 # ---- Debian's packages ----------------------------------------------------------------------
 
 packages=(
-    libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev gstreamer1.0-tools
+    libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev libgstrtspserver-1.0-dev gstreamer1.0-tools
     gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad
     gstreamer1.0-plugins-ugly gstreamer1.0-libav
 )
@@ -59,7 +59,7 @@ for name in cc pkg-config python3 gst-launch-1.0 gst-inspect-1.0; do
     command -v "$name" >/dev/null || fail "$name is missing: install it and run this again"
 done
 python3 -m pip --version >/dev/null 2>&1 || fail "Python's pip is missing: install it and run this again"
-for name in gstreamer-1.0 gstreamer-video-1.0 gstreamer-check-1.0; do
+for name in gstreamer-1.0 gstreamer-video-1.0 gstreamer-check-1.0 gstreamer-rtsp-server-1.0; do
     pkg-config --atleast-version=1.22 "$name" ||
         fail "$name 1.22 or newer is missing (its development files): install it and run this again"
 done

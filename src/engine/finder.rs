@@ -1,7 +1,13 @@
 //! Finds the faces of every frame: detection every few frames, tracking in between.
+//!
+//! Detection is either part of each [`Finder::find`], so that the same frames always give the same
+//! faces, or goes on beside it on a thread of its own. What that thread says about a frame comes
+//! some frames later: the tracker goes back to how it was at that frame, takes the detections in,
+//! and is led forward again.
 
 use std::time::Duration;
 
+use crate::background::{Background, Looked};
 use crate::detect::{Detection, Detector};
 use crate::error::Error;
 use crate::frame::Frame;
@@ -28,11 +34,14 @@ pub struct FinderOptions {
     pub detect_every: u32,
     /// How much boxes are steadied over time, 0 (not at all) to 1.
     pub smoothing: f32,
+    /// Whether the detector works on a thread of its own, on the newest frame there is, and the
+    /// tracker alone carries the faces until it answers. No frame then waits for the detector.
+    pub background: bool,
 }
 
 impl Default for FinderOptions {
     fn default() -> Self {
-        Self { detect_every: 2, smoothing: 0.5 }
+        Self { detect_every: 2, smoothing: 0.5, background: false }
     }
 }
 
@@ -43,19 +52,32 @@ pub struct FinderStats {
     pub frames: u64,
     /// Frames on which the detector ran.
     pub detections_run: u64,
+    /// Frames that were to be searched in the background, but a newer one took their place.
+    pub detections_skipped: u64,
     /// Faces the detector found, over all its frames.
     pub faces_detected: u64,
     /// Tracks that were confirmed.
     pub tracks: u64,
-    /// CPU time of the detector in the calling thread and its helper.
+    /// CPU time of the detector in the thread that runs it and its helper.
     pub detect: Duration,
     /// CPU time of tracking.
     pub track: Duration,
 }
 
+/// Where the detector runs.
+enum Search {
+    Here(Box<dyn Detector>),
+    Beside(Background),
+    /// The thread died and took the detector along.
+    Lost,
+}
+
 /// Detector and tracker of one stream.
 pub struct Finder {
-    detector: Box<dyn Detector>,
+    name: &'static str,
+    search: Search,
+    /// The tracker before each frame that the background still has to answer for, oldest first.
+    before: Vec<(u64, Tracker)>,
     tracker: Tracker,
     scene: SceneWatch,
     options: FinderOptions,
@@ -69,8 +91,10 @@ impl Finder {
     /// A finder for one stream.
     pub fn new(detector: Box<dyn Detector>, options: FinderOptions) -> Self {
         let tracker = Tracker::new(options.smoothing);
-        Self {
-            detector,
+        let mut finder = Self {
+            name: detector.name(),
+            search: Search::Here(detector),
+            before: Vec::new(),
             tracker,
             scene: SceneWatch::default(),
             options,
@@ -78,63 +102,278 @@ impl Finder {
             found: Vec::new(),
             faces: Vec::new(),
             stats: FinderStats::default(),
-        }
+        };
+        finder.place();
+        finder
     }
 
-    /// Changes the options from the next frame on.
+    /// Changes the options from the next frame on. To leave the background waits for the detection
+    /// that is under way.
     pub fn set_options(&mut self, options: FinderOptions) {
         self.tracker.set_smoothing(options.smoothing);
         self.options = options;
+        self.place();
+    }
+
+    /// Puts the detector where the options want it. Where no thread can be had it stays here.
+    fn place(&mut self) {
+        let search = std::mem::replace(&mut self.search, Search::Lost);
+        self.search = match (search, self.options.background) {
+            (Search::Here(detector), true) => {
+                Background::start(detector).map_or_else(Search::Here, Search::Beside)
+            }
+            (Search::Beside(background), false) => {
+                self.before.clear();
+                background.stop().map_or(Search::Lost, Search::Here)
+            }
+            (search, _) => search,
+        };
     }
 
     /// Name of the detector.
     pub fn detector_name(&self) -> &'static str {
-        self.detector.name()
+        self.name
     }
 
     /// Forgets all tracks: after a seek, a flush or a change of size.
     pub fn reset(&mut self) {
-        self.tracker.reset();
+        self.forget();
         self.scene.reset();
-        self.since_detection = u32::MAX;
         self.faces.clear();
+    }
+
+    fn forget(&mut self) {
+        self.tracker.reset();
+        self.since_detection = u32::MAX;
+        // What the detector is just looking at is answered in vain.
+        self.before.clear();
+        if let Search::Beside(background) = &mut self.search {
+            background.clear();
+        }
     }
 
     /// The faces of the next frame of the stream.
     ///
     /// # Errors
-    /// What [`Detector::detect`] answers; the tracks are carried on all the same.
+    /// What [`Detector::detect`] answers, in the background for an earlier frame; the tracks are
+    /// carried on all the same.
     pub fn find(&mut self, frame: &Frame<'_>) -> Result<&[Face], Error> {
         self.stats.frames += 1;
         if self.scene.is_new(frame) {
-            self.tracker.reset();
-            self.since_detection = u32::MAX;
+            self.forget();
         }
-        let detect = self.since_detection >= self.options.detect_every.max(1) - 1;
+        let due = self.since_detection >= self.options.detect_every.max(1) - 1;
+        self.since_detection = if due { 0 } else { self.since_detection + 1 };
+        let outcome = match self.search {
+            Search::Here(_) => self.find_here(frame, due),
+            Search::Beside(_) => self.find_beside(frame, due),
+            Search::Lost => {
+                self.step(frame, false);
+                Ok(())
+            }
+        };
+        self.stats.tracks = self.tracker.confirmed();
+        outcome.map(|()| self.faces.as_slice())
+    }
+
+    fn find_here(&mut self, frame: &Frame<'_>, due: bool) -> Result<(), Error> {
         let mut outcome = Ok(());
-        if detect {
-            self.since_detection = 0;
+        if let (Search::Here(detector), true) = (&mut self.search, due) {
             self.found.clear();
-            let (watch, helper) = (Stopwatch::start(), self.detector.helper_time());
-            outcome = self.detector.detect(frame, &mut self.found);
-            let helper = self.detector.helper_time().saturating_sub(helper);
+            let (watch, helper) = (Stopwatch::start(), detector.helper_time());
+            outcome = detector.detect(frame, &mut self.found);
+            let helper = detector.helper_time().saturating_sub(helper);
             self.stats.detect += watch.elapsed() + helper;
             self.stats.detections_run += 1;
             self.stats.faces_detected += self.found.len() as u64;
-        } else {
-            self.since_detection += 1;
         }
+        self.step(frame, due && outcome.is_ok());
+        outcome
+    }
+
+    fn find_beside(&mut self, frame: &Frame<'_>, due: bool) -> Result<(), Error> {
+        let mut outcome = Ok(());
+        while let Search::Beside(background) = &mut self.search {
+            match background.answer() {
+                Ok(Some(looked)) => outcome = outcome.and(self.take_in(frame, looked)),
+                Ok(None) => break,
+                Err(error) => {
+                    outcome = Err(error);
+                    self.before.clear();
+                    self.search = Search::Lost;
+                }
+            }
+        }
+        if let (Search::Beside(background), true) = (&mut self.search, due) {
+            self.before.push((self.stats.frames, self.tracker.clone()));
+            if let Some(replaced) = background.offer(self.stats.frames, frame) {
+                self.before.retain(|(number, _)| *number != replaced);
+                self.stats.detections_skipped += 1;
+            }
+        }
+        self.step(frame, false);
+        outcome
+    }
+
+    /// Goes on by one frame, with what was `found` in it or without.
+    fn step(&mut self, frame: &Frame<'_>, found: bool) {
         let watch = Stopwatch::start();
         let info = frame.info();
-        let seen = (detect && outcome.is_ok()).then_some(self.found.as_slice());
+        let seen = found.then_some(self.found.as_slice());
         self.tracker.step(seen, info.width, info.height, &mut self.faces);
-        self.stats.tracks = self.tracker.confirmed();
         self.stats.track += watch.elapsed();
-        outcome.map(|()| self.faces.as_slice())
+    }
+
+    /// Takes in what the detector says of an earlier frame: everything since is gone through once
+    /// more, up to the frame before this one.
+    fn take_in(&mut self, frame: &Frame<'_>, looked: Looked) -> Result<(), Error> {
+        self.stats.detect += looked.cost;
+        self.stats.detections_run += 1;
+        let before = self.before.iter().position(|(number, _)| *number == looked.number);
+        let before = before.map(|i| self.before.remove(i).1);
+        let found = looked.outcome?;
+        self.stats.faces_detected += found.len() as u64;
+        // Without it, the frame is of a scene that is over.
+        let Some(mut tracker) = before else { return Ok(()) };
+        let watch = Stopwatch::start();
+        let (width, height) = (frame.info().width, frame.info().height);
+        tracker.set_smoothing(self.options.smoothing);
+        tracker.step(Some(&found), width, height, &mut self.faces);
+        for number in looked.number + 1..self.stats.frames {
+            // The detector may have been left one more frame meanwhile.
+            if let Some((_, later)) = self.before.iter_mut().find(|(n, _)| *n == number) {
+                later.clone_from(&tracker);
+            }
+            tracker.step(None, width, height, &mut self.faces);
+        }
+        self.tracker = tracker;
+        self.stats.track += watch.elapsed();
+        Ok(())
     }
 
     /// Counts and times since the finder was made.
     pub fn stats(&self) -> FinderStats {
         self.stats
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+    use crate::frame::{FrameInfo, PixelFormat};
+
+    /// A detector that finds what the test says, when the test says so.
+    struct Told(mpsc::Receiver<Result<Vec<Detection>, String>>);
+
+    impl Detector for Told {
+        fn name(&self) -> &'static str {
+            "told"
+        }
+
+        fn detect(&mut self, _: &Frame<'_>, found: &mut Vec<Detection>) -> Result<(), Error> {
+            let told = self.0.recv().unwrap();
+            let failed = |reason| Error::Inference { model: "told".into(), reason };
+            found.extend(told.map_err(failed)?);
+            Ok(())
+        }
+    }
+
+    const INFO: (u32, u32) = (200, 100);
+
+    fn face(frame: u32) -> Detection {
+        Detection { rect: Rect::new(20.0 + 2.0 * frame as f32, 40.0, 20.0, 20.0), score: 0.9 }
+    }
+
+    /// Finds in a frame that is all of this brightness.
+    fn find(finder: &mut Finder, brightness: u8) -> Result<Vec<Face>, Error> {
+        let data = vec![brightness; (INFO.0 * INFO.1) as usize];
+        let info = FrameInfo::new(PixelFormat::Gray8, INFO.0, INFO.1);
+        let frame = Frame::new(info, &[&data], &[INFO.0 as usize]).unwrap();
+        finder.find(&frame).map(<[Face]>::to_vec)
+    }
+
+    fn finder(background: bool) -> (Finder, mpsc::Sender<Result<Vec<Detection>, String>>) {
+        let (tell, told) = mpsc::channel();
+        let options = FinderOptions { detect_every: 1, background, ..Default::default() };
+        (Finder::new(Box::new(Told(told)), options), tell)
+    }
+
+    /// Waits until the detector has answered all it was told.
+    fn settle(finder: &Finder) {
+        std::thread::sleep(Duration::from_millis(50));
+        assert!(matches!(finder.search, Search::Beside(_)));
+    }
+
+    /// What comes late leads to the same tracks as what comes in time.
+    #[test]
+    fn the_background_ends_where_detection_at_once_does() {
+        let (mut at_once, tell) = finder(false);
+        let mut wanted = Vec::new();
+        // Frames 1 and 5 are searched, those between are not.
+        for n in 1..=8 {
+            let searched = n == 1 || n == 5;
+            let detect_every = if searched { 1 } else { u32::MAX };
+            let options = FinderOptions { detect_every, ..at_once.options.clone() };
+            at_once.set_options(options);
+            if searched {
+                tell.send(Ok(vec![face(n)])).unwrap();
+            }
+            wanted = find(&mut at_once, 90).unwrap();
+        }
+        let (mut beside, tell) = finder(true);
+        for n in 1..=4 {
+            assert_eq!(find(&mut beside, 90).unwrap(), [], "frame {n}");
+            if n == 1 {
+                // The detector is at it before a newer frame comes.
+                settle(&beside);
+            }
+        }
+        // It looks at 1; 2 and 3 gave way to 4.
+        assert_eq!(beside.stats().detections_skipped, 2);
+        tell.send(Ok(vec![face(1)])).unwrap();
+        settle(&beside);
+        let faces = find(&mut beside, 90).unwrap();
+        assert_eq!(faces.len(), 1, "known from frame 5 on");
+        // 4 is looked at now, and fails; 5 waits.
+        tell.send(Err("a made-up failure".into())).unwrap();
+        settle(&beside);
+        let error = find(&mut beside, 90).unwrap_err().to_string();
+        assert!(error.contains("a made-up failure"), "{error}");
+        assert_eq!(find(&mut beside, 90).unwrap().len(), 1);
+        tell.send(Ok(vec![face(5)])).unwrap();
+        settle(&beside);
+        assert_eq!(find(&mut beside, 90).unwrap(), wanted);
+        // What it was told ends here, and so does what it waits for.
+        drop(tell);
+    }
+
+    #[test]
+    fn answers_from_before_a_cut_are_in_vain() {
+        let (mut finder, tell) = finder(true);
+        find(&mut finder, 200).unwrap();
+        settle(&finder);
+        find(&mut finder, 20).unwrap();
+        tell.send(Ok(vec![face(1)])).unwrap();
+        settle(&finder);
+        assert_eq!(find(&mut finder, 20).unwrap(), []);
+        tell.send(Ok(vec![face(2)])).unwrap();
+        settle(&finder);
+        assert_eq!(find(&mut finder, 20).unwrap().len(), 1);
+        drop(tell);
+    }
+
+    #[test]
+    fn the_detector_comes_back_from_the_background() {
+        let (mut finder, tell) = finder(true);
+        for background in [true, false, true, false] {
+            finder.set_options(FinderOptions { background, ..finder.options.clone() });
+            tell.send(Ok(vec![face(1)])).unwrap();
+            find(&mut finder, 90).unwrap();
+            assert_eq!(matches!(finder.search, Search::Beside(_)), background);
+        }
+        // Answers that nobody waited for are not counted.
+        assert_eq!(finder.stats().detections_run, 2);
     }
 }

@@ -481,6 +481,11 @@ impl<'a> Frame<'a> {
         &self.info
     }
 
+    /// The bytes of plane `i` from its first pixel on, and its stride.
+    pub(crate) fn plane(&self, i: usize) -> (&'a [u8], usize) {
+        (self.planes[i], self.strides[i])
+    }
+
     /// Component `i` (0..3): R, G, B or Y, U, V; grey answers the same for each.
     ///
     /// # Panics

@@ -5,7 +5,7 @@
 //! 1. [`frame`]: a borrowed view of the pixels, any of fifteen formats.
 //! 2. [`detect`]: boxes of faces, every few frames.
 //! 3. [`track`]: which box is which face, and where it is between detections.
-//!    [`finder`] is 2 and 3 together.
+//!    [`finder`] is 2 and 3 together; for live streams it detects on a thread of its own.
 //! 4. [`canvas`]: cuts each face to 16x16, and blends the 64x64 result back.
 //! 5. [`generator`]: 16x16 to 64x64, the Low-to-High network of Bulat, Yang and Tzimiropoulos,
 //!    "To learn image super-resolution, use a GAN to learn how to do image degradation first"
@@ -16,6 +16,7 @@
 
 mod arena;
 pub mod backend;
+mod background;
 pub mod canvas;
 pub mod cuda;
 pub mod detect;
@@ -30,6 +31,7 @@ mod onnx;
 pub mod runtime;
 pub mod scene;
 pub mod session;
+mod snapshot;
 pub mod stopwatch;
 pub mod track;
 

@@ -80,7 +80,7 @@ impl Track {
 }
 
 /// The tracks of one stream.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Tracker {
     tracks: Vec<Track>,
     next_id: u64,

@@ -25,4 +25,5 @@ pub use detect::Detector;
 pub use enhance::Device;
 pub use faces::Reader as FaceReader;
 pub use plugin::plugin_register_static;
+pub use settings::LiveUse;
 pub use video::{MapError, Video};

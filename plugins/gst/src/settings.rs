@@ -5,6 +5,23 @@ use std::path::PathBuf;
 use gst::glib;
 use gst::prelude::*;
 
+/// Values of the property `live`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, glib::Enum)]
+#[enum_type(name = "GstFacesrLive")]
+#[non_exhaustive]
+pub enum LiveUse {
+    /// As the source answers a LATENCY query.
+    #[default]
+    #[enum_value(name = "Live if the source says that it is", nick = "auto")]
+    Auto,
+    /// The stream must not wait.
+    #[enum_value(name = "Live: never wait", nick = "on")]
+    On,
+    /// The stream may wait.
+    #[enum_value(name = "Not live: every frame gets all it needs", nick = "off")]
+    Off,
+}
+
 /// Stores a property's value. GObject has checked type and range before.
 pub(crate) fn take<'a, T: glib::value::FromValue<'a>>(value: &'a glib::Value, to: &mut T) {
     if let Ok(value) = value.get() {
@@ -26,6 +43,25 @@ pub(crate) fn threads(blurb: &'static str, default: u32) -> glib::ParamSpec {
         .maximum(64)
         .default_value(default)
         .mutable_ready()
+        .build()
+}
+
+/// The property `live`.
+pub(crate) fn live(blurb: &'static str, default: LiveUse) -> glib::ParamSpec {
+    glib::ParamSpecEnum::builder_with_default("live", default)
+        .nick("Live")
+        .blurb(blurb)
+        .mutable_playing()
+        .build()
+}
+
+/// The read-only property `is-live`.
+pub(crate) fn is_live() -> glib::ParamSpec {
+    glib::ParamSpecBoolean::builder("is-live")
+        .nick("Is live")
+        .blurb("Whether the stream is taken for live now (see the property live)")
+        .default_value(false)
+        .read_only()
         .build()
 }
 

@@ -1,8 +1,11 @@
-//! The course of a stream: where it breaks off, and whether it is late.
+//! The course of a stream: where it breaks off, whether it is live, and whether it is late.
 
 use std::sync::Mutex;
 
+use gst::prelude::*;
+
 use crate::lock::lock;
+use crate::settings::LiveUse;
 
 /// A jump in time that breaks a stream off, if upstream marks it as a discontinuity.
 const JUMP: gst::ClockTime = gst::ClockTime::from_seconds(1);
@@ -78,6 +81,104 @@ impl Lateness {
         Some((i64::try_from(late.nseconds()).unwrap_or(i64::MAX), report.proportion))
     }
 }
+
+/// Whether the source is live.
+#[derive(Debug, Default)]
+pub(crate) struct Liveness(Mutex<Option<bool>>);
+
+impl Liveness {
+    /// What the elements before `sink` say, asked once. One that cannot say is not live.
+    pub(crate) fn of_source(&self, sink: &gst::Pad) -> bool {
+        if let Some(known) = *lock(&self.0) {
+            return known;
+        }
+        // The lock is not held: whoever answers may send events, which come by here.
+        let mut query = gst::query::Latency::new();
+        let live = sink.peer_query(&mut query) && query.result().0;
+        *lock(&self.0) = Some(live);
+        live
+    }
+
+    /// Whether the stream is to be taken for live.
+    pub(crate) fn of(&self, wanted: LiveUse, sink: &gst::Pad) -> bool {
+        match wanted {
+            LiveUse::On => true,
+            LiveUse::Off => false,
+            LiveUse::Auto => self.of_source(sink),
+        }
+    }
+
+    /// Asks again: the pipeline has worked out its latency anew.
+    pub(crate) fn forget(&self) {
+        *lock(&self.0) = None;
+    }
+}
+
+/// What an element that works on each frame before it passes it on tells of its latency: a frame
+/// may stay as long as frames last. An element that needed longer would not keep up.
+#[derive(Debug, Default)]
+pub(crate) struct Latency(Mutex<Reported>);
+
+#[derive(Debug, Default)]
+struct Reported {
+    frame: gst::ClockTime,
+    latency: gst::ClockTime,
+    /// Of the whole pipeline, as it was told last.
+    pipeline: gst::ClockTime,
+}
+
+impl Latency {
+    /// Takes down how long a frame lasts.
+    pub(crate) fn set_frame(&self, duration: gst::ClockTime) {
+        lock(&self.0).frame = duration;
+    }
+
+    /// Takes down whether frames of a live source have to wait. True if that makes another
+    /// latency, which the pipeline should hear of.
+    pub(crate) fn update(&self, waits: bool) -> bool {
+        let mut reported = lock(&self.0);
+        let latency = if waits { reported.frame } else { gst::ClockTime::ZERO };
+        std::mem::replace(&mut reported.latency, latency) != latency
+    }
+
+    /// Takes down the latency that the pipeline has settled on.
+    pub(crate) fn settle(&self, pipeline: gst::ClockTime) {
+        lock(&self.0).pipeline = pipeline;
+    }
+
+    /// Whether the moment has passed at which the frame that belongs to `running` should be shown.
+    pub(crate) fn is_over(&self, running: gst::ClockTime, now: gst::ClockTime) -> bool {
+        now > running + lock(&self.0).pipeline
+    }
+
+    /// Answers a LATENCY query: what the elements before `sink` say, and this one's on top.
+    pub(crate) fn answer(&self, sink: &gst::Pad, query: &mut gst::query::Latency) -> bool {
+        if !sink.peer_query(query) {
+            return false;
+        }
+        let (live, min, max) = query.result();
+        let own = lock(&self.0).latency;
+        if live {
+            query.set(live, min + own, max.map(|max| max + own));
+        }
+        true
+    }
+
+    /// As before the first frame.
+    pub(crate) fn reset(&self) {
+        *lock(&self.0) = Reported::default();
+    }
+}
+
+/// How many buffers wait before `sink`, as far as can be told: in a queue that is linked to it.
+pub(crate) fn waiting(sink: &gst::Pad) -> u32 {
+    let queue = sink.peer().and_then(|peer| peer.parent_element());
+    let level = queue.filter(|queue| queue.find_property(LEVEL).is_some());
+    // queue, queue2 and their likes all have it as an unsigned integer.
+    level.and_then(|queue| queue.property_value(LEVEL).get().ok()).unwrap_or(0)
+}
+
+const LEVEL: &str = "current-level-buffers";
 
 /// A buffer's times in the segment it came in.
 #[derive(Debug, Clone, Copy)]

@@ -30,6 +30,9 @@ const FORMATS: [(VideoFormat, PixelFormat); 15] = [
     (VideoFormat::Gray8, PixelFormat::Gray8),
 ];
 
+/// How long the frames of most cameras last.
+const USUAL_DURATION: gst::ClockTime = gst::ClockTime::from_mseconds(40);
+
 /// Caps of every format and size the engine takes, in system memory.
 pub(crate) fn caps() -> gst::Caps {
     gst_video::VideoCapsBuilder::new()
@@ -88,6 +91,17 @@ impl Video {
     /// GStreamer copies them there and back on mapping.
     pub(crate) fn is_cuda(&self) -> bool {
         self.cuda
+    }
+
+    /// How long a frame lasts; what is usual if the caps do not say.
+    pub(crate) fn frame_duration(&self) -> gst::ClockTime {
+        let fps = self.info.fps();
+        let (frames, seconds) = (fps.numer().max(0) as u64, fps.denom().max(0) as u64);
+        // Many a decoder says that the rate varies, or nothing: 0/1.
+        if frames == 0 || seconds == 0 {
+            return USUAL_DURATION;
+        }
+        gst::ClockTime::SECOND.mul_div_floor(seconds, frames).unwrap_or(USUAL_DURATION)
     }
 
     /// Shows the pixels of `buffer` to `look`.

@@ -1,5 +1,6 @@
 //! Implementation of `facesrdetect`.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{LazyLock, Mutex};
 
 use facesr::detect::DetectorOptions;
@@ -12,8 +13,8 @@ use gst_base::subclass::prelude::*;
 
 use super::settings::{Live, Settings, properties};
 use crate::lock::lock;
-use crate::settings;
-use crate::stream::{Lateness, Timeline, Times};
+use crate::settings::{self, LiveUse};
+use crate::stream::{Latency, Lateness, Liveness, Timeline, Times};
 use crate::video::{self, Video};
 use crate::{errors, faces};
 
@@ -32,6 +33,9 @@ pub struct FacesrDetect {
     state: Mutex<Option<State>>,
     stats: Mutex<Stats>,
     lateness: Lateness,
+    liveness: Liveness,
+    latency: Latency,
+    is_live: AtomicBool,
 }
 
 /// What there is between start and stop.
@@ -65,6 +69,7 @@ struct Stats {
     late: u64,
     errors: u64,
     detections_run: u64,
+    detections_skipped: u64,
     faces_detected: u64,
     tracks: u64,
     detect_ns: u64,
@@ -76,6 +81,7 @@ impl Stats {
     fn follow(&mut self, before: &Stats, finder: &Finder) {
         let now = finder.stats();
         self.detections_run = before.detections_run + now.detections_run;
+        self.detections_skipped = before.detections_skipped + now.detections_skipped;
         self.faces_detected = before.faces_detected + now.faces_detected;
         self.tracks = before.tracks + now.tracks;
         self.detect_ns = before.detect_ns + now.detect.as_nanos() as u64;
@@ -88,6 +94,7 @@ impl Stats {
             .field("frames-not-searched-late", self.late)
             .field("detection-errors", self.errors)
             .field("detections-run", self.detections_run)
+            .field("detections-skipped", self.detections_skipped)
             .field("faces-detected", self.faces_detected)
             .field("tracks", self.tracks)
             .field("detect-ns", self.detect_ns)
@@ -102,9 +109,13 @@ impl Search {
         Ok(Self { finder, options, opened, first_id: 0, last_id: 0, before: Stats::default() })
     }
 
-    /// Follows the properties; `late` frames are not searched.
-    fn follow(&mut self, live: &Live, late: bool, stats: &Stats) -> Result<(), facesr::ModelError> {
-        let options = live.finder_options(late);
+    /// Follows the properties and what `options` say of this frame.
+    fn follow(
+        &mut self,
+        live: &Live,
+        options: FinderOptions,
+        stats: &Stats,
+    ) -> Result<(), facesr::ModelError> {
         if options != self.options {
             self.finder.set_options(options.clone());
             self.options = options;
@@ -122,6 +133,22 @@ impl Search {
 }
 
 impl FacesrDetect {
+    /// Whether the stream is live now, and so to be searched in the background. Tells about it if
+    /// that has changed.
+    fn follow_live(&self, wanted: LiveUse) -> bool {
+        let obj = self.obj();
+        let live = self.liveness.of(wanted, obj.sink_pad());
+        if self.is_live.swap(live, Ordering::Relaxed) != live {
+            gst::info!(CAT, imp = self, "the stream is {}live", if live { "" } else { "not " });
+            obj.notify("is-live");
+        }
+        let waits = !live && self.liveness.of_source(obj.sink_pad());
+        if self.latency.update(waits) {
+            let _ = obj.post_message(gst::message::Latency::builder().src(&*obj).build());
+        }
+        live
+    }
+
     /// Forgets the faces of what came before.
     fn forget(&self, state: &mut State) {
         gst::debug!(CAT, imp = self, "the stream starts anew, forgetting its faces");
@@ -184,6 +211,7 @@ impl ObjectImpl for FacesrDetect {
     fn properties() -> &'static [glib::ParamSpec] {
         static PROPERTIES: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| {
             let mut list = properties();
+            list.push(settings::is_live());
             list.push(settings::stats(
                 "What has been done since the start: counts, and CPU time in nanoseconds",
             ));
@@ -199,8 +227,10 @@ impl ObjectImpl for FacesrDetect {
     }
 
     fn property(&self, _id: usize, pspec: &glib::ParamSpec) -> glib::Value {
-        if pspec.name() == "stats" {
-            return lock(&self.stats).to_structure().to_value();
+        match pspec.name() {
+            "stats" => return lock(&self.stats).to_structure().to_value(),
+            "is-live" => return self.is_live.load(Ordering::Relaxed).to_value(),
+            _ => {}
         }
         lock(&self.settings)
             .get(pspec.name())
@@ -240,13 +270,15 @@ impl BaseTransformImpl for FacesrDetect {
         let search = match settings.detector_options() {
             None => None,
             Some(options) => {
-                let search = Search::open(options, settings.live.finder_options(false))
+                let search = Search::open(options, settings.live.finder_options(false, false))
                     .map_err(|error| errors::model(&error))?;
                 gst::info!(CAT, imp = self, "detector is {}", search.finder.detector_name());
                 Some(search)
             }
         };
         self.lateness.reset();
+        self.liveness.forget();
+        self.latency.reset();
         *lock(&self.stats) = Stats::default();
         *lock(&self.state) = Some(State { search, ..State::default() });
         Ok(())
@@ -254,6 +286,9 @@ impl BaseTransformImpl for FacesrDetect {
 
     fn stop(&self) -> Result<(), gst::ErrorMessage> {
         *lock(&self.state) = None;
+        if self.is_live.swap(false, Ordering::Relaxed) {
+            self.obj().notify("is-live");
+        }
         Ok(())
     }
 
@@ -262,6 +297,7 @@ impl BaseTransformImpl for FacesrDetect {
             .ok_or_else(|| gst::loggable_error!(CAT, "caps {incaps} are not supported"))?;
         let mut guard = lock(&self.state);
         let state = guard.as_mut().ok_or_else(|| gst::loggable_error!(CAT, "not started"))?;
+        self.latency.set_frame(video.frame_duration());
         state.video = Some(video);
         self.forget(state);
         Ok(())
@@ -282,11 +318,24 @@ impl BaseTransformImpl for FacesrDetect {
     fn src_event(&self, event: gst::Event) -> bool {
         // The parent would note the lateness and drop late frames, and all that is late here is
         // the search.
-        if let gst::EventView::Qos(qos) = event.view() {
-            self.lateness.update(qos);
-            return self.obj().sink_pad().push_event(event);
+        match event.view() {
+            gst::EventView::Qos(qos) => {
+                self.lateness.update(qos);
+                return self.obj().sink_pad().push_event(event);
+            }
+            gst::EventView::Latency(_) => self.liveness.forget(),
+            _ => {}
         }
         self.parent_src_event(event)
+    }
+
+    fn query(&self, direction: gst::PadDirection, query: &mut gst::QueryRef) -> bool {
+        match query.view_mut() {
+            gst::QueryViewMut::Latency(query) if direction == gst::PadDirection::Src => {
+                self.latency.answer(self.obj().sink_pad(), query)
+            }
+            _ => BaseTransformImplExt::parent_query(self, direction, query),
+        }
     }
 
     fn transform_ip(
@@ -295,7 +344,9 @@ impl BaseTransformImpl for FacesrDetect {
     ) -> Result<gst::FlowSuccess, gst::FlowError> {
         let live = lock(&self.settings).live;
         let times = Times::new(buffer, &self.obj().segment());
-        let late = self.obj().is_qos() && self.lateness.of(&times).is_some();
+        let background = self.follow_live(live.live);
+        // In the background a search delays nothing: it may be late.
+        let late = !background && self.obj().is_qos() && self.lateness.of(&times).is_some();
 
         let mut guard = lock(&self.state);
         let state = guard.as_mut().ok_or(gst::FlowError::Flushing)?;
@@ -309,7 +360,7 @@ impl BaseTransformImpl for FacesrDetect {
             lock(&self.stats).late += 1;
         }
         let stats = *lock(&self.stats);
-        if let Err(error) = search.follow(&live, late, &stats) {
+        if let Err(error) = search.follow(&live, live.finder_options(background, late), &stats) {
             self.warn_once(state, "The detector could not be changed", &error);
         }
 

@@ -43,6 +43,11 @@ glib::wrapper! {
     /// `faces`, a list of structures `face` with `id` (`guint64`), `x`, `y`, `w`, `h` (`gdouble`,
     /// pixels) and `score` (`gdouble`).
     ///
+    /// In live use (property `live`; by default as the source answers a LATENCY query) no frame
+    /// waits for the detector: it searches on a thread of its own, the newest frame there is, and
+    /// the tracker carries the faces until it answers. Otherwise the same frames always give the
+    /// same faces.
+    ///
     /// A frame that the sink reports to be late is not searched (property `qos`): its faces are
     /// those of the frames before, carried on. Interlaced frames are searched as they are, as if
     /// they were progressive.

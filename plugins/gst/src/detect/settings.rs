@@ -8,7 +8,7 @@ use gst::glib;
 use gst::prelude::*;
 
 use super::Detector;
-use crate::settings::{path, take, temporal_smoothing, threads};
+use crate::settings::{LiveUse, live, path, take, temporal_smoothing, threads};
 
 /// What the properties say.
 #[derive(Debug, Clone)]
@@ -22,6 +22,7 @@ pub(crate) struct Settings {
 /// What may change while playing.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Live {
+    pub(crate) live: LiveUse,
     pub(crate) detect_every: u32,
     pub(crate) detect_width: u32,
     pub(crate) min_score: f64,
@@ -38,6 +39,7 @@ impl Default for Settings {
             model: None,
             threads: detector.threads as u32,
             live: Live {
+                live: LiveUse::default(),
                 detect_every: finder.detect_every,
                 detect_width: detector.width,
                 min_score: 0.0,
@@ -74,6 +76,7 @@ impl Settings {
             "detector" => take(value, &mut self.detector),
             "detector-model" => self.model = path(value),
             "threads" => take(value, &mut self.threads),
+            "live" => take(value, &mut self.live.live),
             "detect-every" => take(value, &mut self.live.detect_every),
             "detect-width" => take(value, &mut self.live.detect_width),
             "min-score" => take(value, &mut self.live.min_score),
@@ -90,6 +93,7 @@ impl Settings {
             "detector" => self.detector.to_value(),
             "detector-model" => self.model.to_value(),
             "threads" => self.threads.to_value(),
+            "live" => self.live.live.to_value(),
             "detect-every" => self.live.detect_every.to_value(),
             "detect-width" => self.live.detect_width.to_value(),
             "min-score" => self.live.min_score.to_value(),
@@ -107,10 +111,11 @@ impl Live {
     }
 
     /// How to find; `late` frames are not searched, only tracked.
-    pub(crate) fn finder_options(&self, late: bool) -> FinderOptions {
+    pub(crate) fn finder_options(&self, background: bool, late: bool) -> FinderOptions {
         FinderOptions {
             detect_every: if late { u32::MAX } else { self.detect_every },
             smoothing: self.temporal_smoothing as f32,
+            background,
         }
     }
 }
@@ -155,6 +160,10 @@ pub(crate) fn properties() -> Vec<glib::ParamSpec> {
             .default_value(default.live.min_score)
             .mutable_playing()
             .build(),
+        live(
+            "Whether to search in the background, so that no frame waits for the detector",
+            default.live.live,
+        ),
         threads("Threads the detector may use", default.threads),
         temporal_smoothing(
             "How much the boxes of faces are steadied over time (0 = not at all)",

@@ -1,6 +1,6 @@
 //! Implementation of `facesrenhance`.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{LazyLock, Mutex};
 
 use facesr::{Enhancer, EnhancerOptions, Error, Face};
@@ -13,13 +13,21 @@ use gst_base::subclass::prelude::*;
 use super::Device;
 use super::settings::{Settings, properties};
 use crate::lock::lock;
-use crate::stream::{Lateness, Timeline, Times};
+use crate::settings::{self, LiveUse};
+use crate::stream::{Latency, Lateness, Liveness, Timeline, Times, waiting};
 use crate::video::{self, MapError, Video};
-use crate::{cuda, errors, faces, settings};
+use crate::{cuda, errors, faces};
 
 static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     gst::DebugCategory::new("facesrenhance", gst::DebugColorFlags::empty(), Some("Face enhancer"))
 });
+
+/// In live use a frame passes untouched if so many wait behind it. One waits now and then even if
+/// all is well.
+const MOST_WAITING: u32 = 2;
+
+/// Lateness is taken for this element's own until so many frames have passed untouched.
+const OWN_LATENESS: u32 = 25;
 
 /// The element.
 #[derive(Default)]
@@ -31,6 +39,10 @@ pub struct FacesrEnhance {
     /// Between start and stop: whether the CPU does the work, so that frames in CUDA memory would
     /// only be copied.
     on_cpu: AtomicBool,
+    liveness: Liveness,
+    latency: Latency,
+    /// Frames that have passed untouched since the last one that was worked on.
+    idle: AtomicU32,
 }
 
 /// What there is between start and stop.
@@ -130,6 +142,33 @@ impl FacesrEnhance {
             gst::warning!(CAT, imp = self, "{notice}");
             gst::element_imp_warning!(self, gst::ResourceError::Failed, ("{notice}"));
         }
+    }
+
+    /// Whether the stream is live now. Tells if frames have to wait longer or shorter than before.
+    fn follow_live(&self, wanted: LiveUse) -> bool {
+        let obj = self.obj();
+        if self.latency.update(self.liveness.of_source(obj.sink_pad())) {
+            let _ = obj.post_message(gst::message::Latency::builder().src(&*obj).build());
+        }
+        self.liveness.of(wanted, obj.sink_pad())
+    }
+
+    /// If a frame must not be worked on any more: how late it is, in nanoseconds, and the load.
+    fn lateness(&self, times: &Times, is_live: bool) -> Option<(i64, f64)> {
+        if !self.obj().is_qos() {
+            return None;
+        }
+        // Not all sinks tell. A queue before this element says enough if it fills, unless it does
+        // so because frames are early and the sink makes them wait.
+        self.lateness.of(times).or_else(|| {
+            let (running, now) = times.running.zip(self.obj().current_running_time())?;
+            if !is_live || !self.latency.is_over(running, now) {
+                return None;
+            }
+            let waiting = waiting(self.obj().sink_pad());
+            let late = i64::try_from((now - running).nseconds()).unwrap_or(i64::MAX);
+            (waiting >= MOST_WAITING).then_some((late, f64::from(1 + waiting)))
+        })
     }
 
     /// The QoS message for a frame that passes untouched because it is late.
@@ -238,6 +277,9 @@ impl BaseTransformImpl for FacesrEnhance {
         self.tell(enhancer.take_notice());
         self.on_cpu.store(!enhancer.is_on_gpu(), Ordering::Relaxed);
         self.lateness.reset();
+        self.liveness.forget();
+        self.latency.reset();
+        self.idle.store(OWN_LATENESS, Ordering::Relaxed);
         *lock(&self.stats) = Stats::default();
         *lock(&self.state) = Some(State {
             enhancer,
@@ -270,21 +312,12 @@ impl BaseTransformImpl for FacesrEnhance {
         self.parent_transform_caps(direction, &caps, filter)
     }
 
-    fn query(&self, direction: gst::PadDirection, query: &mut gst::QueryRef) -> bool {
-        if query.type_() == gst::QueryType::Context
-            && let Some(shared) = self.cuda()
-            && shared.answer(self.obj().upcast_ref(), query)
-        {
-            return true;
-        }
-        BaseTransformImplExt::parent_query(self, direction, query)
-    }
-
     fn set_caps(&self, incaps: &gst::Caps, _out: &gst::Caps) -> Result<(), gst::LoggableError> {
         let video = Video::from_caps(incaps)
             .ok_or_else(|| gst::loggable_error!(CAT, "caps {incaps} are not supported"))?;
         let mut guard = lock(&self.state);
         let state = guard.as_mut().ok_or_else(|| gst::loggable_error!(CAT, "not started"))?;
+        self.latency.set_frame(video.frame_duration());
         state.video = Some(video);
         self.forget(state);
         Ok(())
@@ -304,11 +337,40 @@ impl BaseTransformImpl for FacesrEnhance {
 
     fn src_event(&self, event: gst::Event) -> bool {
         // The parent would note the lateness and drop late frames; here they pass untouched.
-        if let gst::EventView::Qos(qos) = event.view() {
-            self.lateness.update(qos);
-            return self.obj().sink_pad().push_event(event);
+        match event.view() {
+            gst::EventView::Qos(qos) => {
+                self.lateness.update(qos);
+                // What is late because of the work done here is cured here. Told of it, a decoder
+                // would drop frames, for twice as long as they are late.
+                let (_, _, late, _) = qos.get();
+                let idle = self.idle.load(Ordering::Relaxed);
+                if late > 0 && idle < OWN_LATENESS && self.obj().is_qos() {
+                    return true;
+                }
+                return self.obj().sink_pad().push_event(event);
+            }
+            gst::EventView::Latency(latency) => {
+                self.latency.settle(latency.latency());
+                self.liveness.forget();
+            }
+            _ => {}
         }
         self.parent_src_event(event)
+    }
+
+    fn query(&self, direction: gst::PadDirection, query: &mut gst::QueryRef) -> bool {
+        if query.type_() == gst::QueryType::Context
+            && let Some(shared) = self.cuda()
+            && shared.answer(self.obj().upcast_ref(), query)
+        {
+            return true;
+        }
+        match query.view_mut() {
+            gst::QueryViewMut::Latency(query) if direction == gst::PadDirection::Src => {
+                self.latency.answer(self.obj().sink_pad(), query)
+            }
+            _ => BaseTransformImplExt::parent_query(self, direction, query),
+        }
     }
 
     fn transform_ip(
@@ -317,6 +379,7 @@ impl BaseTransformImpl for FacesrEnhance {
     ) -> Result<gst::FlowSuccess, gst::FlowError> {
         let live = lock(&self.settings).live;
         let times = Times::new(buffer, &self.obj().segment());
+        let is_live = self.follow_live(live.live);
 
         let mut guard = lock(&self.state);
         let state = guard.as_mut().ok_or(gst::FlowError::Flushing)?;
@@ -330,6 +393,8 @@ impl BaseTransformImpl for FacesrEnhance {
             state.options = options;
         }
         let (width, height) = (video.frame().width, video.frame().height);
+        let idle = self.idle.load(Ordering::Relaxed);
+        self.idle.store(idle.saturating_add(1), Ordering::Relaxed);
         state.reader.read(buffer, (width, height), live.box_scale as f32, &mut state.faces);
         {
             let mut stats = lock(&self.stats);
@@ -342,9 +407,7 @@ impl BaseTransformImpl for FacesrEnhance {
             lock(&self.stats).untouched += 1;
             return Ok(gst::FlowSuccess::Ok);
         }
-        if self.obj().is_qos()
-            && let Some(late) = self.lateness.of(&times)
-        {
+        if let Some(late) = self.lateness(&times, is_live) {
             gst::debug!(CAT, imp = self, "frame is {} ns late, passes untouched", late.0);
             {
                 let mut stats = lock(&self.stats);
@@ -356,6 +419,7 @@ impl BaseTransformImpl for FacesrEnhance {
             return Ok(gst::FlowSuccess::Ok);
         }
 
+        self.idle.store(0, Ordering::Relaxed);
         let done = self.enhance(state, &video, buffer);
         let notice = state.enhancer.take_notice();
         let mut stats = lock(&self.stats);

@@ -40,6 +40,14 @@ glib::wrapper! {
     ///
     /// A frame that the sink reports to be late passes untouched, with a QoS message (property
     /// `qos`), and so does one for which the generator fails, with one warning message a run.
+    /// In live use (property `live`) a frame whose time is over also passes untouched if two or
+    /// more wait behind it in the queue before this element: not all sinks tell.
+    /// Lateness that comes of the work done here is not told to the elements before this one:
+    /// passing frames untouched cures it, and a decoder would drop them.
+    ///
+    /// The latency that a live pipeline is told is one frame's time: what the generator may take
+    /// without falling behind.
+    ///
     /// Interlaced frames are treated as if they were progressive.
     ///
     /// ```shell

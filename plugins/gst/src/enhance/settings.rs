@@ -7,7 +7,7 @@ use gst::glib;
 use gst::prelude::*;
 
 use super::Device;
-use crate::settings::{path, take, temporal_smoothing, threads};
+use crate::settings::{LiveUse, live, path, take, temporal_smoothing, threads};
 
 /// Largest number of a CUDA device that can be asked for; the driver counts them by `int`.
 const MAX_CUDA_DEVICE: u32 = i32::MAX as u32;
@@ -25,6 +25,7 @@ pub(crate) struct Settings {
 /// What may change while playing.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Live {
+    pub(crate) live: LiveUse,
     pub(crate) strength: f64,
     pub(crate) min_face_size: u32,
     pub(crate) max_face_size: u32,
@@ -42,6 +43,7 @@ impl Default for Settings {
             cuda_device_id: 0,
             threads: GeneratorOptions::default().threads as u32,
             live: Live {
+                live: LiveUse::default(),
                 strength: f64::from(enhancer.strength),
                 min_face_size: enhancer.min_face_size as u32,
                 max_face_size: enhancer.max_face_size as u32,
@@ -75,6 +77,7 @@ impl Settings {
             "device" => take(value, &mut self.device),
             "cuda-device-id" => take(value, &mut self.cuda_device_id),
             "threads" => take(value, &mut self.threads),
+            "live" => take(value, &mut self.live.live),
             "strength" => take(value, &mut self.live.strength),
             "min-face-size" => take(value, &mut self.live.min_face_size),
             "max-face-size" => take(value, &mut self.live.max_face_size),
@@ -93,6 +96,7 @@ impl Settings {
             "device" => self.device.to_value(),
             "cuda-device-id" => self.cuda_device_id.to_value(),
             "threads" => self.threads.to_value(),
+            "live" => self.live.live.to_value(),
             "strength" => self.live.strength.to_value(),
             "min-face-size" => self.live.min_face_size.to_value(),
             "max-face-size" => self.live.max_face_size.to_value(),
@@ -148,6 +152,11 @@ pub(crate) fn properties() -> Vec<glib::ParamSpec> {
             .mutable_ready()
             .build(),
         threads("Threads the generator may use", default.threads),
+        live(
+            "Whether frames pass untouched when others wait behind them, not only when the sink \
+             says that they are late",
+            default.live.live,
+        ),
         glib::ParamSpecDouble::builder("strength")
             .nick("Strength")
             .blurb("How much of the result is shown (0 = frame untouched)")

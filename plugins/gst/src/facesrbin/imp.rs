@@ -16,8 +16,13 @@ static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
 /// would only add delay.
 const QUEUED_FRAMES: u32 = 2;
 
+/// The same in live use. While a single frame takes long, so many can wait; they then pass
+/// untouched, one after the other. If it takes still longer the oldest are dropped: the source
+/// would drop compressed ones, and spoil the picture for long.
+const QUEUED_LIVE_FRAMES: u32 = 5;
+
 /// Properties that both children have, and the bin sets on both.
-const SHARED: [&str; 3] = ["threads", "temporal-smoothing", "qos"];
+const SHARED: [&str; 4] = ["threads", "temporal-smoothing", "qos", "live"];
 
 /// The bin.
 #[derive(Default)]
@@ -49,6 +54,18 @@ impl FacesrBin {
             .property("max-size-bytes", 0u32)
             .property("max-size-time", 0u64)
             .build()?;
+        let weak = queue.downgrade();
+        detect.connect_notify(Some("is-live"), move |detect, _| {
+            let Some(queue) = weak.upgrade() else { return };
+            // A source that is not live would run ahead if frames were dropped for it.
+            let mut query = gst::query::Latency::new();
+            let live = detect.property::<bool>("is-live")
+                && detect.static_pad("sink").is_some_and(|pad| pad.peer_query(&mut query))
+                && query.result().0;
+            queue.set_property_from_str("leaky", if live { "downstream" } else { "no" });
+            let frames = if live { QUEUED_LIVE_FRAMES } else { QUEUED_FRAMES };
+            queue.set_property("max-size-buffers", frames);
+        });
         obj.add_many([&detect, &queue, &enhance])?;
         gst::Element::link_many([&detect, &queue, &enhance])?;
         for (name, element) in [("sink", &detect), ("src", &enhance)] {
@@ -114,6 +131,12 @@ impl ObjectImpl for FacesrBin {
                     "Threads that detector and generator may use, each",
                     default.threads,
                 ),
+                settings::live(
+                    "Whether to search in the background, and to let frames of a live source \
+                     pass untouched, or drop them, rather than queue up",
+                    default.live.live,
+                ),
+                settings::is_live(),
                 settings::temporal_smoothing(
                     "How much boxes and detail are steadied over time (0 = not at all)",
                     default.live.temporal_smoothing,

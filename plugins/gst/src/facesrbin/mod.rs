@@ -18,6 +18,10 @@ glib::wrapper! {
     ///     ! videoconvert ! autovideosink
     /// ```
     ///
+    /// With a live source (property `live`) faces are searched on a thread of their own while
+    /// frames pass, and what is late passes untouched: the stream never falls behind for good, and
+    /// memory does not grow.
+    ///
     /// To get the most from very small faces, enlarge the picture first:
     ///
     /// ```shell

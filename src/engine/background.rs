@@ -1,0 +1,171 @@
+//! A detector on a thread of its own, which looks at the newest frame there is.
+//!
+//! Live streams must not wait for a detector that needs longer than a frame lasts. Here frames are
+//! left for the detector, never more than one: a newer one takes the place of one that still
+//! waits. Answers come back some frames later, with the number of the frame they are about.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use crossbeam::channel::{Receiver, Sender, TryRecvError, TrySendError, bounded};
+
+use crate::detect::{Detection, Detector};
+use crate::error::Error;
+use crate::frame::Frame;
+use crate::snapshot::Snapshot;
+use crate::stopwatch::Stopwatch;
+
+/// A frame for the detector.
+struct Job {
+    number: u64,
+    snapshot: Snapshot,
+    found: Vec<Detection>,
+}
+
+/// What the detector says about a frame.
+struct Answer {
+    job: Job,
+    outcome: Result<(), Error>,
+    cost: Duration,
+}
+
+/// What became of the frame with this number.
+pub(crate) struct Looked {
+    pub(crate) number: u64,
+    /// The faces in it.
+    pub(crate) outcome: Result<Vec<Detection>, Error>,
+    /// CPU time that was spent.
+    pub(crate) cost: Duration,
+}
+
+/// The thread, seen from the stream's.
+pub(crate) struct Background {
+    name: &'static str,
+    jobs: Sender<Job>,
+    /// The other end of `jobs`, to take back what has waited for too long.
+    waiting: Receiver<Job>,
+    answers: Receiver<Answer>,
+    thread: Option<JoinHandle<Option<Box<dyn Detector>>>>,
+    spare: Vec<Snapshot>,
+    /// The thread's death has been told.
+    mourned: bool,
+}
+
+impl Background {
+    /// Moves `detector` to a thread of its own; gives it back if no thread can be had.
+    pub(crate) fn start(detector: Box<dyn Detector>) -> Result<Self, Box<dyn Detector>> {
+        let name = detector.name();
+        let (jobs, waiting) = bounded(1);
+        let (answer, answers) = bounded(2);
+        // The detector follows by a channel: a thread that fails to start would take it along.
+        let (give, take) = bounded::<Box<dyn Detector>>(1);
+        let theirs = waiting.clone();
+        let thread = std::thread::Builder::new()
+            .name("facesr-detect".into())
+            .spawn(move || take.recv().ok().map(|detector| work(detector, &theirs, &answer)));
+        let Ok(thread) = thread else { return Err(detector) };
+        if let Err(unsent) = give.send(detector) {
+            return Err(unsent.into_inner());
+        }
+        let spare = Vec::new();
+        Ok(Self { name, jobs, waiting, answers, thread: Some(thread), spare, mourned: false })
+    }
+
+    /// Leaves a copy of `frame` for the detector. Answers the number of the frame that had waited
+    /// until now and will not be looked at any more.
+    pub(crate) fn offer(&mut self, number: u64, frame: &Frame<'_>) -> Option<u64> {
+        let replaced = self.waiting.try_recv().ok();
+        let replaced = replaced.map(|job| {
+            self.spare.push(job.snapshot);
+            job.number
+        });
+        let mut snapshot = self.spare.pop().unwrap_or_default();
+        snapshot.take(frame);
+        match self.jobs.try_send(Job { number, snapshot, found: Vec::new() }) {
+            Ok(()) => {}
+            // Only this thread sends, and it has just made room.
+            Err(TrySendError::Full(job) | TrySendError::Disconnected(job)) => {
+                self.spare.push(job.snapshot);
+            }
+        }
+        replaced
+    }
+
+    /// The next answer, if one is there.
+    ///
+    /// # Errors
+    /// Once, if the thread has died.
+    pub(crate) fn answer(&mut self) -> Result<Option<Looked>, Error> {
+        match self.answers.try_recv() {
+            Ok(Answer { job, outcome, cost }) => {
+                self.spare.push(job.snapshot);
+                let outcome = outcome.map(|()| job.found);
+                Ok(Some(Looked { number: job.number, outcome, cost }))
+            }
+            Err(TryRecvError::Empty) => Ok(None),
+            Err(TryRecvError::Disconnected) if self.mourned => Ok(None),
+            Err(TryRecvError::Disconnected) => {
+                self.mourned = true;
+                Err(Error::Inference {
+                    model: format!("detector {}", self.name),
+                    reason: "its thread has ended".into(),
+                })
+            }
+        }
+    }
+
+    /// Takes back what still waits: it belongs to a scene that is over.
+    pub(crate) fn clear(&mut self) {
+        self.spare.extend(self.waiting.try_recv().map(|job| job.snapshot));
+    }
+
+    /// Ends the thread and gives the detector back; `None` if the thread died.
+    pub(crate) fn stop(mut self) -> Option<Box<dyn Detector>> {
+        self.end()
+    }
+
+    fn end(&mut self) -> Option<Box<dyn Detector>> {
+        self.clear();
+        // Without a sender the thread's loop ends.
+        let (closed, _) = bounded(1);
+        self.jobs = closed;
+        self.thread.take()?.join().ok()?
+    }
+}
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// The thread's life: looks at frames until nobody can leave any more.
+fn work(
+    mut detector: Box<dyn Detector>,
+    jobs: &Receiver<Job>,
+    answers: &Sender<Answer>,
+) -> Box<dyn Detector> {
+    for mut job in jobs {
+        let (watch, helper) = (Stopwatch::start(), detector.helper_time());
+        let outcome = match job.snapshot.frame() {
+            None => Ok(()),
+            Some(frame) => {
+                let look = AssertUnwindSafe(|| detector.detect(&frame, &mut job.found));
+                catch_unwind(look).unwrap_or_else(|panic| {
+                    let text = panic.downcast_ref::<String>().map(String::as_str);
+                    let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+                    Err(Error::Inference {
+                        model: format!("detector {}", detector.name()),
+                        reason: format!("it panicked: {}", text.unwrap_or("no reason given")),
+                    })
+                })
+            }
+        };
+        let cost = watch.elapsed() + detector.helper_time().saturating_sub(helper);
+        if answers.send(Answer { job, outcome, cost }).is_err() {
+            break;
+        }
+    }
+    detector
+}
