@@ -1,8 +1,8 @@
 //! A discriminator that looks through the fixed network of [`super::perceptual`]: small heads, one on
 //! each of its four layers, say at every place whether it looks real (Sauer et al., Projected GANs,
-//! 2021). The fixed features tell it from the first step on what a face consists of, so it teaches
-//! within hundreds of steps what a discriminator that starts from nothing learns in tens of thousands;
-//! and as only the heads are trained, its own update costs next to nothing.
+//! 2021). The fixed features tell it from the first step on what a face consists of, which a
+//! discriminator that starts from nothing has to learn first; and as only the heads are trained, its
+//! own update costs next to nothing.
 
 use tch::{Device, Kind, Tensor};
 
