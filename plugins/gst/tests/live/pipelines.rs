@@ -100,7 +100,7 @@ fn live_use_changes_while_playing() {
 fn frames_do_not_wait_for_the_detector() {
     let pipeline = launch(
         "videotestsrc is-live=true pattern=ball \
-         ! video/x-raw,format=GRAY8,width=1280,height=720,framerate=100/1 \
+         ! video/x-raw,format=GRAY8,width=1920,height=1080,framerate=100/1 \
          ! facesrdetect name=f detector=seetaface detect-every=1 ! fakesink sync=false",
     );
     pipeline.set_state(gst::State::Playing).unwrap();
@@ -108,9 +108,9 @@ fn frames_do_not_wait_for_the_detector() {
     until(&pipeline, || stat(&f, "detections-run") >= 4);
     let (run, skipped) = (stat(&f, "detections-run"), stat(&f, "detections-skipped"));
     let frames = stat(&f, "frames");
-    // A search takes more than ten frames' time on any machine of today.
-    assert!(frames > 5 * run && skipped > run, "{frames} frames, {run} searched, {skipped} not");
     pipeline.set_state(gst::State::Null).unwrap();
+    // A search of 1080p lasts several frames; how many is the machine's affair.
+    assert!(frames > 2 * run && skipped > run, "{frames} frames, {run} searched, {skipped} not");
 }
 
 /// No sink says that anything is late, and yet frames do not queue up.
