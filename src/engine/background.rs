@@ -37,6 +37,8 @@ pub(crate) struct Looked {
     pub(crate) outcome: Result<Vec<Detection>, Error>,
     /// CPU time that was spent.
     pub(crate) cost: Duration,
+    /// Its pixels; to be given [back](Background::reuse).
+    pub(crate) snapshot: Snapshot,
 }
 
 /// The thread, seen from the stream's.
@@ -99,9 +101,8 @@ impl Background {
     pub(crate) fn answer(&mut self) -> Result<Option<Looked>, Error> {
         match self.answers.try_recv() {
             Ok(Answer { job, outcome, cost }) => {
-                self.spare.push(job.snapshot);
                 let outcome = outcome.map(|()| job.found);
-                Ok(Some(Looked { number: job.number, outcome, cost }))
+                Ok(Some(Looked { number: job.number, outcome, cost, snapshot: job.snapshot }))
             }
             Err(TryRecvError::Empty) => Ok(None),
             Err(TryRecvError::Disconnected) if self.mourned => Ok(None),
@@ -113,6 +114,11 @@ impl Background {
                 })
             }
         }
+    }
+
+    /// Takes back the copy that came with an answer.
+    pub(crate) fn reuse(&mut self, snapshot: Snapshot) {
+        self.spare.push(snapshot);
     }
 
     /// Takes back what still waits: it belongs to a scene that is over.

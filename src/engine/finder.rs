@@ -7,12 +7,13 @@
 
 use std::time::Duration;
 
-use crate::background::{Background, Looked};
+use crate::background::Background;
 use crate::detect::{Detection, Detector};
 use crate::error::Error;
 use crate::frame::Frame;
 use crate::geometry::Rect;
 use crate::scene::SceneWatch;
+use crate::snapshot::Snapshot;
 use crate::stopwatch::Stopwatch;
 use crate::track::Tracker;
 
@@ -41,7 +42,7 @@ pub struct FinderOptions {
 
 impl Default for FinderOptions {
     fn default() -> Self {
-        Self { detect_every: 2, smoothing: 0.5, background: false }
+        Self { detect_every: 4, smoothing: 0.5, background: false }
     }
 }
 
@@ -195,7 +196,15 @@ impl Finder {
         let mut outcome = Ok(());
         while let Search::Beside(background) = &mut self.search {
             match background.answer() {
-                Ok(Some(looked)) => outcome = outcome.and(self.take_in(frame, looked)),
+                Ok(Some(looked)) => {
+                    self.stats.detect += looked.cost;
+                    self.stats.detections_run += 1;
+                    let searched = (looked.number, &looked.snapshot);
+                    outcome = outcome.and(self.take_in(looked.outcome, searched));
+                    if let Search::Beside(background) = &mut self.search {
+                        background.reuse(looked.snapshot);
+                    }
+                }
                 Ok(None) => break,
                 Err(error) => {
                     outcome = Err(error);
@@ -220,31 +229,36 @@ impl Finder {
         let watch = Stopwatch::start();
         let info = frame.info();
         let seen = found.then_some(self.found.as_slice());
-        self.tracker.step(seen, info.width, info.height, &mut self.faces);
+        self.tracker.step(seen, Some(frame), (info.width, info.height), &mut self.faces);
         self.stats.track += watch.elapsed();
     }
 
     /// Takes in what the detector says of an earlier frame: everything since is gone through once
-    /// more, up to the frame before this one.
-    fn take_in(&mut self, frame: &Frame<'_>, looked: Looked) -> Result<(), Error> {
-        self.stats.detect += looked.cost;
-        self.stats.detections_run += 1;
-        let before = self.before.iter().position(|(number, _)| *number == looked.number);
+    /// more, up to the frame before this one. The pixels of those between are not kept; those of
+    /// the frame that was searched say what to look for in the one that comes next.
+    fn take_in(
+        &mut self,
+        found: Result<Vec<Detection>, Error>,
+        searched: (u64, &Snapshot),
+    ) -> Result<(), Error> {
+        let before = self.before.iter().position(|(number, _)| *number == searched.0);
         let before = before.map(|i| self.before.remove(i).1);
-        let found = looked.outcome?;
+        let found = found?;
         self.stats.faces_detected += found.len() as u64;
         // Without it, the frame is of a scene that is over.
-        let Some(mut tracker) = before else { return Ok(()) };
+        let (Some(mut tracker), Some(frame)) = (before, searched.1.frame()) else {
+            return Ok(());
+        };
         let watch = Stopwatch::start();
-        let (width, height) = (frame.info().width, frame.info().height);
+        let size = (frame.info().width, frame.info().height);
         tracker.set_smoothing(self.options.smoothing);
-        tracker.step(Some(&found), width, height, &mut self.faces);
-        for number in looked.number + 1..self.stats.frames {
+        tracker.step(Some(&found), Some(&frame), size, &mut self.faces);
+        for number in searched.0 + 1..self.stats.frames {
             // The detector may have been left one more frame meanwhile.
             if let Some((_, later)) = self.before.iter_mut().find(|(n, _)| *n == number) {
                 later.clone_from(&tracker);
             }
-            tracker.step(None, width, height, &mut self.faces);
+            tracker.step(None, None, size, &mut self.faces);
         }
         self.tracker = tracker;
         self.stats.track += watch.elapsed();

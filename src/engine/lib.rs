@@ -9,10 +9,10 @@
 //! 4. [`canvas`]: cuts each face to 16x16, and blends the 64x64 result back.
 //! 5. [`generator`]: 16x16 to 64x64, the Low-to-High network of Bulat, Yang and Tzimiropoulos,
 //!    "To learn image super-resolution, use a GAN to learn how to do image degradation first"
-//!    (ECCV 2018), run by ONNX Runtime. [`enhancer`] is 4 and 5 together, on a [`backend`]. it works on a
-//!    [`backend`].
+//!    (ECCV 2018), run by ONNX Runtime. [`enhancer`] is 4 and 5 together, on a [`backend`].
 //!
-//! [`cuda`] does 4 and 5 on an NVIDIA GPU. [`runtime`] finds ONNX Runtime, [`models`] the weights. Nothing here knows GStreamer.
+//! [`cuda`] does 4 and 5 on an NVIDIA GPU. [`runtime`] finds ONNX Runtime, [`models`] the weights.
+//! Nothing here knows GStreamer.
 
 mod arena;
 pub mod backend;
@@ -23,6 +23,7 @@ pub mod detect;
 pub mod enhancer;
 pub mod error;
 pub mod finder;
+mod follow;
 pub mod frame;
 pub mod generator;
 pub mod geometry;

@@ -1,12 +1,17 @@
 //! Follows faces from frame to frame: ids, motion between detections, steady boxes.
 //!
-//! Each track is an alpha-beta filter on its box centre and a slower one on its size. A detection
-//! belongs to the track whose predicted centre is nearest, measured in face sizes; small faces
-//! that move overlap too little for the usual intersection-over-union.
+//! A track is led from frame to frame by the pixels of its face ([`follow`](crate::follow)), which
+//! tell motion to a small part of a pixel and without delay, and where they tell nothing by its
+//! speed. Detections correct it: strongly if all they can be compared with is a prediction, a
+//! little if the pixels have been followed, for then most of the difference is the detector's own
+//! jitter. A detection belongs to the track whose centre is nearest, measured in face sizes; small
+//! faces that move overlap too little for the usual intersection-over-union.
 
 use crate::detect::Detection;
 use crate::finder::Face;
-use crate::geometry::{Point, Rect};
+use crate::follow::{Follower, Look};
+use crate::frame::Frame;
+use crate::geometry::{Point, Rect, Square};
 
 /// A detection further from a track than this, in face sizes, is another face.
 const MAX_DISTANCE: f32 = 0.7;
@@ -20,6 +25,10 @@ const MAX_MISSES: u32 = 3;
 const COAST: f32 = 0.85;
 /// Share of a position residual, per frame since the last detection, that becomes speed.
 const SPEED_GAIN: f32 = 0.35;
+/// Share of a measured motion that becomes speed.
+const MOTION_GAIN: f32 = 0.5;
+/// Share of a measured growth that is believed: what is left shows again in the next frame.
+const GROWTH_GAIN: f32 = 0.5;
 
 #[derive(Debug, Clone)]
 struct Track {
@@ -31,9 +40,19 @@ struct Track {
     score: f32,
     hits: u32,
     misses: u32,
+    /// What it looked like when a detection last met it.
+    look: Option<Look>,
+    /// Whether it was found by its pixels in the latest frame.
+    followed: bool,
 }
 
 impl Track {
+    /// The square whose pixels are followed.
+    fn square(&self) -> Square {
+        let side = self.w.max(self.h);
+        Square { x: self.center.x - side / 2.0, y: self.center.y - side / 2.0, side }
+    }
+
     fn rect(&self) -> Rect {
         Rect::new(self.center.x - self.w / 2.0, self.center.y - self.h / 2.0, self.w, self.h)
     }
@@ -48,12 +67,28 @@ impl Track {
     }
 
     fn predict(&mut self) {
-        if self.misses > 0 {
+        if self.misses > 0 && !self.followed {
             self.speed.x *= COAST;
             self.speed.y *= COAST;
         }
         self.center.x += self.speed.x;
         self.center.y += self.speed.y;
+    }
+
+    /// Goes to where the pixels are found again in `frame`, if they are.
+    fn follow(&mut self, frame: &Frame<'_>, follower: &mut Follower) {
+        let square = self.square();
+        let motion = self.look.as_ref().and_then(|look| follower.find(frame, look, &square));
+        self.followed = motion.is_some();
+        let Some(motion) = motion else { return };
+        self.center.x += motion.by.x;
+        self.center.y += motion.by.y;
+        // The prediction held the speed so far already.
+        self.speed.x += MOTION_GAIN * motion.by.x;
+        self.speed.y += MOTION_GAIN * motion.by.y;
+        let growth = 1.0 + GROWTH_GAIN * (motion.growth - 1.0);
+        self.w *= growth;
+        self.h *= growth;
     }
 
     /// Takes in a detection, `frames` after the last one.
@@ -63,14 +98,23 @@ impl Track {
         // The noise of a detector is a few hundredths of the face's size; what is further off is
         // motion, which is followed at once.
         let off = dx.hypot(dy) / self.w.max(self.h);
-        let steady = 1.0 - 0.8 * smoothing;
-        let gain = (steady + (1.0 - steady) * (off / 0.2).powi(2)).min(1.0);
-        self.center.x += gain * dx;
-        self.center.y += gain * dy;
-        let speed_gain = SPEED_GAIN * gain / frames;
-        self.speed.x += speed_gain * dx;
-        self.speed.y += speed_gain * dy;
-        let size_gain = 1.0 - 0.9 * smoothing;
+        let (steady, size_gain) = if self.followed {
+            let steady = 1.0 - smoothing * (1.9 - smoothing);
+            (steady, steady)
+        } else {
+            (1.0 - 0.8 * smoothing, 1.0 - 0.9 * smoothing)
+        };
+        let gain = |steady: f32, off: f32| (steady + (1.0 - steady) * (off / 0.2).powi(2)).min(1.0);
+        let center_gain = gain(steady, off);
+        self.center.x += center_gain * dx;
+        self.center.y += center_gain * dy;
+        if !self.followed {
+            let speed_gain = SPEED_GAIN * center_gain / frames;
+            self.speed.x += speed_gain * dx;
+            self.speed.y += speed_gain * dy;
+        }
+        let resized = (seen.rect.w.max(seen.rect.h) / self.w.max(self.h)).ln();
+        let size_gain = gain(size_gain, resized);
         self.w += size_gain * (seen.rect.w - self.w);
         self.h += size_gain * (seen.rect.h - self.h);
         self.score = seen.score;
@@ -83,6 +127,7 @@ impl Track {
 #[derive(Debug, Clone)]
 pub struct Tracker {
     tracks: Vec<Track>,
+    follower: Follower,
     next_id: u64,
     confirmed: u64,
     smoothing: f32,
@@ -96,7 +141,15 @@ impl Tracker {
     /// A tracker that steadies boxes by `smoothing`, 0 (boxes as detected) to 1.
     pub fn new(smoothing: f32) -> Self {
         let smoothing = smoothing.clamp(0.0, 1.0);
-        Self { tracks: Vec::new(), next_id: 1, confirmed: 0, smoothing, frames: 0.0, fresh: true }
+        Self {
+            tracks: Vec::new(),
+            follower: Follower::default(),
+            next_id: 1,
+            confirmed: 0,
+            smoothing,
+            frames: 0.0,
+            fresh: true,
+        }
     }
 
     /// Changes the smoothing, 0 to 1.
@@ -116,22 +169,31 @@ impl Tracker {
     }
 
     /// Goes on by one frame of `width` x `height` pixels. `seen` are its detections, `None` if the
-    /// detector did not run. The confirmed faces of this frame replace the content of `faces`.
+    /// detector did not run; `frame` are its pixels, `None` if they are not at hand. The confirmed
+    /// faces of this frame replace the content of `faces`.
     pub fn step(
         &mut self,
         seen: Option<&[Detection]>,
-        width: u32,
-        height: u32,
+        frame: Option<&Frame<'_>>,
+        (width, height): (u32, u32),
         faces: &mut Vec<Face>,
     ) {
         self.frames += 1.0;
         for track in &mut self.tracks {
             track.predict();
+            match frame {
+                Some(frame) => track.follow(frame, &mut self.follower),
+                None => track.followed = false,
+            }
         }
         if let Some(seen) = seen {
             self.associate(seen);
             self.frames = 0.0;
             self.fresh = false;
+            for track in self.tracks.iter_mut().filter(|track| track.misses == 0) {
+                track.look = frame.and_then(|frame| self.follower.look(frame, &track.square()));
+                track.followed = track.look.is_some();
+            }
         }
         let inside = |t: &Track| {
             (0.0..width as f32).contains(&t.center.x) && (0.0..height as f32).contains(&t.center.y)
@@ -184,6 +246,8 @@ impl Tracker {
             score: seen.score,
             hits,
             misses: 0,
+            look: None,
+            followed: false,
         });
         self.next_id += 1;
     }
@@ -199,7 +263,7 @@ mod tests {
 
     fn step(tracker: &mut Tracker, seen: Option<&[Detection]>) -> Vec<Face> {
         let mut faces = Vec::new();
-        tracker.step(seen, 1000, 1000, &mut faces);
+        tracker.step(seen, None, (1000, 1000), &mut faces);
         faces
     }
 

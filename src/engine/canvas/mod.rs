@@ -8,8 +8,8 @@
 
 mod color;
 mod cpu;
-mod feather;
-mod resample;
+pub(crate) mod feather;
+pub(crate) mod resample;
 mod truth;
 
 pub use cpu::CpuCanvas;

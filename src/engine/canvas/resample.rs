@@ -24,8 +24,8 @@ fn cubic(x: f32) -> f32 {
 }
 
 /// For each output sample, which input samples it is made of and with what weights.
-#[derive(Debug, Default)]
-pub(super) struct Taps {
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Taps {
     spans: Vec<Span>,
     weights: Vec<f32>,
 }
@@ -41,7 +41,7 @@ impl Taps {
     /// Sets the taps for `outputs` samples, the i-th of which covers `origin + i * scale` to
     /// `origin + (i + 1) * scale` of an input of `inputs` samples (edge coordinates: sample k
     /// covers k to k + 1).
-    pub(super) fn set(&mut self, outputs: usize, inputs: usize, origin: f32, scale: f32) {
+    pub(crate) fn set(&mut self, outputs: usize, inputs: usize, origin: f32, scale: f32) {
         self.spans.clear();
         self.weights.clear();
         let stretch = scale.max(1.0);
@@ -63,7 +63,7 @@ impl Taps {
     }
 
     /// First and one past the last input sample that any output needs.
-    pub(super) fn input_range(&self) -> (usize, usize) {
+    pub(crate) fn input_range(&self) -> (usize, usize) {
         let first = self.spans.first().map_or(0, |s| s.first);
         let end = self.spans.last().map_or(0, |s| s.first + s.len);
         (first, end)
@@ -71,7 +71,7 @@ impl Taps {
 
     /// Resamples down the columns: `src` is rows of `width` numbers, its first row being input
     /// sample `base`; `dst` gets one such row for each output sample.
-    pub(super) fn apply(&self, src: &[f32], base: usize, width: usize, dst: &mut Vec<f32>) {
+    pub(crate) fn apply(&self, src: &[f32], base: usize, width: usize, dst: &mut Vec<f32>) {
         #[cfg(target_arch = "x86_64")]
         if std::arch::is_x86_feature_detected!("avx2") {
             // SAFETY: the processor has what the function is compiled for.
@@ -119,7 +119,7 @@ impl Taps {
 }
 
 /// Turns rows of `width` numbers into columns.
-pub(super) fn transpose(src: &[f32], width: usize, dst: &mut Vec<f32>) {
+pub(crate) fn transpose(src: &[f32], width: usize, dst: &mut Vec<f32>) {
     /// Side of the tiles that are turned one by one, so that reads and writes share cache lines.
     const TILE: usize = 8;
     let height = src.len() / width;

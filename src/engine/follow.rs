@@ -1,0 +1,375 @@
+//! Finds a face again in the next frame by its pixels.
+//!
+//! A detector's boxes jitter by a few hundredths of the face, and come only every few frames. How a
+//! face has moved since shows in the pixels themselves: its luma, 16 by 16 samples, is laid over
+//! the next frame where it fits best, to a small part of a pixel (Lucas and Kanade, "An iterative
+//! image registration technique", 1981, with the gradients of the face that is looked for, after
+//! Baker and Matthews, "Lucas-Kanade 20 years on", 2004). Brightness may change meanwhile.
+
+use crate::canvas::feather;
+use crate::canvas::resample::{Taps, transpose};
+use crate::frame::{ColorModel, Frame};
+use crate::geometry::{Point, Square};
+
+/// Samples across and down a face.
+const SIDE: usize = 16;
+/// Samples around it in which it is looked for.
+const MARGIN: usize = 6;
+/// Samples across and down the part of a frame in which it is looked for.
+const FIELD: usize = SIDE + 2 * MARGIN;
+/// Number of samples of a face.
+const AREA: usize = SIDE * SIDE;
+
+/// Least standard deviation of the samples, codes: on less there is nothing to hold on to.
+const MIN_CONTRAST: f32 = 2.0;
+/// Least correlation between a face and what is taken for it.
+const MIN_LIKENESS: f32 = 0.7;
+/// Rounds of refinement, at most.
+const ROUNDS: usize = 8;
+/// A step smaller than this, in samples, ends the refinement.
+const CLOSE: f32 = 0.02;
+/// Largest growth from frame to frame that is believed.
+const MAX_GROWTH: f32 = 0.03;
+
+/// What a face looks like.
+#[derive(Debug, Clone)]
+pub(crate) struct Look {
+    /// Luma, its weighted mean taken off.
+    pixels: [f32; AREA],
+    /// Change of the pixels per sample of motion to the right, down, and per unit of growth, each
+    /// times its weight.
+    slopes: [[f32; AREA]; 3],
+    /// Inverse of the matrix of the slopes' products.
+    inverse: [[f32; 3]; 3],
+    /// Weighted root mean square of the pixels.
+    contrast: f32,
+}
+
+/// How a face has moved.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Motion {
+    /// Luma pixels.
+    pub(crate) by: Point,
+    /// Factor of its size.
+    pub(crate) growth: f32,
+}
+
+/// Takes looks and finds them again; keeps its scratch space from face to face.
+#[derive(Debug, Clone)]
+pub(crate) struct Follower {
+    /// Weight of each sample; they sum to 1.
+    weights: [f32; AREA],
+    columns: Taps,
+    rows: Taps,
+    a: Vec<f32>,
+    b: Vec<f32>,
+}
+
+impl Default for Follower {
+    fn default() -> Self {
+        let mut weights = [0.0; AREA];
+        let at = |i: usize| (i as f32 + 0.5) / SIDE as f32 * 2.0 - 1.0;
+        for (i, w) in weights.iter_mut().enumerate() {
+            *w = feather::weight(at(i % SIDE), at(i / SIDE));
+        }
+        let sum: f32 = weights.iter().sum();
+        weights.iter_mut().for_each(|w| *w /= sum);
+        let (columns, rows) = (Taps::default(), Taps::default());
+        Self { weights, columns, rows, a: Vec::new(), b: Vec::new() }
+    }
+}
+
+impl Follower {
+    /// What the face in `square` looks like; `None` if there is too little to see.
+    pub(crate) fn look(&mut self, frame: &Frame<'_>, square: &Square) -> Option<Look> {
+        self.sample(frame, square)?;
+        let field = |x: usize, y: usize| self.a[(y + MARGIN) * FIELD + x + MARGIN];
+        let mut look = Look {
+            pixels: [0.0; AREA],
+            slopes: [[0.0; AREA]; 3],
+            inverse: [[0.0; 3]; 3],
+            contrast: 0.0,
+        };
+        for i in 0..AREA {
+            let (x, y) = (i % SIDE, i / SIDE);
+            look.pixels[i] = field(x, y);
+            let right = (field(x + 1, y) - self.a[(y + MARGIN) * FIELD + x + MARGIN - 1]) / 2.0;
+            let down = (field(x, y + 1) - self.a[(y + MARGIN - 1) * FIELD + x + MARGIN]) / 2.0;
+            let from_middle = |k: usize| k as f32 + 0.5 - SIDE as f32 / 2.0;
+            let growth = right * from_middle(x) + down * from_middle(y);
+            for (slope, v) in look.slopes.iter_mut().zip([right, down, growth]) {
+                slope[i] = v;
+            }
+        }
+        let mean = dot(&look.pixels, &self.weights);
+        look.pixels.iter_mut().for_each(|v| *v -= mean);
+        let square: f32 = look.pixels.iter().zip(&self.weights).map(|(v, w)| v * v * w).sum();
+        look.contrast = square.sqrt();
+        if look.contrast < MIN_CONTRAST {
+            return None;
+        }
+        let mut products = [[0.0; 3]; 3];
+        // A slope's mean is a change of brightness, which counts for nothing.
+        for slope in &mut look.slopes {
+            let mean = dot(slope, &self.weights);
+            slope.iter_mut().for_each(|v| *v -= mean);
+        }
+        for (row, a) in products.iter_mut().zip(&look.slopes) {
+            for (out, b) in row.iter_mut().zip(&look.slopes) {
+                *out = a.iter().zip(b).zip(&self.weights).map(|((a, b), w)| a * b * w).sum();
+            }
+        }
+        for slope in &mut look.slopes {
+            slope.iter_mut().zip(&self.weights).for_each(|(v, w)| *v *= w);
+        }
+        look.inverse = inverse(&products)?;
+        Some(look)
+    }
+
+    /// How the face that looked like `look` has moved from `square`, where it is expected, if it is
+    /// found again.
+    pub(crate) fn find(
+        &mut self,
+        frame: &Frame<'_>,
+        look: &Look,
+        square: &Square,
+    ) -> Option<Motion> {
+        self.sample(frame, square)?;
+        let refined = self.refine(look, [0.0; 2]);
+        let (at, growth) = match refined {
+            Some(found) => found,
+            None => self.refine(look, self.coarse(look)?)?,
+        };
+        let pixels = square.side / SIDE as f32;
+        Some(Motion {
+            by: Point { x: at[0] * pixels, y: at[1] * pixels },
+            growth: 1.0 + growth.clamp(-MAX_GROWTH, MAX_GROWTH),
+        })
+    }
+
+    /// Samples the surroundings of `square` into `self.a`, `[FIELD, FIELD]`.
+    fn sample(&mut self, frame: &Frame<'_>, square: &Square) -> Option<()> {
+        // Green carries most of the luma.
+        let c = frame.component(usize::from(frame.info().format.model() == ColorModel::Rgb));
+        let step = square.side / SIDE as f32;
+        let numbers = [square.x, square.y, step];
+        if numbers.iter().any(|v| !v.is_finite()) || step <= 0.0 {
+            return None;
+        }
+        let around = MARGIN as f32 * step;
+        self.columns.set(FIELD, c.width, square.x - around, step);
+        self.rows.set(FIELD, c.height, square.y - around, step);
+        let ((x0, x1), (y0, y1)) = (self.columns.input_range(), self.rows.input_range());
+        let (width, height) = (x1 - x0, y1 - y0);
+        self.b.clear();
+        for y in y0..y1 {
+            let row = &c.data[y * c.stride + x0 * c.step..];
+            self.b.extend(row.iter().step_by(c.step).take(width).map(|v| f32::from(*v)));
+        }
+        self.rows.apply(&self.b, y0, width, &mut self.a);
+        transpose(&self.a, width, &mut self.b);
+        self.columns.apply(&self.b, x0, FIELD, &mut self.a);
+        transpose(&self.a, FIELD, &mut self.b);
+        std::mem::swap(&mut self.a, &mut self.b);
+        debug_assert!(self.a.len() == FIELD * FIELD && height > 0);
+        Some(())
+    }
+
+    /// Refines a place (samples from the middle of the field) until it fits; `None` if it leaves
+    /// the field or what is there is not alike.
+    fn refine(&self, look: &Look, mut at: [f32; 2]) -> Option<([f32; 2], f32)> {
+        let mut seen = [0.0; AREA];
+        let mut step = [0.0; 3];
+        for _ in 0..ROUNDS {
+            self.lift(at, &mut seen)?;
+            for (v, p) in seen.iter_mut().zip(&look.pixels) {
+                *v -= p;
+            }
+            // The slopes have no weighted mean, so a change of brightness falls out.
+            let fit = look.slopes.each_ref().map(|slope| dot(slope, &seen));
+            for (out, row) in step.iter_mut().zip(&look.inverse) {
+                *out = -(row[0] * fit[0] + row[1] * fit[1] + row[2] * fit[2]);
+            }
+            let length = step[0].hypot(step[1]);
+            // The first guess may be far off, where the slopes say little.
+            let shorter = (1.5 / length.max(1e-6)).min(1.0);
+            at[0] += step[0] * shorter;
+            at[1] += step[1] * shorter;
+            if length < CLOSE {
+                break;
+            }
+        }
+        self.lift(at, &mut seen)?;
+        (self.likeness(look, &seen) >= MIN_LIKENESS).then_some((at, step[2]))
+    }
+
+    /// The place where a face fits best, of all whole samples in the field.
+    fn coarse(&self, look: &Look) -> Option<[f32; 2]> {
+        let mut best = (0.0, [0.0; 2]);
+        let mut seen = [0.0; AREA];
+        for y in 1..2 * MARGIN {
+            for x in 1..2 * MARGIN {
+                for (out, row) in seen.chunks_exact_mut(SIDE).zip(y..) {
+                    out.copy_from_slice(&self.a[row * FIELD + x..][..SIDE]);
+                }
+                let likeness = self.likeness(look, &seen);
+                if likeness > best.0 {
+                    best = (likeness, [x as f32 - MARGIN as f32, y as f32 - MARGIN as f32]);
+                }
+            }
+        }
+        (best.0 >= MIN_LIKENESS / 2.0).then_some(best.1)
+    }
+
+    /// Reads the samples at a place, between which it interpolates.
+    fn lift(&self, at: [f32; 2], out: &mut [f32; AREA]) -> Option<()> {
+        let limit = MARGIN as f32 - 1.0;
+        // Not a number is beyond the limit too.
+        if !(at[0].abs() <= limit && at[1].abs() <= limit) {
+            return None;
+        }
+        let start = at.map(|v| (v + MARGIN as f32).floor());
+        let (x, y) = (start[0] as usize, start[1] as usize);
+        let (u, v) = (at[0] + MARGIN as f32 - start[0], at[1] + MARGIN as f32 - start[1]);
+        let weights = [(1.0 - u) * (1.0 - v), u * (1.0 - v), (1.0 - u) * v, u * v];
+        for (out, row) in out.chunks_exact_mut(SIDE).zip(y..) {
+            let above = &self.a[row * FIELD + x..][..SIDE + 1];
+            let below = &self.a[(row + 1) * FIELD + x..][..SIDE + 1];
+            for (k, out) in out.iter_mut().enumerate() {
+                *out = weights[0] * above[k]
+                    + weights[1] * above[k + 1]
+                    + weights[2] * below[k]
+                    + weights[3] * below[k + 1];
+            }
+        }
+        Some(())
+    }
+
+    /// Correlation of what is seen with a look, at most 1.
+    fn likeness(&self, look: &Look, seen: &[f32; AREA]) -> f32 {
+        let (mut mean, mut square, mut both) = (0.0, 0.0, 0.0);
+        for ((v, p), w) in seen.iter().zip(&look.pixels).zip(&self.weights) {
+            mean += w * v;
+            square += w * v * v;
+            both += w * v * p;
+        }
+        let deviation = (square - mean * mean).max(0.0).sqrt();
+        both / (deviation * look.contrast).max(1e-6)
+    }
+}
+
+fn dot(a: &[f32; AREA], b: &[f32; AREA]) -> f32 {
+    // Sixteen sums side by side become vector code, one does not.
+    let mut sums = [0.0; SIDE];
+    for (a, b) in a.chunks_exact(SIDE).zip(b.chunks_exact(SIDE)) {
+        for ((sum, a), b) in sums.iter_mut().zip(a).zip(b) {
+            *sum += a * b;
+        }
+    }
+    sums.iter().sum()
+}
+
+/// Inverse of a symmetric matrix; `None` if it has none to speak of.
+fn inverse(m: &[[f32; 3]; 3]) -> Option<[[f32; 3]; 3]> {
+    let m = m.map(|row| row.map(f64::from));
+    let minor = |r: usize, c: usize| {
+        let (r1, r2, c1, c2) = ((r + 1) % 3, (r + 2) % 3, (c + 1) % 3, (c + 2) % 3);
+        m[r1][c1] * m[r2][c2] - m[r1][c2] * m[r2][c1]
+    };
+    let determinant: f64 = (0..3).map(|c| m[0][c] * minor(0, c)).sum();
+    let scale = m[0][0] * m[1][1] * m[2][2];
+    // Edges of one direction only: motion along them cannot be seen.
+    if determinant <= 1e-3 * scale || !determinant.is_normal() {
+        return None;
+    }
+    Some(std::array::from_fn(|r| std::array::from_fn(|c| (minor(c, r) / determinant) as f32)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frame::{FrameInfo, PixelFormat};
+
+    /// A soft blob pattern at (x, y) of a size, on a slope.
+    fn picture(x: f32, y: f32, size: f32, light: f32) -> Vec<u8> {
+        (0..160 * 120)
+            .map(|i| {
+                let (px, py) = ((i % 160) as f32 + 0.5, (i / 160) as f32 + 0.5);
+                let (u, v) = ((px - x) / size, (py - y) / size);
+                let blob =
+                    |a: f32, b: f32, r: f32| (-((u - a).powi(2) + (v - b).powi(2)) / r).exp();
+                let face = 90.0 * blob(0.0, 0.05, 0.14)
+                    - 50.0 * blob(-0.16, -0.1, 0.01)
+                    - 50.0 * blob(0.15, -0.1, 0.01)
+                    - 35.0 * blob(0.02, 0.22, 0.012);
+                (60.0 + light + face + 0.05 * px).clamp(0.0, 255.0) as u8
+            })
+            .collect()
+    }
+
+    fn frame(data: &[u8]) -> Frame<'_> {
+        Frame::new(FrameInfo::new(PixelFormat::Gray8, 160, 120), &[data], &[160]).unwrap()
+    }
+
+    fn around(x: f32, y: f32, size: f32) -> Square {
+        Square { x: x - size / 2.0, y: y - size / 2.0, side: size }
+    }
+
+    #[test]
+    fn motion_is_measured_to_a_part_of_a_pixel() {
+        let mut follower = Follower::default();
+        for size in [12.0, 20.0, 45.0] {
+            let look =
+                follower.look(&frame(&picture(80.0, 60.0, size, 0.0)), &around(80.0, 60.0, size));
+            let look = look.unwrap();
+            for (dx, dy, light) in [(0.0, 0.0, 0.0), (0.3, -0.2, 20.0), (-0.1, 0.12, -15.0)] {
+                let (dx, dy) = (dx * size, dy * size);
+                let after = picture(80.0 + dx, 60.0 + dy, size, light);
+                let motion =
+                    follower.find(&frame(&after), &look, &around(80.0, 60.0, size)).unwrap();
+                let off = (motion.by.x - dx).hypot(motion.by.y - dy);
+                assert!(off < 0.012 * size, "size {size}, moved {dx} {dy}: {motion:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn growth_is_seen() {
+        let mut follower = Follower::default();
+        let look =
+            follower.look(&frame(&picture(80.0, 60.0, 30.0, 0.0)), &around(80.0, 60.0, 30.0));
+        for growth in [0.98, 1.0, 1.02] {
+            let after = picture(80.5, 60.0, 30.0 * growth, 0.0);
+            let found =
+                follower.find(&frame(&after), look.as_ref().unwrap(), &around(80.0, 60.0, 30.0));
+            let found = found.unwrap();
+            assert!((found.growth - growth).abs() < 0.008, "{growth}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_gone_is_not_found() {
+        let mut follower = Follower::default();
+        let square = around(80.0, 60.0, 24.0);
+        let look = follower.look(&frame(&picture(80.0, 60.0, 24.0, 0.0)), &square).unwrap();
+        let noise: Vec<u8> =
+            (0..160u32 * 120).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+        assert_eq!(follower.find(&frame(&noise), &look, &square), None);
+        assert_eq!(follower.find(&frame(&[90; 160 * 120]), &look, &square), None);
+        assert!(follower.look(&frame(&[90; 160 * 120]), &square).is_none());
+    }
+
+    #[test]
+    fn squares_anywhere_are_safe() {
+        let mut follower = Follower::default();
+        let data = picture(80.0, 60.0, 24.0, 0.0);
+        let look = follower.look(&frame(&data), &around(80.0, 60.0, 24.0)).unwrap();
+        for (x, y, size) in [(-50.0, 0.0, 20.0), (0.0, 0.0, 300.0), (159.0, 119.0, 0.5)] {
+            follower.look(&frame(&data), &around(x, y, size));
+            follower.find(&frame(&data), &look, &around(x, y, size));
+        }
+        for bad in [f32::NAN, f32::INFINITY, 0.0, -3.0] {
+            assert!(follower.look(&frame(&data), &around(20.0, 20.0, bad)).is_none());
+        }
+    }
+}
