@@ -175,6 +175,26 @@ pub fn packets(path: &Path) -> Vec<Stream> {
     read(path, "parsebin", |_| true)
 }
 
+/// The first `limit` frames of a file's decoded video, as I420.
+///
+/// # Panics
+/// If it cannot be read or has no video.
+pub fn first_frames(path: &Path, limit: usize) -> Stream {
+    init();
+    let line = "filesrc name=f ! decodebin ! videoconvert ! video/x-raw,format=I420 \
+                ! identity name=i ! fakesink sync=false";
+    let pipeline: gst::Pipeline = gst::parse::launch(line).unwrap().downcast().unwrap();
+    pipeline.by_name("f").unwrap().set_property("location", path);
+    let counter = pipeline.by_name("i").unwrap();
+    counter.set_property("eos-after", i32::try_from(limit).unwrap_or(-1).max(-1));
+    let stream = collect(&counter.static_pad("sink").unwrap());
+    play(pipeline.upcast_ref());
+    pipeline.set_state(gst::State::Null).unwrap();
+    let mut stream = stream.lock().unwrap().clone();
+    stream.packets.truncate(limit);
+    stream
+}
+
 /// The decoded video of a file.
 ///
 /// # Panics

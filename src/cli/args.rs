@@ -131,6 +131,14 @@ pub(crate) struct VideoArgs {
     /// Steady faces over time, 0 (not at all) to 1
     #[arg(long, value_name = "0..1", value_parser = unit, help_heading = "Faces")]
     pub(crate) temporal_smoothing: Option<f32>,
+    /// Keep what was generated for a face while it has changed by no more than this; 0 generates
+    /// every face in every frame
+    #[arg(long, value_name = "0..1", value_parser = unit, help_heading = "Faces")]
+    pub(crate) reuse: Option<f32>,
+    /// Core-milliseconds a frame that generating may take; 0 for no limit
+    #[arg(long, value_name = "MS", value_parser = value_parser!(u32).range(0..=10000),
+          help_heading = "Faces")]
+    pub(crate) budget_ms: Option<u32>,
 }
 
 /// `facesr enhance`.
@@ -289,6 +297,8 @@ impl VideoArgs {
             ("max-face-size", size(f.max_face_size, sizes.1)),
             ("max-faces", text(f.max_faces)),
             ("temporal-smoothing", text(self.temporal_smoothing)),
+            ("reuse", text(self.reuse)),
+            ("budget-ms", text(self.budget_ms)),
             ("device", f.device.clone()),
             ("cuda-device-id", text(f.cuda_device_id)),
         ]));

@@ -178,6 +178,7 @@ fn enhance(args: &ImageArgs, pixels: &mut DynamicImage) -> Result<Value, Failure
         max_face_size,
         max_faces: faces.max_faces.map_or(default.max_faces, |n| n as usize),
         temporal_smoothing: 0.0,
+        ..default
     };
     let generator = GeneratorOptions {
         model: faces.generator.clone(),

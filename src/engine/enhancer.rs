@@ -12,6 +12,7 @@ use crate::frame::{CudaFrame, FrameMut, Picture};
 use crate::generator::{Device, Generator, GeneratorOptions, LOW_LEN};
 use crate::geometry::Square;
 use crate::models::Source;
+use crate::refresh::{self, Budget};
 use crate::stopwatch::Stopwatch;
 
 /// Root mean square change of a cut from frame to frame, in units of -1..=1, at which temporal
@@ -32,6 +33,14 @@ pub struct EnhancerOptions {
     pub max_faces: usize,
     /// How much the generated detail is steadied over time, 0 (not at all) to 1.
     pub temporal_smoothing: f32,
+    /// A face keeps what was generated for it as long as its cut has changed by no more than
+    /// about this much, root mean square of values of -1..=1. 0 generates every face in every
+    /// frame.
+    pub reuse: f32,
+    /// CPU time that generating may take in each frame; what is left out keeps its last result, or
+    /// passes untouched until its turn comes. What fits in depends on the machine, so the same
+    /// frames need not give the same result. `None` for no limit.
+    pub budget: Option<Duration>,
 }
 
 impl Default for EnhancerOptions {
@@ -42,6 +51,8 @@ impl Default for EnhancerOptions {
             max_face_size: 80.0,
             max_faces: 0,
             temporal_smoothing: 0.5,
+            reuse: 0.05,
+            budget: None,
         }
     }
 }
@@ -66,6 +77,8 @@ pub struct EnhancerStats {
     pub frames: u64,
     /// Faces enhanced, over all frames.
     pub faces_enhanced: u64,
+    /// Of these, faces that were generated anew.
+    pub faces_generated: u64,
     /// Cutting faces.
     pub cut: Duration,
     /// Running the generator.
@@ -77,11 +90,14 @@ pub struct EnhancerStats {
 /// What is kept of a face from one frame to the next.
 #[derive(Debug)]
 struct Memory {
-    /// What it was generated from.
+    /// What it was generated from; empty if it never was.
     low: Vec<f32>,
     /// Where the backend keeps what was shown.
     place: usize,
+    /// Frame in which it was seen last.
     frame: u64,
+    /// Frame in which it was generated last.
+    generated: u64,
 }
 
 /// Which of the backend's places are taken.
@@ -121,7 +137,20 @@ pub struct Enhancer {
     squares: Vec<Square>,
     low: Vec<f32>,
     plans: Vec<Plan>,
+    wishes: Vec<Wish>,
+    budget: Budget,
     stats: EnhancerStats,
+}
+
+/// What there is to decide about a face.
+#[derive(Debug, Clone, Copy)]
+struct Wish {
+    /// How badly it wants to be generated anew.
+    need: f32,
+    /// Change of its cut since it last was; `None` if it never was.
+    change: Option<f32>,
+    /// Number among the chosen faces.
+    face: usize,
 }
 
 impl Enhancer {
@@ -196,6 +225,8 @@ impl Enhancer {
             squares: Vec::new(),
             low: Vec::new(),
             plans: Vec::new(),
+            wishes: Vec::new(),
+            budget: Budget::default(),
             stats: EnhancerStats::default(),
         }
     }
@@ -309,6 +340,8 @@ impl Enhancer {
 
         let times = self.backend.paint(picture, &self.low, &self.plans);
         let times = times.inspect_err(|_| self.reset())?;
+        let generated = self.plans.iter().filter(|plan| plan.generate).count();
+        self.budget.learn(generated, times.generate);
         self.stats.generate += times.generate;
         self.stats.blend += times.blend;
         self.stats.faces_enhanced += n as u64;
@@ -330,41 +363,72 @@ impl Enhancer {
         self.chosen = chosen;
     }
 
-    /// Decides how much of the face that its track had in the frame before goes into each
-    /// generated one, the more the less the cut has changed: noise in a still face makes the
-    /// generator answer other details in every frame, which the eye sees as flicker.
+    /// Decides for each face whether it is generated anew, and how much of what its track showed
+    /// before goes into that, the more the less the cut has changed: noise in a still face makes
+    /// the generator answer other details each time, which the eye sees as flicker.
     fn plan(&mut self) {
-        let (now, smoothing) = (self.stats.frames, self.options.temporal_smoothing.clamp(0.0, 1.0));
+        let now = self.stats.frames;
         self.plans.clear();
-        for ((face, square), low) in self.chosen.iter().zip(self.low.chunks_exact(LOW_LEN)) {
+        self.wishes.clear();
+        let lows = self.low.chunks_exact(LOW_LEN);
+        for (i, ((face, square), low)) in self.chosen.iter().zip(lows).enumerate() {
             let memory = self.memories.entry(face.id).or_insert_with(|| Memory {
                 low: Vec::new(),
                 place: self.places.take(),
                 frame: 0,
+                generated: 0,
             });
             if memory.frame == now {
                 // Two faces of one number must not share what is kept.
                 memory.place = self.places.take();
             }
-            let mut keep = 0.0;
-            if memory.frame + 1 == now && memory.low.len() == LOW_LEN && smoothing > 0.0 {
-                let change: f32 = low.iter().zip(&memory.low).map(|(a, b)| (a - b).powi(2)).sum();
-                let change = (change / LOW_LEN as f32).sqrt();
-                keep = 0.9 * smoothing * (-(change / STILL).powi(2)).exp();
+            if memory.frame + 1 != now {
+                memory.low.clear();
             }
-            memory.low.clear();
-            memory.low.extend_from_slice(low);
             memory.frame = now;
+            let change = (!memory.low.is_empty()).then(|| refresh::change(low, &memory.low));
+            let need = change.map_or(f32::INFINITY, |change| {
+                refresh::need(change, now - memory.generated, square.side, self.options.reuse)
+            });
+            self.wishes.push(Wish { need, change, face: i });
             self.plans.push(Plan {
                 square: *square,
                 strength: self.options.strength_at(square.side),
                 place: memory.place,
-                generate: true,
-                keep,
+                generate: false,
+                keep: 0.0,
             });
         }
+        self.grant();
         self.memories.retain(|_, memory| memory.frame == now);
         self.places.keep(self.memories.values().map(|memory| memory.place));
+    }
+
+    /// Turns wishes into plans, as far as there is time.
+    fn grant(&mut self) {
+        let smoothing = self.options.temporal_smoothing.clamp(0.0, 1.0);
+        // Of faces that want it equally the larger ones first, which come last.
+        self.wishes.sort_by(|a, b| b.need.total_cmp(&a.need).then(b.face.cmp(&a.face)));
+        let room = self.budget.faces(self.options.budget);
+        for (rank, wish) in self.wishes.iter().enumerate() {
+            let plan = &mut self.plans[wish.face];
+            plan.generate = wish.need >= 1.0 && rank < room;
+            if !plan.generate {
+                if wish.change.is_none() {
+                    plan.strength = 0.0;
+                }
+                continue;
+            }
+            plan.keep = wish
+                .change
+                .map_or(0.0, |change| 0.9 * smoothing * (-(change / STILL).powi(2)).exp());
+            self.stats.faces_generated += 1;
+            if let Some(memory) = self.memories.get_mut(&self.chosen[wish.face].0.id) {
+                memory.generated = self.stats.frames;
+                memory.low.clear();
+                memory.low.extend_from_slice(&self.low[wish.face * LOW_LEN..][..LOW_LEN]);
+            }
+        }
     }
 }
 
@@ -468,10 +532,66 @@ mod tests {
     }
 
     #[test]
+    fn faces_are_generated_anew_only_where_they_have_changed() {
+        let mut enhancer =
+            enhancer(EnhancerOptions { temporal_smoothing: 0.0, ..Default::default() });
+        let faces = [face(1, 20.0, 30.0, 24.0), face(2, 100.0, 30.0, 24.0)];
+        let (mut once, mut again) = (gray(3), gray(3));
+        run(&mut enhancer, &mut once, &faces);
+        run(&mut enhancer, &mut again, &faces);
+        assert_eq!((enhancer.stats().faces_enhanced, enhancer.stats().faces_generated), (4, 2));
+        assert_eq!(once, again);
+        // The right half changes.
+        let mut other = gray(3);
+        for (i, v) in other.iter_mut().enumerate() {
+            *v = if i % 200 >= 90 { 255 - *v } else { *v };
+        }
+        run(&mut enhancer, &mut other, &faces);
+        assert_eq!(enhancer.stats().faces_generated, 3);
+        let left = |data: &[u8]| -> Vec<u8> {
+            data.chunks(200).flat_map(|row| row[..80].to_vec()).collect()
+        };
+        assert_eq!(left(&other), left(&once));
+        // After a second each is.
+        for _ in 0..30 {
+            run(&mut enhancer, &mut gray(3), &faces);
+        }
+        assert_eq!(enhancer.stats().faces_generated, 6);
+        // And always, if that is what is asked for.
+        enhancer.set_options(EnhancerOptions { reuse: 0.0, ..Default::default() });
+        run(&mut enhancer, &mut gray(3), &faces);
+        assert_eq!(enhancer.stats().faces_generated, 8);
+    }
+
+    #[test]
+    fn within_a_budget_faces_take_their_turn() {
+        let mut enhancer = enhancer(EnhancerOptions {
+            budget: Some(Duration::from_nanos(1)),
+            ..Default::default()
+        });
+        let faces: Vec<_> = (0..4).map(|i| face(i + 1, 45.0 * i as f32, 40.0, 30.0)).collect();
+        let before = gray(3);
+        for n in 1..=4 {
+            let mut data = before.clone();
+            run(&mut enhancer, &mut data, &faces);
+            assert_eq!(enhancer.stats().faces_generated, n);
+            let touched = faces.iter().filter(|face| {
+                let at = face.rect.center();
+                let at = at.y as usize * 200 + at.x as usize;
+                (0..5).any(|d| data[at + d] != before[at + d])
+            });
+            assert_eq!(touched.count() as u64, n);
+        }
+    }
+
+    #[test]
     fn a_still_face_flickers_less_with_smoothing() {
-        let flicker = |smoothing: f32| {
-            let mut enhancer =
-                enhancer(EnhancerOptions { temporal_smoothing: smoothing, ..Default::default() });
+        let flicker = |smoothing: f32, reuse: f32| {
+            let mut enhancer = enhancer(EnhancerOptions {
+                temporal_smoothing: smoothing,
+                reuse,
+                ..Default::default()
+            });
             let mut last: Option<Vec<u8>> = None;
             let mut sum = 0u64;
             for i in 0..12u32 {
@@ -490,6 +610,7 @@ mod tests {
             }
             sum
         };
-        assert!(flicker(1.0) < flicker(0.0));
+        assert!(flicker(1.0, 0.0) < flicker(0.0, 0.0));
+        assert!(flicker(0.0, 0.1) < flicker(0.0, 0.0));
     }
 }

@@ -92,7 +92,12 @@ impl Tail {
         let out = Picture::of(&info, self.plan.scale, self.plan.compare);
         self.tell(&info, &out);
 
-        let mut chain = vec![make("videoconvert")?, scaler()?, caps_filter(&out.caps)?];
+        // Lets the decoder work on the next frames while faces are looked for in this one.
+        let ahead = make("queue")?;
+        ahead.set_property("max-size-buffers", 4u32);
+        ahead.set_property("max-size-bytes", 0u32);
+        ahead.set_property("max-size-time", 0u64);
+        let mut chain = vec![ahead, make("videoconvert")?, scaler()?, caps_filter(&out.caps)?];
         // Faces lie on their side in a turned picture; detectors want them upright. It is turned
         // back afterwards, so that size and tag stay as they were; side by side, and in Matroska,
         // which has no such tag, it stays upright.

@@ -65,6 +65,7 @@ struct Stats {
     errors: u64,
     faces_seen: u64,
     faces_enhanced: u64,
+    faces_generated: u64,
     cut_ns: u64,
     generate_ns: u64,
     blend_ns: u64,
@@ -74,6 +75,7 @@ impl Stats {
     fn follow(&mut self, enhancer: &Enhancer) {
         let now = enhancer.stats();
         self.faces_enhanced = now.faces_enhanced;
+        self.faces_generated = now.faces_generated;
         self.cut_ns = now.cut.as_nanos() as u64;
         self.generate_ns = now.generate.as_nanos() as u64;
         self.blend_ns = now.blend.as_nanos() as u64;
@@ -87,6 +89,7 @@ impl Stats {
             .field("enhancement-errors", self.errors)
             .field("faces-seen", self.faces_seen)
             .field("faces-enhanced", self.faces_enhanced)
+            .field("faces-generated", self.faces_generated)
             .field("cut-ns", self.cut_ns)
             .field("generate-ns", self.generate_ns)
             .field("blend-ns", self.blend_ns)

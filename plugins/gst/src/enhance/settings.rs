@@ -1,6 +1,7 @@
 //! Properties of `facesrenhance`.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use facesr::{EnhancerOptions, GeneratorOptions};
 use gst::glib;
@@ -31,6 +32,8 @@ pub(crate) struct Live {
     pub(crate) max_face_size: u32,
     pub(crate) max_faces: u32,
     pub(crate) temporal_smoothing: f64,
+    pub(crate) reuse: f64,
+    pub(crate) budget_ms: f64,
     pub(crate) box_scale: f64,
 }
 
@@ -49,6 +52,8 @@ impl Default for Settings {
                 max_face_size: enhancer.max_face_size as u32,
                 max_faces: enhancer.max_faces as u32,
                 temporal_smoothing: f64::from(enhancer.temporal_smoothing),
+                reuse: f64::from((enhancer.reuse * 1000.0).round()) / 1000.0,
+                budget_ms: 0.0,
                 box_scale: 1.0,
             },
         }
@@ -83,6 +88,8 @@ impl Settings {
             "max-face-size" => take(value, &mut self.live.max_face_size),
             "max-faces" => take(value, &mut self.live.max_faces),
             "temporal-smoothing" => take(value, &mut self.live.temporal_smoothing),
+            "reuse" => take(value, &mut self.live.reuse),
+            "budget-ms" => take(value, &mut self.live.budget_ms),
             "box-scale" => take(value, &mut self.live.box_scale),
             _ => return false,
         }
@@ -102,6 +109,8 @@ impl Settings {
             "max-face-size" => self.live.max_face_size.to_value(),
             "max-faces" => self.live.max_faces.to_value(),
             "temporal-smoothing" => self.live.temporal_smoothing.to_value(),
+            "reuse" => self.live.reuse.to_value(),
+            "budget-ms" => self.live.budget_ms.to_value(),
             "box-scale" => self.live.box_scale.to_value(),
             _ => return None,
         })
@@ -117,6 +126,8 @@ impl Live {
             max_face_size: self.max_face_size as f32,
             max_faces: self.max_faces as usize,
             temporal_smoothing: self.temporal_smoothing as f32,
+            reuse: self.reuse as f32,
+            budget: (self.budget_ms > 0.0).then(|| Duration::from_secs_f64(self.budget_ms / 1e3)),
         }
     }
 }
@@ -187,6 +198,28 @@ pub(crate) fn properties() -> Vec<glib::ParamSpec> {
             "How much the generated detail is steadied over time (0 = not at all)",
             default.live.temporal_smoothing,
         ),
+        glib::ParamSpecDouble::builder("reuse")
+            .nick("Reuse")
+            .blurb(
+                "Keep what was generated for a face while it has changed by no more than this, of \
+                 a range of 2 (0 = generate every face in every frame)",
+            )
+            .minimum(0.0)
+            .maximum(2.0)
+            .default_value(default.live.reuse)
+            .mutable_playing()
+            .build(),
+        glib::ParamSpecDouble::builder("budget-ms")
+            .nick("Budget")
+            .blurb(
+                "Core-milliseconds a frame that generating may take; faces that have changed least \
+                 wait for their turn (0 = no limit)",
+            )
+            .minimum(0.0)
+            .maximum(10_000.0)
+            .default_value(default.live.budget_ms)
+            .mutable_playing()
+            .build(),
         glib::ParamSpecDouble::builder("box-scale")
             .nick("Box scale")
             .blurb("Factor from the detector's boxes to ones from the forehead to the chin")

@@ -12,9 +12,9 @@ static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     gst::DebugCategory::new("facesrbin", gst::DebugColorFlags::empty(), Some("Face enhancer bin"))
 });
 
-/// Frames that may lie between finding and sharpening: one that waits and one on its way. More
-/// would only add delay.
-const QUEUED_FRAMES: u32 = 2;
+/// Frames that may lie between finding and sharpening: while one frame is searched, which takes as
+/// long as sharpening several, there is something to do. More than that takes would only add delay.
+const QUEUED_FRAMES: u32 = 4;
 
 /// The same in live use. While a single frame takes long, so many can wait; they then pass
 /// untouched, one after the other. If it takes still longer the oldest are dropped: the source
