@@ -93,6 +93,8 @@ pub(crate) struct Outcome {
     pub(crate) notes: Vec<String>,
     /// How long it took.
     pub(crate) wall: Duration,
+    /// How much of that had passed when the first frame was done.
+    startup: Duration,
     /// CPU time of the whole process.
     pub(crate) cpu: Duration,
 }
@@ -117,6 +119,7 @@ pub(crate) fn carry_out(
     let partial = output.as_ref().map(|(partial, _)| partial);
     let driven = drive(&transcode, source, partial, progress);
     let (wall, cpu) = (before.0.elapsed(), process_time().saturating_sub(before.1));
+    let startup = transcode.told.first.get().map_or(wall, |first| *first - before.0);
     let stats = transcode.element.property::<gst::Structure>("stats");
     // Stopping also closes the file, whose last bytes must be there before it gets its name.
     let _ = transcode.pipeline.set_state(gst::State::Null);
@@ -137,6 +140,7 @@ pub(crate) fn carry_out(
         stats,
         notes,
         wall,
+        startup,
         cpu,
     })
 }

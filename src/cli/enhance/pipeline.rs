@@ -11,7 +11,8 @@
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
+use std::time::Instant;
 
 use gst::prelude::*;
 
@@ -29,6 +30,8 @@ use crate::failure::Failure;
 pub(super) struct Told {
     /// Frames that have left the enhancer.
     pub(super) frames: AtomicU64,
+    /// When the first of them did.
+    pub(super) first: OnceLock<Instant>,
     /// Running time of the last of them, nanoseconds.
     pub(super) position: AtomicU64,
     /// Sentences for the user, not yet shown.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use gst::prelude::*;
 
@@ -203,6 +204,7 @@ fn lead_in(decoded: &gst::Pad, chain: &[gst::Element]) -> Result<(), Failure> {
 fn count(pad: &gst::Pad, told: Arc<Told>) {
     pad.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
         if let Some(gst::PadProbeData::Buffer(buffer)) = &info.data {
+            told.first.get_or_init(Instant::now);
             told.frames.fetch_add(1, Ordering::Relaxed);
             if let Some(time) = timing::running_time(pad, buffer) {
                 told.position.store(u64::try_from(time).unwrap_or(0), Ordering::Relaxed);
