@@ -78,6 +78,8 @@ pub struct Weights {
     pub projected: f64,
     /// Distance to the original in the fixed network's features (see [`crate::net::perceptual`]).
     pub perceptual: f64,
+    /// Distance to the original's embedding in stage 2 (see [`crate::net::identity`]).
+    pub identity: f64,
     /// Against checkerboards in stage 2.
     pub grid: f64,
 }
@@ -122,12 +124,17 @@ impl Default for Weights {
             features: 0.0,
             projected: 0.0,
             perceptual: 0.0,
+            identity: 0.0,
             grid: 2.0,
         }
     }
 }
 
 impl Weights {
+    /// Default weight of identity in a run that has its network: its gradient at the output is then
+    /// of about the size of those of the other two fixed-net losses.
+    pub const IDENTITY: f64 = 0.05;
+
     /// The defaults of a run that has the fixed network.
     pub fn with_perceptual() -> Self {
         Self { projected: 0.01, perceptual: 0.1, ..Self::default() }
@@ -196,6 +203,7 @@ impl Config {
             weights.features,
             weights.projected,
             weights.perceptual,
+            weights.identity,
             weights.grid,
         ];
         if rates.iter().chain(&weights).any(|v| !(0.0..1e3).contains(v)) {

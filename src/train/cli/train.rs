@@ -47,6 +47,10 @@ pub(super) struct TrainArgs {
     /// has only the pixel loss and its own discriminators.
     #[arg(long, value_name = "SAFETENSORS")]
     perceptual: Option<PathBuf>,
+    /// The network that tells people apart (`make train-setup` leaves it in
+    /// target/train/identity.safetensors): outputs are held to their originals' identity.
+    #[arg(long, value_name = "SAFETENSORS")]
+    identity: Option<PathBuf>,
     /// Where to compute.
     #[arg(long, default_value = "auto")]
     device: DeviceArg,
@@ -132,6 +136,9 @@ struct Settings {
     /// Weight of the distance to the original in the fixed network.
     #[arg(long, requires = "perceptual")]
     perceptual_weight: Option<f64>,
+    /// Weight of the distance to the original's identity.
+    #[arg(long, requires = "identity")]
+    identity_weight: Option<f64>,
     /// Learning rate of the generators in the GAN phases.
     #[arg(long)]
     rate_generator: Option<f64>,
@@ -212,6 +219,7 @@ impl Settings {
         put(self.features, &mut config.weights.features);
         put(self.projected, &mut config.weights.projected);
         put(self.perceptual_weight, &mut config.weights.perceptual);
+        put(self.identity_weight, &mut config.weights.identity);
         put(self.rate_generator, &mut config.rates.generator);
         put(self.rate_discriminator, &mut config.rates.discriminator);
         put(self.rate_pixel, &mut config.rates.pixel);
@@ -251,6 +259,9 @@ fn start(args: &TrainArgs, device: tch::Device) -> Result<State> {
     if args.perceptual.is_some() && !config.needs_perceptual() {
         config.weights = Weights::with_perceptual();
     }
+    if args.identity.is_some() {
+        config.weights.identity = Weights::IDENTITY;
+    }
     args.phases.apply(&mut config);
     args.settings.apply(&mut config);
     config.check()?;
@@ -279,6 +290,11 @@ pub(super) fn run(args: &TrainArgs) -> Result<()> {
         source = source.with_perceptual(file)?;
     } else if state.config.needs_perceptual() {
         source.perceptual()?;
+    }
+    if let Some(file) = &args.identity {
+        source = source.with_identity(file)?;
+    } else if state.config.weights.identity > 0.0 {
+        source.identity()?;
     }
     let budget = Budget {
         minutes: args.minutes,

@@ -3,7 +3,9 @@
 
 pub mod consistency;
 pub mod discriminator;
+pub mod frozen;
 pub mod high_to_low;
+pub mod identity;
 pub mod layers;
 pub mod low_to_high;
 pub mod params;

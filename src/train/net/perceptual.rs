@@ -4,16 +4,15 @@
 //!
 //! Blocks of inverted residuals: 1x1 out to six times the channels, depthwise convolution, 1x1 back;
 //! batch normalisation after each, ReLU6 after the first two. The normalisation is folded into the
-//! weights when they are read. All of it is fp32: a CPU's depthwise convolutions gain nothing from bf16.
+//! weights when they are read.
 
-use std::fs;
 use std::path::Path;
 
-use safetensors::SafeTensors;
 use tch::{Device, Kind, Tensor};
 
-use crate::error::{Error, Result, at};
-use crate::net::layers::channels_last;
+use super::frozen::{Convolution, Weights};
+use super::layers::channels_last;
+use crate::error::Result;
 
 /// Repeats, kernel, stride, factor of expansion, channels out: one row a stage.
 const STAGES: [(usize, i64, i64, i64, i64); 7] = [
@@ -38,51 +37,21 @@ const SIDE: i64 = 96;
 /// What TensorFlow added to variances.
 const EPS: f64 = 1e-3;
 
-/// A convolution without bias and the batch normalisation after it, as one.
-#[derive(Debug)]
-struct Folded {
-    weight: Tensor,
-    bias: Tensor,
-    stride: i64,
-    groups: i64,
-}
-
-impl Folded {
-    /// Pads as TensorFlow does: with stride 2, the odd pixel goes below and to the right.
-    fn forward(&self, x: &Tensor) -> Tensor {
-        let (k, s) = (self.weight.size()[3], self.stride);
-        let bias = Some(&self.bias);
-        if s == 1 {
-            return x.conv2d(&self.weight, bias, [1, 1], [(k - 1) / 2; 2], [1, 1], self.groups);
-        }
-        let side = x.size()[3];
-        let total = ((side + s - 1) / s - 1) * s + k - side;
-        let (before, after) = (total / 2, total - total / 2);
-        let padded = x.constant_pad_nd([before, after, before, after]);
-        padded.conv2d(&self.weight, bias, [s, s], [0, 0], [1, 1], self.groups)
-    }
-}
-
-fn relu6(x: &Tensor) -> Tensor {
-    // Not clamp, whose gradient is five passes over memory.
-    x.relu6()
-}
-
 #[derive(Debug)]
 struct Block {
-    expand: Option<Folded>,
-    depthwise: Folded,
-    project: Folded,
+    expand: Option<Convolution>,
+    depthwise: Convolution,
+    project: Convolution,
     skip: bool,
 }
 
 impl Block {
     fn forward(&self, x: &Tensor) -> Tensor {
         let wide = match &self.expand {
-            Some(conv) => relu6(&conv.forward(x)),
+            Some(conv) => conv.forward_relu6(x),
             None => x.shallow_clone(),
         };
-        let y = self.project.forward(&relu6(&self.depthwise.forward(&wide)));
+        let y = self.project.forward(&self.depthwise.forward_relu6(&wide));
         if self.skip { x + y } else { y }
     }
 }
@@ -90,37 +59,24 @@ impl Block {
 /// The fixed network.
 #[derive(Debug)]
 pub struct Perceptual {
-    stem: Folded,
+    stem: Convolution,
     stages: Vec<Vec<Block>>,
 }
 
-struct File<'a> {
-    path: &'a Path,
-    tensors: SafeTensors<'a>,
-    device: Device,
-}
-
-impl File<'_> {
-    fn tensor(&self, name: &str, shape: &[i64]) -> Result<Tensor> {
-        let bad = |reason: String| Error::Checkpoint { path: self.path.to_owned(), reason };
-        let view = self.tensors.tensor(name).map_err(|_| bad(format!("{name} is missing")))?;
-        let found: Vec<i64> = view.shape().iter().map(|&d| d as i64).collect();
-        if found != shape || view.dtype() != safetensors::Dtype::F32 {
-            return Err(bad(format!("{name} has shape {found:?}, expected {shape:?}")));
-        }
-        Ok(Tensor::f_from_data_size(view.data(), shape, Kind::Float)?)
-    }
-
-    fn folded(&self, conv: &str, norm: &str, shape: [i64; 4], stride: i64) -> Result<Folded> {
-        let c = shape[0];
-        let part = |what: &str| self.tensor(&format!("{norm}.{what}"), &[c]);
-        let gain = part("weight")? / (part("running_var")? + EPS).sqrt();
-        let weight = self.tensor(&format!("{conv}.weight"), &shape)? * gain.view([c, 1, 1, 1]);
-        let bias = part("bias")? - part("running_mean")? * gain;
-        let place = |x: Tensor| x.to_device(self.device);
-        let groups = if shape[1] == 1 { c } else { 1 };
-        Ok(Folded { weight: place(weight), bias: place(bias), stride, groups })
-    }
+/// A convolution without bias and the batch normalisation after it, as one.
+fn folded(
+    file: &Weights,
+    conv: &str,
+    norm: &str,
+    shape: [i64; 4],
+    stride: i64,
+) -> Result<Convolution> {
+    let c = shape[0];
+    let part = |what: &str| file.tensor(&format!("{norm}.{what}"), &[c]);
+    let gain = part("weight")? / (part("running_var")? + EPS).sqrt();
+    let weight = file.tensor(&format!("{conv}.weight"), &shape)? * gain.view([c, 1, 1, 1]);
+    let bias = part("bias")? - part("running_mean")? * gain;
+    Ok(Convolution::new(weight, bias, stride))
 }
 
 impl Perceptual {
@@ -129,13 +85,8 @@ impl Perceptual {
     /// # Errors
     /// When the file cannot be read or holds another network.
     pub fn load(path: &Path, device: Device) -> Result<Self> {
-        let bytes = fs::read(path).map_err(at(path))?;
-        let tensors = SafeTensors::deserialize(&bytes).map_err(|e| Error::Checkpoint {
-            path: path.to_owned(),
-            reason: format!("not a safetensors file ({e})"),
-        })?;
-        let file = File { path, tensors, device };
-        let stem = file.folded("_conv_stem", "_bn0", [32, 3, 3, 3], 2)?;
+        let file = Weights::open(path, device)?;
+        let stem = folded(&file, "_conv_stem", "_bn0", [32, 3, 3, 3], 2)?;
         let (mut input, mut number) = (32, 0);
         let mut stages = Vec::new();
         for (repeats, k, stride, factor, output) in STAGES {
@@ -145,7 +96,7 @@ impl Perceptual {
                 let name = |part: &str| format!("_blocks.{number}.{part}");
                 let wide = input * factor;
                 let conv = |part: &str, norm: &str, shape, stride| {
-                    file.folded(&name(part), &name(norm), shape, stride)
+                    folded(&file, &name(part), &name(norm), shape, stride)
                 };
                 let expand = (factor > 1)
                     .then(|| conv("_expand_conv", "_bn0", [wide, input, 1, 1], 1))
@@ -168,7 +119,7 @@ impl Perceptual {
     /// 12, 6 and 3. Gradients flow through to the faces.
     pub fn features(&self, faces: &Tensor) -> Vec<Tensor> {
         let large = faces.upsample_bilinear2d([SIDE, SIDE], false, None, None);
-        let mut x = relu6(&self.stem.forward(&channels_last(&large)));
+        let mut x = self.stem.forward_relu6(&channels_last(&large));
         let mut taps = Vec::with_capacity(TAPS.len());
         for (i, stage) in self.stages.iter().enumerate() {
             x = stage.iter().fold(x, |x, block| block.forward(&x));

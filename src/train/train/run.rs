@@ -123,8 +123,15 @@ fn one_step(state: &mut State, source: &Source) -> Result<(Option<Stage1>, Optio
 fn finite(first: Option<&Stage1>, second: Option<&Stage2>) -> bool {
     first.is_none_or(|f| (f.low_d + f.low_gan + f.low_pixel).is_finite())
         && second.is_none_or(|s| {
-            let all =
-                [s.high_d, s.high_gan, s.high_pixel, s.features, s.projected_gan, s.perceptual];
+            let all = [
+                s.high_d,
+                s.high_gan,
+                s.high_pixel,
+                s.features,
+                s.projected_gan,
+                s.perceptual,
+                s.identity,
+            ];
             all.iter().sum::<f64>().is_finite()
         })
 }

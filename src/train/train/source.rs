@@ -1,5 +1,5 @@
 //! What a run learns from: training and held-back parts of the high and the low set, the drawing of
-//! batches out of them, and the fixed network through which they may be compared.
+//! batches out of them, and the fixed networks through which they may be compared.
 
 use std::path::Path;
 
@@ -9,6 +9,7 @@ use crate::config::Config;
 use crate::data::batch::{self, Variation};
 use crate::data::faces::{Faces, Sampler, Split};
 use crate::error::{Error, Result};
+use crate::net::identity::Identity;
 use crate::net::perceptual::Perceptual;
 use crate::rng::Rng;
 
@@ -26,6 +27,7 @@ pub struct Source {
     high_sampler: Sampler,
     low_sampler: Sampler,
     perceptual: Option<Perceptual>,
+    identity: Option<Identity>,
     device: Device,
 }
 
@@ -56,6 +58,7 @@ impl Source {
             high_sampler,
             low_sampler,
             perceptual: None,
+            identity: None,
             device,
         })
     }
@@ -78,6 +81,29 @@ impl Source {
             Error::Setting(
                 "this run compares faces in the fixed network: give its file by --perceptual \
                  (make train-setup leaves it in target/train/perceptual.safetensors)"
+                    .into(),
+            )
+        })
+    }
+
+    /// Adds the network that tells people apart.
+    ///
+    /// # Errors
+    /// When the file cannot be read or holds another network.
+    pub fn with_identity(mut self, file: &Path) -> Result<Self> {
+        self.identity = Some(Identity::load(file, self.device)?);
+        Ok(self)
+    }
+
+    /// The network that tells people apart.
+    ///
+    /// # Errors
+    /// When the run was started without it.
+    pub fn identity(&self) -> Result<&Identity> {
+        self.identity.as_ref().ok_or_else(|| {
+            Error::Setting(
+                "this run has a loss of identity: give its network by --identity (make train-setup \
+                 leaves it in target/train/identity.safetensors)"
                     .into(),
             )
         })

@@ -12,7 +12,7 @@ use crate::error::Result;
 use crate::loss::{self, View};
 use crate::net::high_to_low::shrink4;
 use crate::net::layers::channels_last;
-use crate::net::perceptual;
+use crate::net::{identity, perceptual};
 use crate::rng::{Rng, Stream};
 
 /// Figures of a step of stage 2.
@@ -34,6 +34,8 @@ pub struct Stage2 {
     pub projected_gan: f64,
     /// Distance to the original in the fixed network.
     pub perceptual: f64,
+    /// Distance to the original's embedding.
+    pub identity: f64,
 }
 
 /// Low pictures [n, 3, 16, 16] and the originals [n, 3, 64, 64] they were made of: some by the
@@ -191,6 +193,15 @@ pub fn gan_step(state: &mut State, source: &Source) -> Result<Stage2> {
 
     if !generator_learns {
         return Ok(figures);
+    }
+    if weights.identity > 0.0 {
+        // Every second pair, others in the next step: this network is the dearest of all.
+        let some = |x: &Tensor| x.narrow(0, 0, paired).slice(0, at as i64 % 2, None, 2);
+        let net = source.identity()?;
+        let truth = no_grad(|| net.embed(&some(&high)));
+        let apart = identity::distance(&net.embed(&some(&shown)), &truth);
+        figures.identity = apart.double_value(&[]);
+        total += apart * weights.identity;
     }
     let pixel = loss::pixel(&output.narrow(0, 0, paired), &high.narrow(0, 0, paired));
     figures.high_pixel = pixel.double_value(&[]);

@@ -10,6 +10,7 @@ use super::state::State;
 use crate::data::batch::{Variation, camera_pairs, fixed_batch, to_8bit};
 use crate::loss::grid;
 use crate::net::high_to_low::shrink4;
+use crate::net::identity;
 use crate::net::perceptual::{self, Perceptual};
 use crate::rng::{Rng, Stream};
 use crate::show::bicubic64;
@@ -38,6 +39,22 @@ pub struct Validation {
     /// The same figures in the features of the fixed network, where the run has it.
     #[serde(flatten)]
     pub fixed: Option<Fixed>,
+    /// How well people are kept, where the run has the network that tells them apart.
+    #[serde(flatten)]
+    pub people: Option<People>,
+}
+
+/// Held-back figures of identity, on the synthetic camera's pictures.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct People {
+    /// Distance of the embeddings of outputs and originals.
+    pub identity_distance: f64,
+    /// The same of bicubic enlargement.
+    pub identity_distance_bicubic: f64,
+    /// Share of outputs whose own original is the nearest of all.
+    pub identity_found: f64,
+    /// The same of bicubic enlargement.
+    pub identity_found_bicubic: f64,
 }
 
 /// Held-back figures in the features of the fixed network.
@@ -62,7 +79,8 @@ impl Validation {
         let lost = (self.psnr_camera_bicubic - 0.3 - self.psnr_camera).max(0.0);
         match self.fixed {
             Some(f) => {
-                (f.fixed_distance + f.fixed_distance_camera) / f.fixed_distance_bicubic - f.found
+                let found = self.people.map_or(f.found, |p| p.identity_found);
+                (f.fixed_distance + f.fixed_distance_camera) / f.fixed_distance_bicubic - found
                     + 0.2 * lost
             }
             None => self.distance + self.distance_camera + 0.2 * lost * self.distance_bicubic,
@@ -142,11 +160,26 @@ pub fn measure(state: &State, source: &Source) -> Validation {
                 found_bicubic: found(&of(&bicubic64(&shot)).1, &originals),
             }
         });
+        let people = source.identity().ok().map(|net| {
+            let of = |x: &Tensor| {
+                let parts = to_8bit(x).split(32, 0);
+                Tensor::cat(&parts.iter().map(|x| net.embed(x)).collect::<Vec<_>>(), 0)
+            };
+            let (truth, output, bicubic) = (of(&high), of(&sharpened), of(&bicubic64(&shot)));
+            let apart = |x: &Tensor| identity::distance(x, &truth).double_value(&[]);
+            People {
+                identity_distance: apart(&output),
+                identity_distance_bicubic: apart(&bicubic),
+                identity_found: found(&output, &truth),
+                identity_found_bicubic: found(&bicubic, &truth),
+            }
+        });
         let net = Features::new(device);
         let truth = net.of(&high);
         let distance = |x: &Tensor| kernel_distance(&net.of(&to_8bit(x)), &truth, true);
         Validation {
             fixed,
+            people,
             distance: distance(&real),
             distance_bicubic: distance(&bicubic64(&low)),
             distance_camera: distance(&sharpened),
