@@ -3,7 +3,7 @@
 export CARGO_TARGET_DIR ?= $(CURDIR)/target
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test bench gpu-check lint fmt leaks train-setup clean distclean
+.PHONY: help setup build demo test bench gpu-check lint fmt leaks train-setup weights clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -37,6 +37,9 @@ leaks: build ## run the elements under GStreamer's leak tracer
 
 train-setup: ## fetch what the trainer links and reads (libtorch, the fixed network)
 	@src/train/scripts/setup.sh
+
+weights: setup ## exchange the weights that ship: CHECKPOINT=FILE DATA=FOLDER, ARGS= for more of `facesr-train export`
+	@scripts/weights.sh "$(CHECKPOINT)" "$(DATA)" $(ARGS)
 
 clean: ## remove what was built; what was fetched stays
 	@rm -rf out "$(CARGO_TARGET_DIR)/debug" "$(CARGO_TARGET_DIR)/release" \

@@ -23,7 +23,7 @@ const GENERATOR_FP32: Source = Source::Embedded {
     bytes: include_bytes!("../../models/low-to-high-compact.onnx"),
 };
 
-/// The same in 8-bit integers; its answers are 45 dB from the other's.
+/// The same in 8-bit integers; its answers are 42 dB from the other's.
 #[cfg_attr(not(target_arch = "x86_64"), expect(dead_code, reason = "measured on x86_64 only"))]
 const GENERATOR_INT8: Source = Source::Embedded {
     name: "low-to-high-compact-int8.onnx",

@@ -5,8 +5,10 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use facesr::canvas::{Canvas, CpuCanvas};
 use facesr::generator::{Device, HIGH_LEN, LOW_LEN};
 use facesr::{Enhancer, EnhancerOptions, Error, Generator, GeneratorOptions, ModelError};
+use facesr::{Frame, FrameInfo, PixelFormat, Square};
 
 fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/models").join(name)
@@ -128,4 +130,54 @@ fn many_threads_use_one_generator_at_once() {
             });
         }
     });
+}
+
+/// 16x16 faces, all of them parts of a real one: `[N, 3, 16, 16]`.
+fn faces(count: usize) -> Vec<f32> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/face.png");
+    let picture = image::open(path).unwrap().to_rgb8();
+    let (width, height) = picture.dimensions();
+    let info = FrameInfo::new(PixelFormat::Rgb, width, height);
+    let frame = Frame::new(info, &[picture.as_raw().as_slice()], &[width as usize * 3]).unwrap();
+    let room = width.min(height) as f32;
+    let squares: Vec<Square> = (0..count)
+        .map(|i| {
+            let side = room * (0.5 + 0.5 * (i % 8) as f32 / 8.0);
+            let x = (width as f32 - side) * (i / 8 % 4) as f32 / 3.0;
+            let y = (height as f32 - side) * (i / 32) as f32;
+            Square { x, y, side }
+        })
+        .collect();
+    let mut low = vec![0.0; count * LOW_LEN];
+    CpuCanvas::default().cut(&frame, &squares, &mut low);
+    low
+}
+
+/// Whoever exchanges one of the files that ship must exchange all (`make weights`).
+#[test]
+fn the_files_that_ship_hold_the_same_generator() {
+    let file = |kind: &str| {
+        let name = format!("../../models/low-to-high-compact{kind}.onnx");
+        open(&Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).unwrap()
+    };
+    const COUNT: usize = 64;
+    let low = faces(COUNT);
+    let answer = |generator: Arc<Generator>| {
+        let mut high = vec![0.0; COUNT * HIGH_LEN];
+        generator.run(&low, &mut high).unwrap();
+        high
+    };
+    let single = answer(file(""));
+    let half = answer(file("-fp16"));
+    let integers = answer(file("-int8"));
+    let gaps = |other: &[f32]| -> Vec<f32> {
+        single.iter().zip(other).map(|(a, b)| (a - b).abs()).collect()
+    };
+    let most = gaps(&half).into_iter().fold(0.0, f32::max);
+    assert!(most > 0.0 && most < 5e-3, "half precision is off by {most}");
+    let gaps = gaps(&integers);
+    let error = gaps.iter().map(|gap| (gap / 2.0).powi(2)).sum::<f32>() / gaps.len() as f32;
+    let psnr = -10.0 * error.log10();
+    println!("half precision {most:.1e} at most, integers {psnr:.1} dB from single precision");
+    assert!(psnr > 34.0, "the integers are {psnr:.1} dB from single precision");
 }

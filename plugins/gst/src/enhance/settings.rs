@@ -147,7 +147,8 @@ pub(crate) fn properties() -> Vec<glib::ParamSpec> {
     vec![
         glib::ParamSpecString::builder("generator")
             .nick("Generator")
-            .blurb("ONNX file of the generator (unset = built in)")
+            .blurb("ONNX file of the generator (unset = built in; on a GPU low-to-high-compact-fp16.onnx \
+                 if it lies in a model folder)")
             .mutable_ready()
             .build(),
         glib::ParamSpecEnum::builder_with_default("device", default.device)

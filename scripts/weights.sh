@@ -1,0 +1,50 @@
+#!/usr/bin/env bash
+# Exchanges the weights that ship: all three files of models/ out of one checkpoint, so that none is
+# left behind. They are put in place only once all are made and checked.
+#   scripts/weights.sh CHECKPOINT DATA [option of `facesr-train export`...]
+# DATA holds lr-faces.tar: the faces on which the files are compared and the INT8 file is calibrated.
+# What a file says of its data and terms stays, unless --about-data and --about-terms say otherwise.
+source "$(dirname "$0")/lib.sh"
+[ $# -ge 2 ] || fail "usage: scripts/weights.sh CHECKPOINT DATA [option of facesr-train export...]"
+checkpoint=$(realpath "$1") data=$(realpath "$2")
+shift 2
+[ -f "$checkpoint" ] || fail "there is no checkpoint $checkpoint"
+[ -f "$data/lr-faces.tar" ] || fail "$data holds no lr-faces.tar"
+cd "$root"
+
+sh src/train/scripts/setup.sh "$target/train" >/dev/null
+export LIBTORCH=$target/train/libtorch/torch ORT_DYLIB_PATH=$target/train/onnxruntime/libonnxruntime.so
+python=$target/train/quantize/bin/python3
+requirements=src/train/scripts/requirements.txt
+if ! cmp -s "$requirements" "$target/train/quantize/ready"; then
+    say "setting up the quantiser"
+    rm -rf "$target/train/quantize"
+    python3 -m venv "$target/train/quantize"
+    "$python" -m pip install --quiet --disable-pip-version-check --only-binary=:all: \
+        --require-hashes --requirement "$requirements"
+    cp "$requirements" "$target/train/quantize/ready"
+fi
+say "building the trainer"
+cargo build --release --locked --package facesr-train
+
+name=low-to-high-compact
+work=$target/work/weights
+rm -rf "$work" && mkdir -p "$work"
+said() { # KEY: what the file that ships says of it
+    "$python" -c 'import sys, onnx
+print({p.key: p.value for p in onnx.load(sys.argv[1]).metadata_props}[sys.argv[2]])' \
+        "models/$name.onnx" "$1"
+}
+options=("$@")
+case " $* " in *" --about-data "*) ;; *) options+=(--about-data "$(said facesr.data)") ;; esac
+case " $* " in *" --about-terms "*) ;; *) options+=(--about-terms "$(said facesr.terms)") ;; esac
+export_to() { "$release/facesr-train" export --checkpoint "$checkpoint" --data "$data" --out "$@"; }
+export_to "$work/$name.onnx" "${options[@]}"
+export_to "$work/$name-fp16.onnx" --fp16 "${options[@]}"
+"$python" src/train/scripts/quantize.py "$work/$name.onnx" "$work/$name-int8.onnx" --data "$data"
+for file in "$work/$name"*.onnx; do
+    cp "$file" "models/${file##*/}.partial"
+    mv "models/${file##*/}.partial" "models/${file##*/}"
+done
+say "models/ holds them; what they score belongs into models/$name.md:"
+sha256sum "models/$name"*.onnx
