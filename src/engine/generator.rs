@@ -4,11 +4,10 @@
 //! `[N, 3, 64, 64]`, both RGB in -1..=1, N free. Metadata key `facesr.crop_scale`, where present,
 //! must be [`CROP_SCALE`]: a network trained on other crops would see faces of the wrong size.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::str::FromStr;
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, Weak};
+use std::sync::{Arc, LazyLock, Mutex, Weak};
 use std::time::Duration;
 
 use ort::session::Session;
@@ -17,6 +16,7 @@ use ort::value::{TensorElementType, TensorRef};
 use crate::error::{Error, ModelError};
 use crate::geometry::CROP_SCALE;
 use crate::models::{Source, default_generator};
+use crate::pool::{Pool, lock};
 use crate::session;
 use crate::stopwatch::Stopwatch;
 
@@ -97,14 +97,12 @@ impl GeneratorOptions {
 }
 
 /// A generator loaded on the CPU. It can be used from many threads at once: each run takes a session
-/// of a small pool, since one session runs one batch at a time.
+/// of a pool, since one session runs one batch at a time.
 #[derive(Debug)]
 pub struct Generator {
     source: Source,
-    /// The file's content: sessions are still opened from it when the file is long gone.
-    file: Cow<'static, [u8]>,
     threads: usize,
-    idle: Mutex<Vec<Session>>,
+    pool: Arc<Pool>,
     arch: Option<String>,
 }
 
@@ -138,11 +136,9 @@ impl Generator {
             let mut out = vec![0.0; 2 * HIGH_LEN];
             run_in(session, &[0.0; 2 * LOW_LEN], &mut out).map_err(contract)
         };
-        session::rehearse(&source, &file, check)?;
-        let mut session = session::open(&source, &file, 1)?;
-        check(&mut session)?;
-        let arch = session.metadata().ok().and_then(|m| m.custom("facesr.arch"));
-        Ok(Self { source, file, threads, idle: Mutex::new(vec![session]), arch })
+        let pool = Pool::open(&source, file, 1, check)?;
+        let arch = pool.run(|session| session.metadata().ok()?.custom("facesr.arch"))?;
+        Ok(Self { source, threads, pool, arch })
     }
 
     /// Generates `faces` (`[N, 3, 16, 16]`, RGB in -1..=1) into `out` (`[N, 3, 64, 64]`), and
@@ -180,13 +176,7 @@ impl Generator {
     }
 
     fn run_chunk(&self, faces: &[f32], out: &mut [f32]) -> Result<(), Error> {
-        let idle = lock(&self.idle).pop();
-        let mut session = match idle {
-            Some(session) => session,
-            None => session::open(&self.source, &self.file, 1)?,
-        };
-        let result = run_in(&mut session, faces, out);
-        lock(&self.idle).push(session);
+        let result = self.pool.run(|session| run_in(session, faces, out))?;
         result.map_err(|reason| self.failed(reason))
     }
 
@@ -231,11 +221,6 @@ fn stamp(source: &Source) -> Option<(u64, std::time::SystemTime)> {
     let Source::File(path) = source else { return None };
     let meta = path.metadata().ok()?;
     Some((meta.len(), meta.modified().ok()?))
-}
-
-/// A panic elsewhere leaves these maps and lists whole, so a poisoned lock may be used.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(|e| e.into_inner())
 }
 
 /// A generator that breaks the contract.

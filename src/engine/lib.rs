@@ -29,6 +29,7 @@ pub mod generator;
 pub mod geometry;
 pub mod models;
 mod onnx;
+mod pool;
 mod refresh;
 pub mod runtime;
 pub mod scene;

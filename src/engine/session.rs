@@ -58,11 +58,11 @@ pub fn read(source: &Source) -> Result<Cow<'static, [u8]>, ModelError> {
 /// # Errors
 /// [`ModelError::Runtime`] without ONNX Runtime; [`ModelError::Invalid`] if it is no model that
 /// ONNX Runtime can run; and what `run` answers.
-pub fn rehearse(
+pub fn rehearse<E: From<ModelError>>(
     source: &Source,
     bytes: &[u8],
-    run: impl FnOnce(&mut Session) -> Result<(), ModelError>,
-) -> Result<(), ModelError> {
+    run: impl FnOnce(&mut Session) -> Result<(), E>,
+) -> Result<(), E> {
     let Source::File(_) = source else { return Ok(()) };
     let invalid = |reason| ModelError::Invalid { model: source.to_string(), reason };
     onnx::check(bytes).map_err(invalid)?;

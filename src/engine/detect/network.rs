@@ -1,5 +1,8 @@
 //! What YuNet and CenterFace share: an ONNX network that runs at the size of the stream.
 
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock, Mutex, Weak};
+
 use ort::session::Session;
 use ort::value::TensorRef;
 
@@ -10,6 +13,7 @@ use crate::frame::Frame;
 use crate::geometry::Rect;
 use crate::models::Source;
 use crate::onnx;
+use crate::pool::{self, Fingerprint, Pool};
 use crate::session;
 
 /// Both networks halve their input five times.
@@ -38,17 +42,25 @@ pub(super) fn looks_this_way(a: (f32, f32), b: (f32, f32), w: f32, h: f32) -> bo
 
 /// A network and the picture it looks at.
 pub(super) struct Network {
-    source: Source,
-    file: Vec<u8>,
-    input: String,
-    outputs: Vec<String>,
+    model: Arc<Model>,
     channels: Channels,
     threads: usize,
     width: u32,
     reducer: Reducer,
     tensor: Vec<f32>,
-    open: Option<(Layout, Session)>,
+    open: Option<(Layout, Arc<Pool>)>,
 }
+
+/// What all streams share that use the same file.
+struct Model {
+    source: Source,
+    file: Vec<u8>,
+    input: String,
+    outputs: Vec<String>,
+}
+
+/// Models in use, which were found to be what they should.
+static MODELS: LazyLock<Mutex<HashMap<Fingerprint, Weak<Model>>>> = LazyLock::new(Mutex::default);
 
 /// Where a detector's picture came from: turns its boxes into the frame's.
 #[derive(Debug, Clone, Copy)]
@@ -85,11 +97,14 @@ impl Network {
         sizes: impl Fn(Layout) -> Vec<usize>,
         wanted: &'static str,
     ) -> Result<Self, ModelError> {
+        let key = pool::fingerprint(&file);
+        // Held while it is checked: streams that start together check it once.
+        let mut models = pool::lock(&MODELS);
+        let known = models.get(&key).and_then(Weak::upgrade);
+        let is_new = known.is_none();
+        let model = known.unwrap_or_else(|| Arc::new(Model { source, file, input, outputs }));
         let mut network = Self {
-            source,
-            file,
-            input,
-            outputs,
+            model,
             channels,
             threads: options.threads,
             width: options.width,
@@ -97,27 +112,36 @@ impl Network {
             tensor: Vec::new(),
             open: None,
         };
-        // Not square, so that a model with its axes exchanged is found out too.
-        let layout = Layout::padded(4 * MULTIPLE, 3 * MULTIPLE, MULTIPLE);
-        let contract = |model: &Source, reason: String| ModelError::Contract {
-            model: model.to_string(),
-            reason,
-            wanted,
-        };
-        network.fit(layout).map_err(|error| match error {
-            Error::Inference { reason, .. } => contract(&network.source, reason),
-            Error::Model(error) => error,
-            error => contract(&network.source, error.to_string()),
-        })?;
-        let got = network
-            .run(|outputs| outputs.iter().map(|o| o.len()).collect::<Vec<_>>())
-            .map_err(|reason| contract(&network.source, reason))?;
-        let expected = sizes(layout);
-        if got != expected {
-            let reason = format!("outputs of {got:?} values for a picture of 128x96");
-            return Err(contract(&network.source, reason));
+        if is_new {
+            network.check(sizes, wanted)?;
+            models.retain(|_, model| model.strong_count() > 0);
+            models.insert(key, Arc::downgrade(&network.model));
         }
         Ok(network)
+    }
+
+    /// Runs the network on a black picture.
+    fn check(
+        &mut self,
+        sizes: impl Fn(Layout) -> Vec<usize>,
+        wanted: &'static str,
+    ) -> Result<(), ModelError> {
+        // Not square, so that a model with its axes exchanged is found out too.
+        let layout = Layout::padded(4 * MULTIPLE, 3 * MULTIPLE, MULTIPLE);
+        let model = self.model.source.to_string();
+        let contract = |reason: String| ModelError::Contract { model, reason, wanted };
+        let lengths =
+            |outputs: &[&[f32]]| outputs.iter().map(|output| output.len()).collect::<Vec<_>>();
+        let got = self.fit(layout).and_then(|()| self.run(lengths));
+        // Streams have other sizes.
+        self.open = None;
+        match got {
+            Ok(got) if got == sizes(layout) => Ok(()),
+            Ok(got) => Err(contract(format!("outputs of {got:?} values for a picture of 128x96"))),
+            Err(Error::Model(error)) => Err(error),
+            Err(Error::Inference { reason, .. }) => Err(contract(reason)),
+            Err(error) => Err(contract(error.to_string())),
+        }
     }
 
     /// Reduces `frame` to the detection size and runs the network on it. `decode` gets the
@@ -135,67 +159,63 @@ impl Network {
         let info = *frame.info();
         let (width, height) = picture_size(info.width, info.height, self.width);
         let layout = Layout::padded(width, height, MULTIPLE);
-        let model = |source: &Source| source.to_string();
         self.fit(layout)?;
         self.reducer.planar(frame, layout, self.channels, &mut self.tensor);
         let scale = Scale::new((info.width, info.height), (width, height));
-        let boxes = self
-            .run(|outputs| decode(outputs, layout))
-            .map_err(|reason| Error::Inference { model: model(&self.source), reason })?;
+        let boxes = self.run(|outputs| decode(outputs, layout))?;
         found.extend(boxes.iter().map(|d| Detection { rect: scale.apply(&d.rect), ..*d }));
         Ok(())
     }
 
-    /// Opens a session for `layout` unless the open one is.
+    /// Opens sessions for `layout` unless the open ones are.
     fn fit(&mut self, layout: Layout) -> Result<(), Error> {
         if self.open.as_ref().is_some_and(|(open, _)| *open == layout) {
             return Ok(());
         }
         self.open = None;
+        let model = &*self.model;
         let dims = [1, 3, layout.padded_height, layout.padded_width];
-        let file = onnx::specialised(&self.file, &self.input, &dims, &self.outputs)
-            .map_err(|reason| ModelError::Invalid { model: self.source.to_string(), reason })?;
+        let file = onnx::specialised(&model.file, &model.input, &dims, &model.outputs)
+            .map_err(|reason| ModelError::Invalid { model: model.source.to_string(), reason })?;
         // All black, and black it stays around the picture.
         self.tensor = vec![0.0; layout.len()];
-        let mut failure = None;
-        session::rehearse(&self.source, &file, |session| {
-            failure = self.run_in(layout, session, |_| ()).err();
-            Ok(())
-        })?;
-        if let Some(reason) = failure {
-            return Err(Error::Inference { model: self.source.to_string(), reason });
-        }
-        let session = session::open(&self.source, &file, self.threads)?;
-        self.open = Some((layout, session));
+        let check = |session: &mut Session| model.run(session, layout, &self.tensor, |_| ());
+        self.open = Some((layout, Pool::open(&model.source, file.into(), self.threads, check)?));
         Ok(())
     }
 
-    /// Runs the open session on the tensor.
-    fn run<R>(&mut self, use_outputs: impl FnOnce(&[&[f32]]) -> R) -> Result<R, String> {
-        let Some((layout, mut session)) = self.open.take() else {
-            return Err("no session is open".into());
+    /// Runs a session on the tensor.
+    fn run<R>(&self, use_outputs: impl FnOnce(&[&[f32]]) -> R) -> Result<R, Error> {
+        let Some((layout, pool)) = &self.open else {
+            return Err(self.model.failed("no session is open".into()));
         };
-        let result = self.run_in(layout, &mut session, use_outputs);
-        self.open = Some((layout, session));
-        result
+        pool.run(|session| self.model.run(session, *layout, &self.tensor, use_outputs))?
     }
+}
 
-    fn run_in<R>(
+impl Model {
+    fn run<R>(
         &self,
-        layout: Layout,
         session: &mut Session,
+        layout: Layout,
+        tensor: &[f32],
         use_outputs: impl FnOnce(&[&[f32]]) -> R,
-    ) -> Result<R, String> {
-        let reason = |e: ort::Error| session::first_line(&e.to_string());
+    ) -> Result<R, Error> {
+        let failed = |e: ort::Error| self.failed(session::first_line(&e.to_string()));
         let dims = [1, 3, layout.padded_height, layout.padded_width];
-        let input = TensorRef::from_array_view((dims, self.tensor.as_slice())).map_err(reason)?;
-        let outputs = session.run(ort::inputs![self.input.as_str() => input]).map_err(reason)?;
+        let input = TensorRef::from_array_view((dims, tensor)).map_err(failed)?;
+        let outputs = session.run(ort::inputs![self.input.as_str() => input]).map_err(failed)?;
         let mut values = Vec::with_capacity(self.outputs.len());
         for name in &self.outputs {
-            let value = outputs.get(name).ok_or_else(|| format!("it has no output {name}"))?;
-            values.push(value.try_extract_tensor::<f32>().map_err(reason)?.1);
+            let value = outputs.get(name);
+            let value = value.ok_or_else(|| self.failed(format!("it has no output {name}")))?;
+            values.push(value.try_extract_tensor::<f32>().map_err(failed)?.1);
         }
         Ok(use_outputs(&values))
+    }
+
+    fn failed(&self, reason: String) -> Error {
+        Error::Inference { model: self.source.to_string(), reason }
     }
 }
 

@@ -1,0 +1,182 @@
+//! Sessions that all streams of the process take turns with.
+//!
+//! A session holds a model's weights, packed for the processor, and while it runs the network's
+//! intermediate results; it runs one input at a time. Streams that run the same model take a
+//! session for each run and give it back. There are never more than there are cores to run them,
+//! so memory grows with the cores of the machine and not with the streams.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, Weak};
+
+use ort::session::Session;
+use sha2::{Digest, Sha256};
+
+use crate::error::ModelError;
+use crate::models::Source;
+use crate::session;
+
+/// What a model's content is known by.
+pub(crate) type Fingerprint = [u8; 32];
+
+/// The fingerprint of `file`.
+pub(crate) fn fingerprint(file: &[u8]) -> Fingerprint {
+    Sha256::digest(file).into()
+}
+
+/// Sessions of one model with one number of threads.
+#[derive(Debug)]
+pub(crate) struct Pool {
+    source: Source,
+    /// The file's content: sessions are still opened from it when the file is long gone.
+    file: Cow<'static, [u8]>,
+    threads: usize,
+    /// So many sessions are opened at most.
+    most: usize,
+    state: Mutex<State>,
+    freed: Condvar,
+}
+
+#[derive(Debug)]
+struct State {
+    idle: Vec<Session>,
+    /// Idle or not.
+    open: usize,
+}
+
+/// A session, until it is dropped.
+struct Lease<'a> {
+    pool: &'a Pool,
+    session: Option<Session>,
+}
+
+impl Drop for Lease<'_> {
+    fn drop(&mut self) {
+        lock(&self.pool.state).idle.extend(self.session.take());
+        self.pool.freed.notify_one();
+    }
+}
+
+/// Content and threads.
+type Key = (Fingerprint, usize);
+
+static SHARED: LazyLock<Mutex<HashMap<Key, Weak<Pool>>>> = LazyLock::new(Mutex::default);
+
+impl Pool {
+    /// The pool of the model `file` (read from `source`, which is named in errors), with `threads`
+    /// threads a session: the one that this process has, or a new one with one session, which
+    /// `check` approves of. A model out of a file is [rehearsed](session::rehearse) with `check`
+    /// first.
+    ///
+    /// # Errors
+    /// What opening a session and `check` answer.
+    pub(crate) fn open<E: From<ModelError>>(
+        source: &Source,
+        file: Cow<'static, [u8]>,
+        threads: usize,
+        mut check: impl FnMut(&mut Session) -> Result<(), E>,
+    ) -> Result<Arc<Self>, E> {
+        let threads = threads.max(1);
+        let key = (fingerprint(&file), threads);
+        // Held while it is opened: streams that start together open one session, not one each.
+        let mut shared = lock(&SHARED);
+        if let Some(pool) = shared.get(&key).and_then(Weak::upgrade) {
+            return Ok(pool);
+        }
+        shared.retain(|_, pool| pool.strong_count() > 0);
+        session::rehearse(source, &file, &mut check)?;
+        let mut session = session::open(source, &file, threads)?;
+        check(&mut session)?;
+        let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
+        let pool = Arc::new(Self {
+            source: source.clone(),
+            file,
+            threads,
+            most: (cores / threads).max(1),
+            state: Mutex::new(State { idle: vec![session], open: 1 }),
+            freed: Condvar::new(),
+        });
+        shared.insert(key, Arc::downgrade(&pool));
+        Ok(pool)
+    }
+
+    /// Lends `work` a session. If all are at work, it waits for one.
+    ///
+    /// # Errors
+    /// What opening a further session answers.
+    pub(crate) fn run<R>(&self, work: impl FnOnce(&mut Session) -> R) -> Result<R, ModelError> {
+        let mut lease = Lease { pool: self, session: Some(self.take()?) };
+        Ok(lease.session.as_mut().map(work).unwrap_or_else(|| unreachable!("it has just come")))
+    }
+
+    fn take(&self) -> Result<Session, ModelError> {
+        let mut state = lock(&self.state);
+        loop {
+            if let Some(session) = state.idle.pop() {
+                return Ok(session);
+            }
+            if state.open < self.most {
+                state.open += 1;
+                drop(state);
+                return session::open(&self.source, &self.file, self.threads).inspect_err(|_| {
+                    lock(&self.state).open -= 1;
+                    self.freed.notify_one();
+                });
+            }
+            state = self.freed.wait(state).unwrap_or_else(|e| e.into_inner());
+        }
+    }
+}
+
+/// A panic elsewhere leaves these maps and lists whole, so a poisoned lock may be used.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(|e| e.into_inner())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::models::built_in_fp32;
+
+    fn pool(threads: usize) -> Arc<Pool> {
+        let source = built_in_fp32();
+        let file = session::read(&source).unwrap();
+        Pool::open(&source, file, threads, |_| Ok::<_, ModelError>(())).unwrap()
+    }
+
+    #[test]
+    fn one_pool_for_one_content_and_no_more_sessions_than_cores() {
+        let pool = self::pool(1);
+        assert!(Arc::ptr_eq(&pool, &self::pool(1)));
+        assert!(!Arc::ptr_eq(&pool, &self::pool(2)));
+        let most = std::thread::available_parallelism().unwrap().get();
+        let busy = std::sync::atomic::AtomicUsize::new(0);
+        std::thread::scope(|scope| {
+            for _ in 0..most + 3 {
+                scope.spawn(|| {
+                    for _ in 0..5 {
+                        let work = |_: &mut Session| {
+                            use std::sync::atomic::Ordering::SeqCst;
+                            assert!(busy.fetch_add(1, SeqCst) < most);
+                            std::thread::sleep(std::time::Duration::from_millis(2));
+                            busy.fetch_sub(1, SeqCst);
+                        };
+                        pool.run(work).unwrap();
+                    }
+                });
+            }
+        });
+        let state = lock(&pool.state);
+        assert!(state.open <= most && state.idle.len() == state.open, "{state:?}");
+    }
+
+    #[test]
+    fn a_panic_gives_the_session_back() {
+        let pool = pool(3);
+        for _ in 0..20 {
+            let work = std::panic::AssertUnwindSafe(|| pool.run(|_| panic!("made up")));
+            let _: Result<Result<(), _>, _> = std::panic::catch_unwind(work);
+        }
+        assert!(pool.run(|_| ()).is_ok());
+    }
+}
