@@ -146,9 +146,14 @@ impl Latency {
         lock(&self.0).pipeline = pipeline;
     }
 
-    /// Whether the moment has passed at which the frame that belongs to `running` should be shown.
-    pub(crate) fn is_over(&self, running: gst::ClockTime, now: gst::ClockTime) -> bool {
-        now > running + lock(&self.0).pipeline
+    /// How long ago the moment was at which the frame that belongs to `running` should have been
+    /// shown; `None` if it is still to come.
+    pub(crate) fn overdue(
+        &self,
+        running: gst::ClockTime,
+        now: gst::ClockTime,
+    ) -> Option<gst::ClockTime> {
+        now.checked_sub(running + lock(&self.0).pipeline).filter(|late| !late.is_zero())
     }
 
     /// Answers a LATENCY query: what the elements before `sink` say, and this one's on top.

@@ -11,6 +11,7 @@ use gst_base::prelude::*;
 use gst_base::subclass::prelude::*;
 
 use super::Device;
+use super::pace::Pace;
 use super::settings::{Settings, properties};
 use crate::lock::lock;
 use crate::settings::{self, LiveUse};
@@ -51,6 +52,7 @@ struct State {
     options: EnhancerOptions,
     video: Option<Video>,
     timeline: Timeline,
+    pace: Pace,
     reader: faces::Reader,
     faces: Vec<Face>,
     warned: bool,
@@ -165,11 +167,9 @@ impl FacesrEnhance {
         // so because frames are early and the sink makes them wait.
         self.lateness.of(times).or_else(|| {
             let (running, now) = times.running.zip(self.obj().current_running_time())?;
-            if !is_live || !self.latency.is_over(running, now) {
-                return None;
-            }
+            let late = self.latency.overdue(running, now).filter(|_| is_live)?;
             let waiting = waiting(self.obj().sink_pad());
-            let late = i64::try_from((now - running).nseconds()).unwrap_or(i64::MAX);
+            let late = i64::try_from(late.nseconds()).unwrap_or(i64::MAX);
             (waiting >= MOST_WAITING).then_some((late, f64::from(1 + waiting)))
         })
     }
@@ -289,6 +289,7 @@ impl BaseTransformImpl for FacesrEnhance {
             options,
             video: None,
             timeline: Timeline::default(),
+            pace: Pace::default(),
             reader: faces::Reader::default(),
             faces: Vec::new(),
             warned: false,
@@ -410,7 +411,9 @@ impl BaseTransformImpl for FacesrEnhance {
             lock(&self.stats).untouched += 1;
             return Ok(gst::FlowSuccess::Ok);
         }
-        if let Some(late) = self.lateness(&times, is_live) {
+        let late = self.lateness(&times, is_live);
+        let frame = i64::try_from(video.frame_duration().nseconds()).unwrap_or(i64::MAX);
+        if let Some(late) = state.pace.passes(late, if is_live { frame } else { i64::MAX }) {
             gst::debug!(CAT, imp = self, "frame is {} ns late, passes untouched", late.0);
             {
                 let mut stats = lock(&self.stats);

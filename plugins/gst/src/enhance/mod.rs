@@ -4,6 +4,7 @@ use gst::glib;
 use gst::prelude::*;
 
 mod imp;
+mod pace;
 pub(crate) mod settings;
 
 /// Values of the property `device`.

@@ -19,7 +19,7 @@ const QUEUED_FRAMES: u32 = 4;
 /// The same in live use. While a single frame takes long, so many can wait; they then pass
 /// untouched, one after the other. If it takes still longer the oldest are dropped: the source
 /// would drop compressed ones, and spoil the picture for long.
-const QUEUED_LIVE_FRAMES: u32 = 5;
+const QUEUED_LIVE_FRAMES: u32 = 16;
 
 /// Properties that both children have, and the bin sets on both.
 const SHARED: [&str; 4] = ["threads", "temporal-smoothing", "qos", "live"];

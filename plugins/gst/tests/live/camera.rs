@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 use gst::prelude::*;
 use gst_video::prelude::*;
 
+use crate::guard::launch;
+
 pub(crate) const FPS: u32 = 25;
 /// Ten seconds: nothing in a pipeline is older, so a number stands for one moment only.
 pub(crate) const FRAMES: usize = 250;
@@ -43,7 +45,7 @@ fn clip() -> PathBuf {
 
 /// What arrives at a sink named `sink` until the stream ends.
 fn collect(line: &str, feed: impl FnOnce(&gst::Pipeline)) -> Vec<gst::Buffer> {
-    let pipeline: gst::Pipeline = gst::parse::launch(line).unwrap().downcast().unwrap();
+    let pipeline = launch(line);
     let buffers = Arc::new(Mutex::new(Vec::new()));
     let list = buffers.clone();
     let pad = pipeline.by_name("sink").unwrap().static_pad("sink").unwrap();

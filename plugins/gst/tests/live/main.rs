@@ -7,6 +7,8 @@
 mod common;
 
 mod camera;
+mod guard;
 mod network;
 mod pipelines;
+mod streams;
 mod viewer;

@@ -9,6 +9,7 @@ use gst_rtsp_server::prelude::*;
 
 use crate::camera::{Camera, FPS, SOURCE};
 use crate::common::init;
+use crate::guard::launch;
 use crate::viewer::{Viewer, quantile};
 
 /// How long a camera is watched; `FACESR_LIVE_SECONDS` makes it longer.
@@ -93,6 +94,7 @@ fn check(name: &str, camera: &Arc<Camera>, source: &str) {
     assert!(well_delay < median + USUAL_JITTER, "{name}: delay stays at {well_delay:?}");
     let (fps, tenth) = (f64::from(FPS), f64::from(FPS) / 10.0);
     assert!(rates[0] > fps - tenth && rates[2] > fps - tenth, "{name}: frames are lost");
+    assert!(rates[1] > fps - 2.0 * tenth, "{name}: frames are lost while it is slow");
     assert!(at(slow_to).late > began.late, "{name}: late frames should pass untouched");
     let (faces, frames) = (ended.enhanced - at(well_from).enhanced, well.len() as u64);
     assert!(faces > frames, "{name}: {faces} faces in {frames} frames after the recovery");
@@ -105,9 +107,9 @@ fn rtp_over_udp() {
     let camera = camera();
     let port = std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let line = format!("{SOURCE} ! udpsink host=127.0.0.1 port={port} sync=false");
-    let sender: gst::Pipeline = gst::parse::launch(&line).unwrap().downcast().unwrap();
+    let sender = launch(&line);
     sender.set_state(gst::State::Playing).unwrap();
-    camera.film(sender.upcast_ref());
+    camera.film((*sender).upcast_ref());
     let source = format!(
         "udpsrc port={port} buffer-size=2000000 caps=\"application/x-rtp,media=video,\
          clock-rate=90000,encoding-name=H264,payload=96\" ! rtpjitterbuffer latency=100 \
@@ -115,7 +117,6 @@ fn rtp_over_udp() {
     );
     check("RTP over UDP", &camera, &source);
     camera.switch_off();
-    sender.set_state(gst::State::Null).unwrap();
 }
 
 #[test]

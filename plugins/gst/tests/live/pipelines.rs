@@ -8,12 +8,8 @@ use std::time::{Duration, Instant};
 use gst::prelude::*;
 
 use crate::common::*;
+use crate::guard::{Guarded, launch};
 use crate::viewer::{brake, stat};
-
-fn launch(line: &str) -> gst::Pipeline {
-    init();
-    gst::parse::launch(line).unwrap().downcast().unwrap()
-}
 
 /// Waits until `done`, for 20 seconds at most, and hears of latencies meanwhile.
 fn until(pipeline: &gst::Pipeline, done: impl Fn() -> bool) -> usize {
@@ -41,7 +37,7 @@ fn latency(pipeline: &gst::Pipeline) -> gst::ClockTime {
 }
 
 /// A source, live or not, then `facesr` with these properties, run until frames have come out.
-fn run(is_live: bool, properties: &str) -> (gst::Pipeline, gst::Element, usize) {
+fn run(is_live: bool, properties: &str) -> (Guarded, gst::Element, usize) {
     let pipeline = launch(&format!(
         "videotestsrc is-live={is_live} pattern=snow \
          ! video/x-raw,format=NV12,width=160,height=120,framerate=50/1 \
@@ -142,19 +138,23 @@ fn a_slow_generator_before_a_sink_that_does_not_keep_to_time() {
     pipeline.set_state(gst::State::Playing).unwrap();
     until(&pipeline, || stat(&f, "frames") > 50);
     assert_eq!(stat(&f, "frames-untouched"), 0);
+    let before = delays.lock().unwrap().len();
     slow.store(true, Ordering::Relaxed);
     let start = Instant::now();
     until(&pipeline, || start.elapsed() > Duration::from_secs(3));
     slow.store(false, Ordering::Relaxed);
+    // Three seconds of 25 frames: what cannot be worked on passes.
+    let came = delays.lock().unwrap().len() - before;
+    assert!(came > 60, "{came} frames");
     let untouched = stat(&f, "frames-untouched-late");
     assert!(untouched > 10, "{untouched} frames untouched");
     let frames = stat(&f, "frames");
-    until(&pipeline, || stat(&f, "frames") > frames + 50);
+    until(&pipeline, || stat(&f, "frames") > frames + 80);
     let delays = delays.lock().unwrap();
     let worst = delays.iter().max().unwrap();
     assert!(*worst < gst::ClockTime::from_mseconds(600), "{worst}");
-    // Nearly all of those that came are sharp again.
-    assert!(stat(&f, "frames-untouched-late") < untouched + 8);
+    // After the last attempt that took too long, some pass before the next.
+    assert!(stat(&f, "frames-untouched-late") < untouched + 30);
     let sharp = &delays[delays.len() - 40..];
     let usual = sharp.iter().filter(|d| **d < gst::ClockTime::from_mseconds(60)).count();
     assert!(usual > 30, "{sharp:?}");

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use gst::prelude::*;
 
 use crate::camera::{Camera, number};
+use crate::guard::{Guarded, launch};
 
 /// How long the generator takes for a frame while it is slowed down: five frames' time.
 const SLOW: Duration = Duration::from_millis(200);
@@ -32,7 +33,7 @@ pub(crate) struct Sample {
 }
 
 pub(crate) struct Viewer {
-    pipeline: gst::Pipeline,
+    pipeline: Guarded,
     shown: Arc<Mutex<Vec<Shown>>>,
     slow: Arc<AtomicBool>,
     pub(crate) samples: Vec<Sample>,
@@ -77,7 +78,7 @@ impl Viewer {
         let line = format!(
             "{source} ! facesr name=f ! fakesink name=s sync=true qos=true signal-handoffs=true"
         );
-        let pipeline: gst::Pipeline = gst::parse::launch(&line).unwrap().downcast().unwrap();
+        let pipeline = launch(&line);
         let shown = Arc::new(Mutex::new(Vec::new()));
         let (list, camera) = (shown.clone(), camera.clone());
         pipeline.by_name("s").unwrap().connect("handoff", false, move |values| {
@@ -139,12 +140,6 @@ impl Viewer {
     pub(crate) fn shown(&self, from: Instant, to: Instant) -> Vec<Shown> {
         let list = self.shown.lock().unwrap();
         list.iter().filter(|shown| shown.at >= from && shown.at < to).copied().collect()
-    }
-}
-
-impl Drop for Viewer {
-    fn drop(&mut self) {
-        let _ = self.pipeline.set_state(gst::State::Null);
     }
 }
 
