@@ -1,0 +1,143 @@
+//! Measures a detector on frames whose faces were checked by hand (`tests/fixtures/faces.csv`).
+//!
+//! ```sh
+//! cargo run --release -p facesr-tests --example recall -- CLIPS DETECTOR [MODEL [WIDTH]]
+//! ```
+//!
+//! `CLIPS` is the folder of the clips that the list names; `ORT_DYLIB_PATH` and `FACESR_MODELS` say
+//! where ONNX Runtime and the detectors' models are. Prints the recall by size at the lowest score
+//! at which 95 of 100 detections are right.
+#![allow(clippy::unwrap_used, reason = "a measurement that cannot go on ends")]
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use facesr::Rect;
+use facesr::detect::{self, Detection, DetectorOptions};
+use facesr::stopwatch::Stopwatch;
+use facesr_tests::clips::Clip;
+
+/// Least overlap of a detection with the face that it has found.
+const MIN_IOU: f32 = 0.4;
+/// Limits of the size classes: longer side of the box in pixels of the frame.
+const SIZES: [f32; 5] = [8.0, 16.0, 24.0, 34.0, 80.0];
+const PRECISION: f64 = 0.95;
+
+/// What is known of a frame.
+#[derive(Debug, Default)]
+struct Checked {
+    /// Only faces in here were checked; none for all of the frame.
+    region: Option<Rect>,
+    faces: Vec<Rect>,
+    /// Turned away, hidden, on a poster: found or not, it does not count.
+    ignored: Vec<Rect>,
+}
+
+fn checked() -> BTreeMap<(String, usize), Checked> {
+    let list = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/faces.csv");
+    let mut frames = BTreeMap::<_, Checked>::new();
+    for line in std::fs::read_to_string(list).unwrap().lines().skip(1) {
+        let fields: Vec<&str> = line.split(',').collect();
+        let number = |i: usize| fields[i].parse::<f32>().unwrap();
+        let rect = Rect::new(number(3), number(4), number(5), number(6));
+        let frame = frames.entry((fields[0].into(), fields[1].parse().unwrap())).or_default();
+        match fields[2] {
+            "face" => frame.faces.push(rect),
+            "ignore" => frame.ignored.push(rect),
+            "region" => frame.region = Some(rect),
+            other => panic!("{other}"),
+        }
+    }
+    frames
+}
+
+fn size_class(r: &Rect) -> Option<usize> {
+    let side = r.w.max(r.h);
+    SIZES.windows(2).position(|s| (s[0]..s[1]).contains(&side))
+}
+
+fn main() {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let [clips, kind, rest @ ..] = args.as_slice() else {
+        panic!("usage: recall CLIPS DETECTOR [MODEL [WIDTH]]");
+    };
+    let mut detector = detect::open(&DetectorOptions {
+        kind: kind.parse().unwrap(),
+        model: rest.first().filter(|path| !path.is_empty()).map(Into::into),
+        width: rest.get(1).map_or(0, |width| width.parse().unwrap()),
+        min_score: Some(0.05),
+        ..DetectorOptions::default()
+    })
+    .unwrap();
+
+    let (mut total, mut spent, mut searched) = ([0usize; SIZES.len() - 1], Duration::ZERO, 0u32);
+    // Score, and the size of the face that was found, or that it was none.
+    let mut hits: Vec<(f32, Option<usize>)> = Vec::new();
+    let frames = checked();
+    let mut open: Option<(String, Clip)> = None;
+    for ((name, number), truth) in &frames {
+        if open.as_ref().is_none_or(|(is, _)| is != name) {
+            let last = frames.keys().filter(|(is, _)| is == name).map(|(_, n)| *n).max().unwrap();
+            let clip = Clip::open(&Path::new(clips).join(format!("{name}.mp4")), last + 1);
+            open = Some((name.clone(), clip));
+        }
+        let (_, clip) = open.as_ref().unwrap();
+        let mut found: Vec<Detection> = Vec::new();
+        let watch = Stopwatch::start();
+        detector.detect(&clip.frame(*number), &mut found).unwrap();
+        spent += watch.elapsed();
+        searched += 1;
+        truth.faces.iter().filter_map(size_class).for_each(|class| total[class] += 1);
+        found.sort_by(|a, b| b.score.total_cmp(&a.score));
+        let mut open_faces = truth.faces.clone();
+        for Detection { rect, score } in found {
+            let c = rect.center();
+            let inside =
+                |r: &Rect| (r.x..r.x + r.w).contains(&c.x) && (r.y..r.y + r.h).contains(&c.y);
+            if truth.region.as_ref().is_some_and(|r| !inside(r)) {
+                continue;
+            }
+            let best = open_faces
+                .iter()
+                .enumerate()
+                .map(|(i, face)| (face.iou(&rect), i))
+                .max_by(|a, b| a.0.total_cmp(&b.0))
+                .filter(|best| best.0 >= MIN_IOU);
+            match best {
+                Some((_, i)) => {
+                    let face = open_faces.remove(i);
+                    hits.extend(size_class(&face).map(|class| (score, Some(class))));
+                }
+                None if truth.ignored.iter().any(|r| inside(r) || r.iou(&rect) > 0.2) => {}
+                None => hits.push((score, None)),
+            }
+        }
+    }
+
+    hits.sort_by(|a, b| b.0.total_cmp(&a.0));
+    let (mut right, mut best) = (0, 0);
+    for (i, (_, class)) in hits.iter().enumerate() {
+        right += usize::from(class.is_some());
+        if right as f64 >= PRECISION * (i + 1) as f64 {
+            best = i + 1;
+        }
+    }
+    let taken = &hits[..best];
+    let cells: Vec<String> = (0..total.len())
+        .map(|class| {
+            let found = taken.iter().filter(|hit| hit.1 == Some(class)).count();
+            format!("{found}/{}", total[class])
+        })
+        .collect();
+    let score = taken.last().map_or(f32::NAN, |hit| hit.0);
+    println!("| detector | {} | score | core-ms a frame |", {
+        let names: Vec<_> = SIZES.windows(2).map(|s| format!("{}-{} px", s[0], s[1])).collect();
+        names.join(" | ")
+    });
+    println!(
+        "| {kind} | {} | {score:.2} | {:.1} |",
+        cells.join(" | "),
+        spent.as_secs_f64() * 1e3 / f64::from(searched)
+    );
+}
