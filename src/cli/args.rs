@@ -4,8 +4,9 @@ use std::path::PathBuf;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum, value_parser};
-use facesr::EnhancerOptions;
 use facesr::frame::MAX_DIMENSION;
+use facesr::zone::Rects;
+use facesr::{EnhancerOptions, Rect};
 
 use crate::batch::BatchArgs;
 use crate::enhance::Shown;
@@ -128,6 +129,12 @@ pub(crate) struct VideoArgs {
     #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..=1000),
           help_heading = "Faces")]
     pub(crate) detect_every: Option<u32>,
+    /// Look for faces only there, in pixels of the input; may be given several times
+    #[arg(long, value_name = "X,Y,W,H", value_parser = rects, help_heading = "Faces")]
+    pub(crate) roi: Vec<Rects>,
+    /// Ignore faces whose middle lies there, in pixels of the input; may be given several times
+    #[arg(long, value_name = "X,Y,W,H", value_parser = rects, help_heading = "Faces")]
+    pub(crate) exclude: Vec<Rects>,
     /// Steady faces over time, 0 (not at all) to 1
     #[arg(long, value_name = "0..1", value_parser = unit, help_heading = "Faces")]
     pub(crate) temporal_smoothing: Option<f32>,
@@ -288,9 +295,17 @@ impl VideoArgs {
         let size = |asked: Option<f32>, size: f32| {
             (asked.is_some() || self.scale.is_some()).then(|| size.round().to_string())
         };
+        let zone = |asked: &[Rects]| {
+            let scale = self.scale.unwrap_or(1) as f32;
+            let scaled = |r: &Rect| Rect::new(r.x * scale, r.y * scale, r.w * scale, r.h * scale);
+            let all: Vec<_> = asked.iter().flat_map(|rects| &rects.0).map(scaled).collect();
+            (!all.is_empty()).then(|| Rects(all).to_string())
+        };
         let mut list = f.find.properties();
         list.extend(given([
             ("detect-every", text(self.detect_every)),
+            ("roi", zone(&self.roi)),
+            ("exclude", zone(&self.exclude)),
             ("generator", path(&f.generator)),
             ("strength", text(f.strength)),
             ("min-face-size", size(f.min_face_size, sizes.0)),
@@ -317,6 +332,10 @@ fn text(value: Option<impl ToString>) -> Option<String> {
 
 fn path(path: &Option<PathBuf>) -> Option<String> {
     path.as_ref().map(|path| path.display().to_string())
+}
+
+fn rects(text: &str) -> Result<Rects, String> {
+    text.parse()
 }
 
 fn scale_parser() -> impl TypedValueParser<Value = u32> {
@@ -360,6 +379,19 @@ mod tests {
         assert_eq!(sizes(&["--max-face-size=70"]), is("", "70"));
         assert_eq!(sizes(&["--scale=4"]), is("32", "320"));
         assert_eq!(sizes(&["--scale=2", "--min-face-size=10.5"]), is("21", "160"));
+    }
+
+    #[test]
+    fn regions_are_meant_for_the_input() {
+        let words = ["facesr", "enhance", "in.mp4", "-o", "out.mp4", "--scale=2"];
+        let line = ["--roi=1,2,3,4", "--roi=5,6,7,8", "--exclude=9,9,1,1"];
+        let cli = Cli::try_parse_from(words.iter().chain(&line)).unwrap();
+        let Command::Enhance(args) = cli.command else { panic!("enhance was asked for") };
+        let properties = args.video.properties();
+        assert!(properties.contains(&("roi", "2,4,6,8;10,12,14,16".into())), "{properties:?}");
+        assert!(properties.contains(&("exclude", "18,18,2,2".into())), "{properties:?}");
+        let error = Cli::try_parse_from(words.iter().chain(&["--roi=1,2"])).unwrap_err();
+        assert!(error.to_string().contains("x,y,width,height"), "{error}");
     }
 
     #[test]

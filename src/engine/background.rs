@@ -10,16 +10,19 @@ use std::time::Duration;
 
 use crossbeam::channel::{Receiver, Sender, TryRecvError, TrySendError, bounded};
 
-use crate::detect::{Detection, Detector};
+use crate::detect::{Detection, Detector, search};
 use crate::error::Error;
 use crate::frame::Frame;
 use crate::snapshot::Snapshot;
 use crate::stopwatch::Stopwatch;
+use crate::zone::Window;
 
 /// A frame for the detector.
 struct Job {
     number: u64,
     snapshot: Snapshot,
+    /// What is to be searched of it, if not all.
+    window: Option<Window>,
     found: Vec<Detection>,
 }
 
@@ -74,9 +77,14 @@ impl Background {
         Ok(Self { name, jobs, waiting, answers, thread: Some(thread), spare, mourned: false })
     }
 
-    /// Leaves a copy of `frame` for the detector. Answers the number of the frame that had waited
-    /// until now and will not be looked at any more.
-    pub(crate) fn offer(&mut self, number: u64, frame: &Frame<'_>) -> Option<u64> {
+    /// Leaves a copy of `frame` for the detector, which is to search `window`, or all of it. Answers
+    /// the number of the frame that had waited until now and will not be looked at any more.
+    pub(crate) fn offer(
+        &mut self,
+        number: u64,
+        frame: &Frame<'_>,
+        window: Option<Window>,
+    ) -> Option<u64> {
         let replaced = self.waiting.try_recv().ok();
         let replaced = replaced.map(|job| {
             self.spare.push(job.snapshot);
@@ -84,7 +92,7 @@ impl Background {
         });
         let mut snapshot = self.spare.pop().unwrap_or_default();
         snapshot.take(frame);
-        match self.jobs.try_send(Job { number, snapshot, found: Vec::new() }) {
+        match self.jobs.try_send(Job { number, snapshot, window, found: Vec::new() }) {
             Ok(()) => {}
             // Only this thread sends, and it has just made room.
             Err(TrySendError::Full(job) | TrySendError::Disconnected(job)) => {
@@ -157,7 +165,8 @@ fn work(
         let outcome = match job.snapshot.frame() {
             None => Ok(()),
             Some(frame) => {
-                let look = AssertUnwindSafe(|| detector.detect(&frame, &mut job.found));
+                let look =
+                    AssertUnwindSafe(|| search(&mut *detector, &frame, job.window, &mut job.found));
                 catch_unwind(look).unwrap_or_else(|panic| {
                     let text = panic.downcast_ref::<String>().map(String::as_str);
                     let text = text.or_else(|| panic.downcast_ref::<&str>().copied());

@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use crate::background::Background;
-use crate::detect::{Detection, Detector};
+use crate::detect::{self, Detection, Detector};
 use crate::error::Error;
 use crate::frame::Frame;
 use crate::geometry::Rect;
@@ -16,6 +16,7 @@ use crate::scene::SceneWatch;
 use crate::snapshot::Snapshot;
 use crate::stopwatch::Stopwatch;
 use crate::track::Tracker;
+use crate::zone::Zone;
 
 /// A face in a frame.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -31,18 +32,21 @@ pub struct Face {
 /// How to find faces.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FinderOptions {
-    /// The detector runs on every n-th frame, 1 or more.
+    /// The detector runs on every n-th frame, 1 or more; twice as often while it has seen a face
+    /// only once.
     pub detect_every: u32,
     /// How much boxes are steadied over time, 0 (not at all) to 1.
     pub smoothing: f32,
     /// Whether the detector works on a thread of its own, on the newest frame there is, and the
     /// tracker alone carries the faces until it answers. No frame then waits for the detector.
     pub background: bool,
+    /// Where faces are looked for, and shown.
+    pub zone: Zone,
 }
 
 impl Default for FinderOptions {
     fn default() -> Self {
-        Self { detect_every: 4, smoothing: 0.5, background: false }
+        Self { detect_every: 8, smoothing: 0.5, background: false, zone: Zone::default() }
     }
 }
 
@@ -163,7 +167,9 @@ impl Finder {
         if self.scene.is_new(frame) {
             self.forget();
         }
-        let due = self.since_detection >= self.options.detect_every.max(1) - 1;
+        let every = self.options.detect_every.max(1);
+        let every = if self.tracker.is_unsure() { every.div_ceil(2) } else { every };
+        let due = self.since_detection >= every - 1;
         self.since_detection = if due { 0 } else { self.since_detection + 1 };
         let outcome = match self.search {
             Search::Here(_) => self.find_here(frame, due),
@@ -182,7 +188,10 @@ impl Finder {
         if let (Search::Here(detector), true) = (&mut self.search, due) {
             self.found.clear();
             let (watch, helper) = (Stopwatch::start(), detector.helper_time());
-            outcome = detector.detect(frame, &mut self.found);
+            let (zone, info) = (&self.options.zone, frame.info());
+            let window = zone.window(info.width, info.height);
+            outcome = detect::search(&mut **detector, frame, window, &mut self.found);
+            self.found.retain(|detection| zone.holds(detection.rect.center()));
             let helper = detector.helper_time().saturating_sub(helper);
             self.stats.detect += watch.elapsed() + helper;
             self.stats.detections_run += 1;
@@ -214,8 +223,10 @@ impl Finder {
             }
         }
         if let (Search::Beside(background), true) = (&mut self.search, due) {
+            let info = frame.info();
+            let window = self.options.zone.window(info.width, info.height);
             self.before.push((self.stats.frames, self.tracker.clone()));
-            if let Some(replaced) = background.offer(self.stats.frames, frame) {
+            if let Some(replaced) = background.offer(self.stats.frames, frame, window) {
                 self.before.retain(|(number, _)| *number != replaced);
                 self.stats.detections_skipped += 1;
             }
@@ -230,6 +241,7 @@ impl Finder {
         let info = frame.info();
         let seen = found.then_some(self.found.as_slice());
         self.tracker.step(seen, Some(frame), (info.width, info.height), &mut self.faces);
+        self.faces.retain(|face| self.options.zone.holds(face.rect.center()));
         self.stats.track += watch.elapsed();
     }
 
@@ -243,7 +255,8 @@ impl Finder {
     ) -> Result<(), Error> {
         let before = self.before.iter().position(|(number, _)| *number == searched.0);
         let before = before.map(|i| self.before.remove(i).1);
-        let found = found?;
+        let mut found = found?;
+        found.retain(|detection| self.options.zone.holds(detection.rect.center()));
         self.stats.faces_detected += found.len() as u64;
         // Without it, the frame is of a scene that is over.
         let (Some(mut tracker), Some(frame)) = (before, searched.1.frame()) else {
@@ -361,6 +374,52 @@ mod tests {
         assert_eq!(find(&mut beside, 90).unwrap(), wanted);
         // What it was told ends here, and so does what it waits for.
         drop(tell);
+    }
+
+    #[test]
+    fn faces_outside_the_zone_are_none() {
+        for background in [false, true] {
+            let (mut finder, tell) = finder(background);
+            let zone = Zone {
+                inside: "10,20,60,60".parse().unwrap(),
+                outside: "0,0,35,100".parse().unwrap(),
+            };
+            finder.set_options(FinderOptions { zone, ..finder.options.clone() });
+            // Middles at 32, 50 and 80.
+            for (n, inside) in [(1, false), (10, true), (25, false)] {
+                finder.reset();
+                tell.send(Ok(vec![face(n)])).unwrap();
+                let mut found = find(&mut finder, 90).unwrap();
+                if background {
+                    settle(&finder);
+                    tell.send(Ok(vec![])).unwrap();
+                    found = find(&mut finder, 90).unwrap();
+                    settle(&finder);
+                }
+                assert_eq!(found.len(), usize::from(inside), "{n}");
+            }
+            drop(tell);
+        }
+    }
+
+    #[test]
+    fn a_face_seen_once_is_searched_for_sooner() {
+        let (mut finder, tell) = finder(false);
+        finder.set_options(FinderOptions { detect_every: 8, ..finder.options.clone() });
+        let other = Detection { rect: Rect::new(120.0, 40.0, 20.0, 20.0), score: 0.9 };
+        let still = face(1);
+        for seen in [vec![still], vec![still, other], vec![still, other], vec![still, other]] {
+            tell.send(Ok(seen)).unwrap();
+        }
+        let mut searched = Vec::new();
+        for n in 1..=22 {
+            let before = finder.stats().detections_run;
+            find(&mut finder, 90).unwrap();
+            if finder.stats().detections_run > before {
+                searched.push(n);
+            }
+        }
+        assert_eq!(searched, [1, 9, 13, 21]);
     }
 
     #[test]

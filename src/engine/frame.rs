@@ -486,6 +486,23 @@ impl<'a> Frame<'a> {
         (self.planes[i], self.strides[i])
     }
 
+    /// The `width` x `height` pixels from (x, y) on, without a copy; `None` if they do not lie in
+    /// the frame, or begin at an odd pixel, which may have no chroma of its own.
+    pub(crate) fn part(&self, x: u32, y: u32, width: u32, height: u32) -> Option<Self> {
+        let info = FrameInfo { width, height, ..self.info };
+        let lies_in =
+            x.checked_add(width)? <= self.info.width && y.checked_add(height)? <= self.info.height;
+        if !lies_in || (x | y) & 1 == 1 {
+            return None;
+        }
+        let mut planes = self.planes;
+        for (i, plane) in planes.iter_mut().enumerate().take(info.format.plane_count()) {
+            let (bytes, rows) = info.format.plane_size(i, x, y);
+            *plane = plane.get(rows * self.strides[i] + bytes..)?;
+        }
+        Self::new(info, &planes, &self.strides).ok()
+    }
+
     /// Component `i` (0..3): R, G, B or Y, U, V; grey answers the same for each.
     ///
     /// # Panics

@@ -37,6 +37,7 @@ pub mod session;
 mod snapshot;
 pub mod stopwatch;
 pub mod track;
+pub mod zone;
 
 pub use enhancer::{Enhancer, EnhancerOptions};
 pub use error::{Error, ModelError};

@@ -21,6 +21,8 @@ const MAX_GROWTH: f32 = 1.8;
 const CONFIRM_HITS: u32 = 2;
 /// A track is dropped when so many detections in a row have missed it.
 const MAX_MISSES: u32 = 3;
+/// As so many counts one that misses a track whose pixels are lost, too.
+const MISS_UNFOLLOWED: u32 = 2;
 /// While detections miss a track, its speed shrinks by this factor a frame.
 const COAST: f32 = 0.85;
 /// Share of a position residual, per frame since the last detection, that becomes speed.
@@ -163,6 +165,11 @@ impl Tracker {
         self.fresh = true;
     }
 
+    /// Whether a detection has been seen that a second one has yet to confirm.
+    pub fn is_unsure(&self) -> bool {
+        self.tracks.iter().any(|track| track.hits < CONFIRM_HITS && track.misses == 0)
+    }
+
     /// Number of tracks that were confirmed so far.
     pub fn confirmed(&self) -> u64 {
         self.confirmed
@@ -223,7 +230,10 @@ impl Tracker {
             }
         }
         for (track, met) in self.tracks.iter_mut().zip(met) {
-            track.misses += u32::from(!met);
+            if !met {
+                // Its pixels speak for a face that the detector does not see this time.
+                track.misses += if track.followed { 1 } else { MISS_UNFOLLOWED };
+            }
         }
         for (detection, used) in seen.iter().zip(used) {
             if !used && detection.rect.is_valid() {

@@ -100,6 +100,22 @@ fn detect_every_changes_while_playing() {
 }
 
 #[test]
+fn regions_are_rectangles() {
+    let element = detect("none");
+    for name in ["roi", "exclude"] {
+        let is = || element.property::<Option<String>>(name);
+        assert_eq!(is(), None);
+        element.set_property(name, "0,0,100,50; 200,10,32.5,40");
+        assert_eq!(is().as_deref(), Some("0,0,100,50;200,10,32.5,40"));
+        // What is none is told in the log, and changes nothing.
+        element.set_property(name, "1,2,3");
+        assert_eq!(is().as_deref(), Some("0,0,100,50;200,10,32.5,40"));
+        element.set_property(name, None::<&str>);
+        assert_eq!(is(), None);
+    }
+}
+
+#[test]
 fn late_frames_are_not_searched() {
     let info = info("GRAY8", 96, 64);
     let element = detect("seetaface");

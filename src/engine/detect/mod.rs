@@ -23,6 +23,7 @@ use crate::geometry::Rect;
 use crate::models::{self, Source};
 use crate::onnx;
 use crate::session;
+use crate::zone::Window;
 
 /// One face that was found.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -50,6 +51,28 @@ pub trait Detector: Send {
     fn helper_time(&self) -> Duration {
         Duration::ZERO
     }
+}
+
+/// Has `detector` look at `window` of `frame`, or at all of it.
+///
+/// # Errors
+/// What the detector answers.
+pub(crate) fn search(
+    detector: &mut dyn Detector,
+    frame: &Frame<'_>,
+    window: Option<Window>,
+    found: &mut Vec<Detection>,
+) -> Result<(), Error> {
+    let Some((window, part)) = window.and_then(|w| Some((w, w.of(frame)?))) else {
+        return detector.detect(frame, found);
+    };
+    let before = found.len();
+    detector.detect(&part, found)?;
+    for Detection { rect, .. } in &mut found[before..] {
+        rect.x += window.x as f32;
+        rect.y += window.y as f32;
+    }
+    Ok(())
 }
 
 /// How a detector's own boxes become WIDER-style boxes.

@@ -222,7 +222,7 @@ impl ObjectImpl for FacesrDetect {
 
     fn set_property(&self, _id: usize, value: &glib::Value, pspec: &glib::ParamSpec) {
         if !lock(&self.settings).set(pspec.name(), value) {
-            gst::error!(CAT, imp = self, "property {} cannot be set", pspec.name());
+            gst::error!(CAT, imp = self, "property {} cannot be set to {value:?}", pspec.name());
         }
     }
 
@@ -342,7 +342,7 @@ impl BaseTransformImpl for FacesrDetect {
         &self,
         buffer: &mut gst::BufferRef,
     ) -> Result<gst::FlowSuccess, gst::FlowError> {
-        let live = lock(&self.settings).live;
+        let live = lock(&self.settings).live.clone();
         let times = Times::new(buffer, &self.obj().segment());
         let background = self.follow_live(live.live);
         // In the background a search delays nothing: it may be late.

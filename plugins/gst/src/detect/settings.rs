@@ -1,9 +1,11 @@
 //! Properties of `facesrdetect`.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use facesr::FinderOptions;
 use facesr::detect::{DetectorKind, DetectorOptions};
+use facesr::zone::{Rects, Zone};
 use gst::glib;
 use gst::prelude::*;
 
@@ -20,7 +22,7 @@ pub(crate) struct Settings {
 }
 
 /// What may change while playing.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Live {
     pub(crate) live: LiveUse,
     pub(crate) detect_every: u32,
@@ -28,6 +30,7 @@ pub(crate) struct Live {
     pub(crate) min_score: f64,
     pub(crate) temporal_smoothing: f64,
     pub(crate) post_messages: bool,
+    pub(crate) zone: Arc<Zone>,
 }
 
 impl Default for Settings {
@@ -45,6 +48,7 @@ impl Default for Settings {
                 min_score: 0.0,
                 temporal_smoothing: f64::from(finder.smoothing),
                 post_messages: true,
+                zone: Arc::default(),
             },
         }
     }
@@ -82,6 +86,7 @@ impl Settings {
             "min-score" => take(value, &mut self.live.min_score),
             "temporal-smoothing" => take(value, &mut self.live.temporal_smoothing),
             "post-messages" => take(value, &mut self.live.post_messages),
+            "roi" | "exclude" => return self.live.set_zone(name, value),
             _ => return false,
         }
         true
@@ -99,6 +104,8 @@ impl Settings {
             "min-score" => self.live.min_score.to_value(),
             "temporal-smoothing" => self.live.temporal_smoothing.to_value(),
             "post-messages" => self.live.post_messages.to_value(),
+            "roi" => written(&self.live.zone.inside).to_value(),
+            "exclude" => written(&self.live.zone.outside).to_value(),
             _ => return None,
         })
     }
@@ -110,14 +117,30 @@ impl Live {
         (self.min_score > 0.0).then_some(self.min_score as f32)
     }
 
+    /// Sets one half of the zone; false, and no change, if the text holds no rectangles.
+    fn set_zone(&mut self, name: &str, value: &glib::Value) -> bool {
+        let text = value.get::<Option<String>>().ok().flatten().unwrap_or_default();
+        let Ok(rects) = text.parse::<Rects>() else { return false };
+        let zone = Arc::make_mut(&mut self.zone);
+        let half = if name == "roi" { &mut zone.inside } else { &mut zone.outside };
+        *half = rects;
+        true
+    }
+
     /// How to find; `late` frames are not searched, only tracked.
     pub(crate) fn finder_options(&self, background: bool, late: bool) -> FinderOptions {
         FinderOptions {
             detect_every: if late { u32::MAX } else { self.detect_every },
             smoothing: self.temporal_smoothing as f32,
             background,
+            zone: Zone::clone(&self.zone),
         }
     }
+}
+
+/// Rectangles as the properties show them.
+fn written(rects: &Rects) -> Option<String> {
+    (!rects.0.is_empty()).then(|| rects.to_string())
 }
 
 /// The properties, without `stats`.
@@ -136,7 +159,10 @@ pub(crate) fn properties() -> Vec<glib::ParamSpec> {
             .build(),
         glib::ParamSpecUInt::builder("detect-every")
             .nick("Detect every")
-            .blurb("Search every n-th frame; faces are tracked in between")
+            .blurb(
+                "Search every n-th frame, twice as often while a face has been seen only once; \
+                 faces are tracked in between",
+            )
             .minimum(1)
             .maximum(1000)
             .default_value(default.live.detect_every)
@@ -158,6 +184,19 @@ pub(crate) fn properties() -> Vec<glib::ParamSpec> {
             .minimum(0.0)
             .maximum(1.0)
             .default_value(default.live.min_score)
+            .mutable_playing()
+            .build(),
+        glib::ParamSpecString::builder("roi")
+            .nick("Regions of interest")
+            .blurb(
+                "Search only there: x,y,width,height in pixels, several with a semicolon between \
+                 them (unset = everywhere)",
+            )
+            .mutable_playing()
+            .build(),
+        glib::ParamSpecString::builder("exclude")
+            .nick("Excluded regions")
+            .blurb("Ignore faces whose middle lies there; written as roi is")
             .mutable_playing()
             .build(),
         live(

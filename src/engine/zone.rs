@@ -1,0 +1,178 @@
+//! Where in the picture faces are looked for.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::frame::Frame;
+use crate::geometry::{Point, Rect};
+
+/// Luma pixels around the zone that are searched with it, so that a face whose middle lies in it is
+/// seen whole.
+const MARGIN: f32 = 48.0;
+
+/// A part of the picture: rectangles to look in, and rectangles to leave out. A face belongs to it
+/// by its middle.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Zone {
+    /// Where to look, luma pixels; none for everywhere.
+    pub inside: Rects,
+    /// Where not to look, even inside.
+    pub outside: Rects,
+}
+
+/// A part of a frame that is searched, luma pixels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Window {
+    pub(crate) x: u32,
+    pub(crate) y: u32,
+    pub(crate) width: u32,
+    pub(crate) height: u32,
+}
+
+impl Zone {
+    /// Whether a face with this middle belongs to it.
+    pub fn holds(&self, p: Point) -> bool {
+        let within = |r: &Rect| (r.x..r.x + r.w).contains(&p.x) && (r.y..r.y + r.h).contains(&p.y);
+        (self.inside.0.is_empty() || self.inside.0.iter().any(within))
+            && !self.outside.0.iter().any(within)
+    }
+
+    /// What has to be searched of a `width` x `height` frame; `None` if that is all of it. Of a
+    /// smaller part the detector sees more: it is reduced less.
+    pub(crate) fn window(&self, width: u32, height: u32) -> Option<Window> {
+        let first = self.inside.0.first()?;
+        let [mut x0, mut y0, mut x1, mut y1] =
+            [first.x, first.y, first.x + first.w, first.y + first.h];
+        for r in &self.inside.0 {
+            (x0, y0) = (x0.min(r.x), y0.min(r.y));
+            (x1, y1) = (x1.max(r.x + r.w), y1.max(r.y + r.h));
+        }
+        // Even, for chroma that is halved; not so small that no face fits in.
+        let fit = |from: f32, to: f32, limit: u32| {
+            let from = ((from - MARGIN).max(0.0) as u32).min(limit.saturating_sub(1)) & !1;
+            let to = ((to + MARGIN).max(0.0) as u32).clamp(from + 1, limit);
+            (from, to - from)
+        };
+        let ((x, width_in), (y, height_in)) = (fit(x0, x1, width), fit(y0, y1, height));
+        let whole = (x, y, width_in, height_in) == (0, 0, width, height);
+        (!whole).then_some(Window { x, y, width: width_in, height: height_in })
+    }
+}
+
+impl Window {
+    /// This part of `frame`; `None` if it does not lie in it.
+    pub(crate) fn of<'a>(&self, frame: &Frame<'a>) -> Option<Frame<'a>> {
+        frame.part(self.x, self.y, self.width, self.height)
+    }
+}
+
+/// Rectangles as users write them: `x,y,w,h`, several with a semicolon between them.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Rects(pub Vec<Rect>);
+
+impl FromStr for Rects {
+    type Err = String;
+
+    fn from_str(s: &str) -> Result<Self, String> {
+        let one = |s: &str| {
+            let numbers: Vec<f32> = s.split(',').filter_map(|n| n.trim().parse().ok()).collect();
+            let count = s.split(',').count();
+            match numbers[..] {
+                [x, y, w, h] if count == 4 && Rect::new(x, y, w, h).is_valid() => {
+                    Ok(Rect::new(x, y, w, h))
+                }
+                _ => Err(format!(
+                    "'{}' is no rectangle; write x,y,width,height in pixels, several with a \
+                     semicolon between them",
+                    s.trim()
+                )),
+            }
+        };
+        s.split(';').filter(|s| !s.trim().is_empty()).map(one).collect::<Result<_, _>>().map(Self)
+    }
+}
+
+impl fmt::Display for Rects {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, r) in self.0.iter().enumerate() {
+            let between = if i > 0 { ";" } else { "" };
+            write!(f, "{between}{},{},{},{}", r.x, r.y, r.w, r.h)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frame::{FrameInfo, PixelFormat};
+
+    fn rects(s: &str) -> Rects {
+        s.parse().unwrap()
+    }
+
+    #[test]
+    fn rectangles_are_read_and_written() {
+        assert_eq!(rects(""), Rects::default());
+        let two = rects("0,0,100,50; 200,10,32.5,40;");
+        assert_eq!(two.0[1], Rect::new(200.0, 10.0, 32.5, 40.0));
+        assert_eq!(two.to_string(), "0,0,100,50;200,10,32.5,40");
+        for bad in
+            ["1,2,3", "1,2,3,4,5", "a,b,c,d", "0,0,0,5", "0,0,-1,5", "1,2,x,3,4", "0,0,nan,1"]
+        {
+            let error = bad.parse::<Rects>().unwrap_err();
+            assert!(error.contains(bad) && error.contains("x,y,width,height"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_face_belongs_by_its_middle() {
+        let zone = Zone { inside: rects("0,0,100,100;300,0,50,50"), outside: rects("40,40,20,20") };
+        let holds = |x, y| zone.holds(Point { x, y });
+        assert!(holds(10.0, 10.0) && holds(310.0, 20.0));
+        assert!(!holds(50.0, 50.0) && !holds(200.0, 20.0));
+        let all_but = Zone { outside: rects("0,0,10,10"), ..Zone::default() };
+        assert!(all_but.holds(Point { x: 50.0, y: 5.0 }));
+        assert_eq!(all_but.window(640, 480), None);
+    }
+
+    #[test]
+    fn the_window_lies_in_the_frame_and_shows_its_pixels() {
+        let zone = |s: &str| Zone { inside: rects(s), ..Zone::default() };
+        assert_eq!(
+            zone("101,201,50,60;400,300,20,20").window(1920, 1080),
+            Some(Window { x: 52, y: 152, width: 416, height: 216 })
+        );
+        assert_eq!(zone("0,0,1920,1080").window(1920, 1080), None);
+        for s in ["5000,5000,10,10", "-500,-500,10,10", "1919,1079,1,1"] {
+            let window = zone(s).window(1920, 1080).unwrap();
+            assert!(window.width > 0 && window.x + window.width <= 1920, "{window:?}");
+            assert!(window.height > 0 && window.y + window.height <= 1080, "{window:?}");
+        }
+        for format in PixelFormat::ALL {
+            let info = FrameInfo::new(format, 33, 17);
+            let (mut planes, mut strides) = (Vec::new(), Vec::new());
+            for i in 0..format.plane_count() {
+                let (row, rows) = format.plane_size(i, 33, 17);
+                planes.push((0..(row + 3) * rows).map(|n| (n * 7 + i) as u8).collect());
+                strides.push(row + 3);
+            }
+            let slices: Vec<&[u8]> = planes.iter().map(Vec::<u8>::as_slice).collect();
+            let frame = Frame::new(info, &slices, &strides).unwrap();
+            let part = Window { x: 4, y: 2, width: 29, height: 15 }.of(&frame).unwrap();
+            for i in 0..3 {
+                let (a, b) = (frame.component(i), part.component(i));
+                let (dx, dy) = (4 >> a.hsub, 2 >> a.vsub);
+                for y in 0..b.height {
+                    for x in 0..b.width {
+                        let whole = a.data[(y + dy) * a.stride + (x + dx) * a.step];
+                        assert_eq!(b.data[y * b.stride + x * b.step], whole, "{format:?}");
+                    }
+                }
+            }
+        }
+        let data = [0u8; 64];
+        let frame = Frame::new(FrameInfo::new(PixelFormat::Gray8, 8, 8), &[&data], &[8]).unwrap();
+        assert!(Window { x: 4, y: 0, width: 6, height: 8 }.of(&frame).is_none());
+    }
+}
