@@ -3,7 +3,7 @@
 export CARGO_TARGET_DIR ?= $(CURDIR)/target
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test bench gpu-check lint fmt leaks train-setup weights clean distclean
+.PHONY: help setup build demo test bench live gpu-check lint fmt leaks train-setup weights clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -22,6 +22,9 @@ test: build ## format, lints, licences, doc tests, README lines, leaks, all test
 
 bench: build ## time the pieces and the whole; prints the README's table
 	@scripts/bench.sh
+
+live: setup ## five minutes each of an RTP and an RTSP camera, 1080p, the generator slow in the middle
+	@scripts/live.sh
 
 gpu-check: setup ## hold an NVIDIA GPU against the CPU and measure it; without one, pack the checker
 	@scripts/gpu-check.sh
