@@ -8,10 +8,11 @@
 //!    `gst` next to it;
 //! 3. wherever the system's loader finds `libonnxruntime.so.1` or `libonnxruntime.so`.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicPtr, Ordering};
 
 use ort::environment::Environment;
 use thiserror::Error;
@@ -20,6 +21,12 @@ use crate::arena;
 
 /// Environment variable that names the ONNX Runtime library.
 pub const LIBRARY_VARIABLE: &str = "ORT_DYLIB_PATH";
+
+/// Environment variable that keeps ONNX Runtime to itself. From 1.31 on its builds for Linux, too,
+/// send usage data to their maker and keep an identifier in the user's cache folder. That begins as
+/// the library is loaded: to switch it off by its interface, as [`Runtime::get`] does as well, is
+/// too late.
+const TELEMETRY_VARIABLE: &str = "ORT_DISABLE_TELEMETRY";
 
 /// Oldest ONNX Runtime that works.
 pub const OLDEST_VERSION: &str = "1.24";
@@ -71,6 +78,7 @@ impl Runtime {
         if let Some(runtime) = *loaded {
             return Ok(runtime);
         }
+        disable_telemetry();
         let library = find_library()?;
         let unusable = |reason: String| RuntimeError::Unusable { path: library.clone(), reason };
         let environment = ort::init_from(&library)
@@ -101,6 +109,34 @@ impl Runtime {
     /// Version of the library, such as `1.31.1`, as it tells it.
     pub fn version(&self) -> String {
         version_of(&self.library).unwrap_or_else(|| "of unknown version".into())
+    }
+}
+
+/// Sets [`TELEMETRY_VARIABLE`], unless somebody has set it to whatever they want.
+fn disable_telemetry() {
+    if std::env::var_os(TELEMETRY_VARIABLE).is_some() {
+        return;
+    }
+    let Ok(entry) = CString::new(format!("{TELEMETRY_VARIABLE}=1")) else { return };
+    // Applications have threads by the time a plugin is loaded, and `setenv` may free the list that
+    // one of them is just reading. Here the old list stays as it is, for good, and a longer one takes
+    // its place.
+    // SAFETY: `environ` is null or a list of C strings that ends with null, and is not changed
+    // meanwhile: POSIX lets no process with several threads do that. The new list is one, too, and
+    // is never freed nor are its strings; a thread that reads `environ` sees the one or the other.
+    unsafe {
+        unsafe extern "C" {
+            static mut environ: *mut *mut libc::c_char;
+        }
+        let place = AtomicPtr::from_ptr(&raw mut environ);
+        let mut next = place.load(Ordering::Acquire);
+        let mut list = vec![entry.into_raw()];
+        while !next.is_null() && !(*next).is_null() {
+            list.push(*next);
+            next = next.add(1);
+        }
+        list.push(std::ptr::null_mut());
+        place.store(Vec::leak(list).as_mut_ptr(), Ordering::Release);
     }
 }
 
@@ -201,6 +237,20 @@ fn loader_finds(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn onnx_runtime_is_told_to_keep_to_itself() {
+        let others: Vec<_> = std::env::vars_os().collect();
+        Runtime::get().unwrap();
+        assert!(std::env::var_os(TELEMETRY_VARIABLE).is_some());
+        // As C sees it.
+        // SAFETY: a C string; nobody changes the environment now.
+        let seen = unsafe { libc::getenv(c"ORT_DISABLE_TELEMETRY".as_ptr()) };
+        assert!(!seen.is_null());
+        for (name, value) in others {
+            assert_eq!(std::env::var_os(&name), Some(value), "{name:?}");
+        }
+    }
 
     #[test]
     fn the_runtime_tells_its_version() {

@@ -15,6 +15,9 @@ import sys
 import tarfile
 import tempfile
 
+# ONNX Runtime sends usage data unless it is told not to, before it is loaded.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
 import numpy as np
 import onnx
 import onnxruntime as ort
