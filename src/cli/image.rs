@@ -5,6 +5,7 @@ use std::io::{BufWriter, Write};
 use std::path::Path;
 
 use facesr::detect::{self, Detection, DetectorKind, DetectorOptions};
+use facesr::frame::MAX_DIMENSION;
 use facesr::generator::Device;
 use facesr::{
     Enhancer, EnhancerOptions, Face, Frame, FrameInfo, FrameMut, GeneratorOptions, PixelFormat,
@@ -27,6 +28,10 @@ use crate::output::{Partial, reason};
 /// White columns between before and after.
 const DIVIDER: u32 = 2;
 
+/// No picture, read or written, has more pixels: with 4 bytes each, and the copy that is compared
+/// with, that is a gigabyte. A file of some bytes can claim any size.
+const MAX_PIXELS: u64 = 1 << 27;
+
 /// A picture and what came with it.
 struct Picture {
     pixels: DynamicImage,
@@ -42,7 +47,7 @@ pub(crate) fn run(args: &ImageArgs) -> Result<(), Failure> {
             eprintln!("facesr: note: {text}");
         }
     };
-    let mut picture = read(&args.input)?;
+    let mut picture = read(&args.input, args.scale.unwrap_or(1))?;
     let partial = Partial::create(&args.output, args.force, Some(&args.input))?;
 
     if picture.pixels.color().bytes_per_pixel() / picture.pixels.color().channel_count() > 1 {
@@ -54,6 +59,7 @@ pub(crate) fn run(args: &ImageArgs) -> Result<(), Failure> {
         pixels = DynamicImage::ImageRgb8(pixels.to_rgb8());
     }
     if let Some(scale) = args.scale {
+        // Neither overflows: the size was checked as it was read.
         let (width, height) = (pixels.width() * scale, pixels.height() * scale);
         pixels = pixels.resize_exact(width, height, FilterType::Lanczos3);
     }
@@ -88,8 +94,23 @@ fn format_of(path: &Path) -> Result<ImageFormat, Failure> {
     }
 }
 
-/// Reads a picture and turns it upright; the EXIF data no longer says that it lies.
-fn read(path: &Path) -> Result<Picture, Failure> {
+/// Whether a picture of this size can be worked on, and be written `scale` times as large.
+fn check_size((width, height): (u32, u32), scale: u32) -> Result<(), String> {
+    let [w, h] = [width, height].map(|side| u64::from(side) * u64::from(scale));
+    if w.max(h) <= u64::from(MAX_DIMENSION) && w * h <= MAX_PIXELS {
+        return Ok(());
+    }
+    let most = MAX_PIXELS / 1_000_000;
+    let limits = format!("at most {MAX_DIMENSION} each way and {most} million together");
+    Err(match scale {
+        1 => format!("{width}x{height} pixels are too many: {limits}"),
+        _ => format!("{scale} times {width}x{height} pixels are too many: {limits}"),
+    })
+}
+
+/// Reads a picture that is to be enlarged `scale` times, and turns it upright; the EXIF data no
+/// longer says that it lies.
+fn read(path: &Path, scale: u32) -> Result<Picture, Failure> {
     let cannot =
         |why: String| Failure::running(format_args!("cannot read {}: {why}", path.display()));
     let file = File::open(path).map_err(|e| cannot(reason(&e)))?;
@@ -102,6 +123,7 @@ fn read(path: &Path) -> Result<Picture, Failure> {
         .map_err(|e| cannot(reason(&e)))?
         .into_decoder()
         .map_err(no_picture)?;
+    check_size(decoder.dimensions(), scale).map_err(cannot)?;
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     let icc = decoder.icc_profile().ok().flatten();
     let mut exif = decoder.exif_metadata().ok().flatten();

@@ -1,10 +1,15 @@
 //! An output file that is either whole or not there: written beside its name, then renamed.
 
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use crate::failure::Failure;
+
+/// How long to wait for another run to let go of an output: one that was stopped a moment ago.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// A file in the making. Dropped without [`finish`](Self::finish), it leaves nothing behind.
 #[derive(Debug)]
@@ -12,6 +17,8 @@ pub(crate) struct Partial {
     target: PathBuf,
     partial: PathBuf,
     finished: bool,
+    /// Keeps other runs away as long as it is open.
+    _held: File,
 }
 
 impl Partial {
@@ -47,9 +54,12 @@ impl Partial {
         partial_name.push(".partial");
         let partial = target.with_file_name(partial_name);
         // Made here, so that a folder that is missing or closed is told before any work is done.
-        File::create(&partial)
+        // What another run has written is not cut off before that run is known to be gone.
+        let open = |path: &Path| File::options().create(true).append(true).open(path);
+        let held = hold(&partial, open)
+            .and_then(|held| held.set_len(0).map(|()| held))
             .map_err(|e| Failure::running(format_args!("cannot write {shown}: {}", reason(&e))))?;
-        Ok(Self { target: target.to_path_buf(), partial, finished: false })
+        Ok(Self { target: target.to_path_buf(), partial, finished: false, _held: held })
     }
 
     /// Where to write.
@@ -85,15 +95,54 @@ impl Drop for Partial {
     }
 }
 
+/// Opens `path`, file or folder, so that no other run can as long as the file that is answered is
+/// open. A run that dies lets go.
+///
+/// # Errors
+/// [`io::ErrorKind::ResourceBusy`] if another run has it, and what `open` answers.
+pub(crate) fn hold(path: &Path, open: impl Fn(&Path) -> io::Result<File>) -> io::Result<File> {
+    let begun = Instant::now();
+    loop {
+        let file = open(path)?;
+        match file.try_lock() {
+            // It may have been renamed or removed by its last owner before it was locked.
+            Ok(()) if is_at(&file, path) => return Ok(file),
+            Ok(()) => {}
+            // Some network file systems have no locks: nobody is kept away there.
+            Err(TryLockError::Error(e)) if e.kind() == io::ErrorKind::Unsupported => {
+                return Ok(file);
+            }
+            Err(TryLockError::Error(e)) => return Err(e),
+            Err(TryLockError::WouldBlock) if begun.elapsed() > PATIENCE => {
+                return Err(io::ErrorKind::ResourceBusy.into());
+            }
+            Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(50)),
+        }
+    }
+}
+
+/// Whether `path` still names `file`.
+fn is_at(file: &File, path: &Path) -> bool {
+    let place = |meta: fs::Metadata| (meta.dev(), meta.ino());
+    file.metadata().ok().map(place) == fs::metadata(path).ok().map(place)
+}
+
 /// The system's reason in plain words, without the error number.
 pub(crate) fn reason(error: &io::Error) -> String {
     match error.kind() {
+        io::ErrorKind::ResourceBusy => {
+            "another run is writing it; wait until that has ended, or name another output".into()
+        }
         io::ErrorKind::NotFound => "there is no such file or folder".into(),
         io::ErrorKind::PermissionDenied => "permission denied".into(),
         io::ErrorKind::StorageFull => "the disk is full".into(),
         io::ErrorKind::ReadOnlyFilesystem => "the file system is read-only".into(),
         _ => {
             let text = error.to_string();
+            // Encoders wrap what the system says, and its kind is lost.
+            if text.starts_with("No space left on device") {
+                return "the disk is full".into();
+            }
             text.split(" (os error").next().unwrap_or(&text).to_lowercase()
         }
     }
@@ -117,6 +166,39 @@ mod tests {
         partial.finish().unwrap();
         assert_eq!(fs::read(&target).unwrap(), b"whole");
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn one_run_at_a_time() {
+        let dir = tempfile::tempdir().unwrap();
+        let target = dir.path().join("a.mp4");
+        let first = Partial::create(&target, false, None).unwrap();
+        fs::write(first.path(), b"of the first").unwrap();
+        let second = Partial::create(&target, true, None).unwrap_err();
+        assert!(second.message.contains("another run is writing it"), "{}", second.message);
+        assert_eq!(fs::read(first.path()).unwrap(), b"of the first");
+        drop(first);
+        // One that waits gets it as soon as the first has ended, in either way.
+        for finish in [true, false] {
+            let first = Partial::create(&target, true, None).unwrap();
+            let late = std::thread::scope(|scope| {
+                let late = scope.spawn(|| Partial::create(&target, true, None));
+                std::thread::sleep(Duration::from_millis(200));
+                fs::write(first.path(), b"whole").unwrap();
+                if finish {
+                    first.finish().unwrap()
+                } else {
+                    drop(first)
+                }
+                late.join().unwrap()
+            });
+            let late = late.unwrap();
+            assert_eq!(fs::read(late.path()).unwrap(), b"");
+            fs::write(late.path(), b"of the late one").unwrap();
+            late.finish().unwrap();
+            assert_eq!(fs::read(&target).unwrap(), b"of the late one");
+            assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+        }
     }
 
     #[test]

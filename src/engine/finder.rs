@@ -195,9 +195,14 @@ impl Finder {
             let helper = detector.helper_time().saturating_sub(helper);
             self.stats.detect += watch.elapsed() + helper;
             self.stats.detections_run += 1;
+            if outcome.is_err() {
+                // As if it had found nothing: faces that are not seen again are lost some time,
+                // whatever the reason.
+                self.found.clear();
+            }
             self.stats.faces_detected += self.found.len() as u64;
         }
-        self.step(frame, due && outcome.is_ok());
+        self.step(frame, due);
         outcome
     }
 
@@ -217,8 +222,9 @@ impl Finder {
                 Ok(None) => break,
                 Err(error) => {
                     outcome = Err(error);
-                    self.before.clear();
                     self.search = Search::Lost;
+                    // Nobody will see again what is tracked.
+                    self.forget();
                 }
             }
         }
@@ -255,12 +261,17 @@ impl Finder {
     ) -> Result<(), Error> {
         let before = self.before.iter().position(|(number, _)| *number == searched.0);
         let before = before.map(|i| self.before.remove(i).1);
-        let mut found = found?;
+        // As if it had found nothing: faces that are not seen again are lost some time, whatever
+        // the reason.
+        let (mut found, outcome) = match found {
+            Ok(found) => (found, Ok(())),
+            Err(error) => (Vec::new(), Err(error)),
+        };
         found.retain(|detection| self.options.zone.holds(detection.rect.center()));
         self.stats.faces_detected += found.len() as u64;
         // Without it, the frame is of a scene that is over.
         let (Some(mut tracker), Some(frame)) = (before, searched.1.frame()) else {
-            return Ok(());
+            return outcome;
         };
         let watch = Stopwatch::start();
         let size = (frame.info().width, frame.info().height);
@@ -275,7 +286,7 @@ impl Finder {
         }
         self.tracker = tracker;
         self.stats.track += watch.elapsed();
-        Ok(())
+        outcome
     }
 
     /// Counts and times since the finder was made.

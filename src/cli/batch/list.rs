@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
+use std::fs::File;
 use std::io::Read;
 use std::path::{Component, Path, PathBuf};
 
@@ -16,6 +17,9 @@ const VIDEOS: [&str; 22] = [
     "mp4", "m4v", "mov", "qt", "mkv", "webm", "avi", "ts", "mts", "m2ts", "mpg", "mpeg", "mpe",
     "vob", "wmv", "asf", "flv", "3gp", "3g2", "ogv", "mxf", "dav",
 ];
+
+/// No list has more bytes: some hundred thousand paths.
+const MAX_LIST: u64 = 64 << 20;
 
 /// One file to work on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -129,19 +133,25 @@ fn list(path: &Path) -> Result<Vec<(PathBuf, PathBuf)>, Failure> {
     let shown = path.display();
     let cannot =
         |e: std::io::Error| Failure::running(format_args!("cannot read {shown}: {}", reason(&e)));
-    let mut text = String::new();
+    let no_list = || {
+        Failure::usage(format_args!(
+            "{shown} is no list of videos; name a folder, or a text file with one path a line"
+        ))
+    };
+    let mut bytes = Vec::new();
+    let mut read = |file: &mut dyn Read| file.take(MAX_LIST + 1).read_to_end(&mut bytes);
     let folder = if path == Path::new("-") {
-        std::io::stdin().read_to_string(&mut text).map_err(cannot)?;
+        read(&mut std::io::stdin()).map_err(cannot)?;
         PathBuf::new()
     } else {
-        text = std::fs::read_to_string(path).map_err(|e| match e.kind() {
-            std::io::ErrorKind::InvalidData => Failure::usage(format_args!(
-                "{shown} is no list of videos; name a folder, or a text file with one path a line"
-            )),
-            _ => cannot(e),
-        })?;
+        read(&mut File::open(path).map_err(cannot)?).map_err(cannot)?;
         path.parent().unwrap_or(Path::new("")).to_path_buf()
     };
+    // A video that is taken for a list would else be read to its end.
+    if bytes.len() as u64 > MAX_LIST {
+        return Err(no_list());
+    }
+    let text = String::from_utf8(bytes).map_err(|_| no_list())?;
     let lines =
         text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
     Ok(lines.map(|line| (folder.join(line), name_within(Path::new(line)))).collect())
@@ -155,6 +165,21 @@ fn name_within(path: &Path) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_no_list_is_not_read_to_its_end() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("film.mp4");
+        for content in [&b"\xff\xfe\0\0"[..], b"a.mp4\n\x80.mp4\n"] {
+            std::fs::write(&path, content).unwrap();
+            let error = list(&path).unwrap_err();
+            assert!(error.code == 2 && error.message.contains("no list of videos"), "{error:?}");
+        }
+        // A file with a hole is as large as it says, and costs no disk.
+        File::create(&path).unwrap().set_len(1 << 40).unwrap();
+        let error = list(&path).unwrap_err();
+        assert!(error.code == 2 && error.message.contains("no list of videos"), "{error:?}");
+    }
 
     #[test]
     fn outputs_are_told_apart() {

@@ -11,7 +11,7 @@ use image::{ExtendedColorType, ImageEncoder};
 
 use super::picker::Crop;
 use crate::failure::Failure;
-use crate::output::{Partial, reason};
+use crate::output::{Partial, hold, reason};
 
 const MANIFEST: &str = "manifest.csv";
 const HEADER: &str = "file,source,original,identity,time_s,track,box_x,box_y,box_w_px,box_h_px,\
@@ -69,6 +69,8 @@ impl Place {
 pub(super) struct NewFolder {
     target: PathBuf,
     partial: PathBuf,
+    /// Keeps other runs away as long as it is open.
+    _held: File,
 }
 
 impl NewFolder {
@@ -96,12 +98,11 @@ impl NewFolder {
         let mut partial = name.to_os_string();
         partial.push(".partial");
         let partial = target.with_file_name(partial);
-        let made = match fs::remove_dir_all(&partial) {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
-            _ => fs::create_dir_all(&partial),
-        };
-        made.map_err(|e| Failure::running(format_args!("cannot write {shown}: {}", reason(&e))))?;
-        Ok(Self { target: target.to_path_buf(), partial })
+        let open = |path: &Path| fs::create_dir_all(path).and_then(|()| File::open(path));
+        let held = hold(&partial, open)
+            .and_then(|held| empty(&partial).map(|()| held))
+            .map_err(|e| Failure::running(format_args!("cannot write {shown}: {}", reason(&e))))?;
+        Ok(Self { target: target.to_path_buf(), partial, _held: held })
     }
 
     /// Gives it its name, in the place of what had it.
@@ -125,6 +126,18 @@ impl Drop for NewFolder {
         // Gone if it has its name by now; nothing more can be done if it cannot be removed.
         let _ = fs::remove_dir_all(&self.partial);
     }
+}
+
+/// Removes what a run that was killed has left.
+fn empty(folder: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        match entry.file_type()?.is_dir() {
+            true => fs::remove_dir_all(entry.path())?,
+            false => fs::remove_file(entry.path())?,
+        }
+    }
+    Ok(())
 }
 
 fn is_empty(folder: &Path) -> bool {

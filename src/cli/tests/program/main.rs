@@ -7,6 +7,7 @@ mod containers;
 mod doctor;
 mod enhance;
 mod failures;
+mod faults;
 mod gpu;
 mod harvest;
 mod pictures;

@@ -1,0 +1,152 @@
+//! A detector that fails, panics or dies, with the finder that all elements use: tracks are carried
+//! on, the failure is told, and nothing stops.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use facesr::detect::{Detection, Detector};
+use facesr::{Error, Face, Finder, FinderOptions, Frame, FrameInfo, PixelFormat, Rect};
+
+/// How a detector comes to grief.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Fate {
+    Fails,
+    Panics,
+    /// Outside of what is guarded, so that its thread ends.
+    Dies,
+}
+
+/// Finds one face, but for its third call.
+struct Frail {
+    fate: Fate,
+    calls: Arc<AtomicU32>,
+}
+
+impl Detector for Frail {
+    fn name(&self) -> &'static str {
+        "frail"
+    }
+
+    fn detect(&mut self, _: &Frame<'_>, found: &mut Vec<Detection>) -> Result<(), Error> {
+        let call = self.calls.fetch_add(1, Ordering::Relaxed) + 1;
+        match self.fate {
+            Fate::Panics if call == 3 => panic!("a made-up panic"),
+            Fate::Fails if call == 3 => {
+                return Err(Error::Inference { model: "frail".into(), reason: "made up".into() });
+            }
+            _ => {}
+        }
+        found.push(Detection { rect: Rect::new(20.0, 40.0, 20.0, 20.0), score: 0.9 });
+        Ok(())
+    }
+
+    fn helper_time(&self) -> Duration {
+        let late = self.calls.load(Ordering::Relaxed) >= 3;
+        assert!(!(late && self.fate == Fate::Dies), "a made-up death");
+        Duration::ZERO
+    }
+}
+
+fn find(finder: &mut Finder) -> Result<Vec<Face>, Error> {
+    let data = vec![90; 200 * 100];
+    let info = FrameInfo::new(PixelFormat::Gray8, 200, 100);
+    finder.find(&Frame::new(info, &[&data], &[200]).unwrap()).map(<[Face]>::to_vec)
+}
+
+#[test]
+fn in_the_background_it_fails_panics_or_dies() {
+    for fate in [Fate::Fails, Fate::Panics, Fate::Dies] {
+        let calls = Arc::new(AtomicU32::new(0));
+        let detector = Box::new(Frail { fate, calls: calls.clone() });
+        let options = FinderOptions { detect_every: 1, background: true, ..Default::default() };
+        let mut finder = Finder::new(detector, options);
+        let (mut errors, mut last) = (Vec::new(), Vec::new());
+        let begun = Instant::now();
+        let mut after = 0;
+        // Until the fault has been told, and some frames more.
+        while after < 40 {
+            assert!(begun.elapsed() < Duration::from_secs(20), "{fate:?} is not told");
+            match find(&mut finder) {
+                Ok(faces) => last = faces,
+                Err(error) => errors.push(error.to_string()),
+            }
+            after += usize::from(!errors.is_empty());
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        assert_eq!(errors.len(), 1, "{fate:?}: {errors:?}");
+        assert!(errors[0].contains("frail"), "{errors:?}");
+        let words = match fate {
+            Fate::Fails => "made up",
+            Fate::Panics => "a made-up panic",
+            Fate::Dies => "its thread has ended",
+        };
+        assert!(errors[0].contains(words), "{errors:?}");
+        if fate == Fate::Dies {
+            assert_eq!(calls.load(Ordering::Relaxed), 3);
+            assert_eq!(last, [], "a track without a detector ends some time");
+        } else {
+            assert!(calls.load(Ordering::Relaxed) > 3, "{fate:?}: it is not asked again");
+            assert_eq!(last.len(), 1, "{fate:?}");
+        }
+        // Options may still be changed, back from the background too.
+        finder.set_options(FinderOptions { detect_every: 1, ..Default::default() });
+        let found = find(&mut finder).unwrap();
+        assert_eq!(found.is_empty(), fate == Fate::Dies, "{fate:?}");
+    }
+}
+
+/// A detector that does not come to itself loses the faces it knew: they would be shown for ever
+/// where they were last.
+#[test]
+fn faces_of_a_detector_that_keeps_failing_are_lost() {
+    struct Failing(u32);
+
+    impl Detector for Failing {
+        fn name(&self) -> &'static str {
+            "failing"
+        }
+
+        fn detect(&mut self, _: &Frame<'_>, found: &mut Vec<Detection>) -> Result<(), Error> {
+            found.push(Detection { rect: Rect::new(20.0, 40.0, 20.0, 20.0), score: 0.9 });
+            self.0 += 1;
+            let failed = || Error::Inference { model: "failing".into(), reason: "made up".into() };
+            if self.0 > 5 { Err(failed()) } else { Ok(()) }
+        }
+    }
+
+    for background in [false, true] {
+        let options = FinderOptions { detect_every: 2, background, ..Default::default() };
+        let mut finder = Finder::new(Box::new(Failing(0)), options);
+        let (mut seen, mut failures) = (0, 0);
+        let begun = Instant::now();
+        let mut faces = Vec::new();
+        while failures < 10 {
+            assert!(begun.elapsed() < Duration::from_secs(20), "{failures} failures");
+            match find(&mut finder) {
+                Ok(now) => faces = now,
+                Err(_) => failures += 1,
+            }
+            seen += faces.len();
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        assert!(seen > 0 && faces.is_empty(), "background {background}: {faces:?}");
+    }
+}
+
+#[test]
+fn a_failure_in_the_stream_s_own_thread_costs_one_search() {
+    let calls = Arc::new(AtomicU32::new(0));
+    let detector = Box::new(Frail { fate: Fate::Fails, calls: calls.clone() });
+    let options = FinderOptions { detect_every: 1, ..Default::default() };
+    let mut finder = Finder::new(detector, options);
+    for n in 1..=10 {
+        match find(&mut finder) {
+            Ok(faces) => assert!(n != 3 && (n < 2 || faces.len() == 1), "frame {n}: {faces:?}"),
+            Err(error) => assert!(n == 3 && error.to_string().contains("made up"), "{error}"),
+        }
+    }
+    assert_eq!(calls.load(Ordering::Relaxed), 10);
+}
