@@ -28,7 +28,7 @@ pub mod frame;
 pub mod generator;
 pub mod geometry;
 pub mod models;
-mod onnx;
+pub mod onnx;
 mod pool;
 mod refresh;
 pub mod runtime;

@@ -14,29 +14,29 @@ const MAX_VALUES: usize = 10_000;
 
 /// An input or output of the graph.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Value {
+pub struct Value {
     /// Its name.
-    pub(crate) name: String,
+    pub name: String,
     /// Element type as `TensorProto.DataType` numbers them, 0 if it is no tensor.
     element: u64,
     /// Declared dimensions, -1 for free ones; `None` if no shape is declared.
-    pub(crate) dims: Option<Vec<i64>>,
+    pub dims: Option<Vec<i64>>,
 }
 
 impl Value {
     /// Whether it is a tensor of 32-bit floats.
-    pub(crate) fn is_f32(&self) -> bool {
+    pub fn is_f32(&self) -> bool {
         self.element == ELEMENT_F32
     }
 }
 
 /// What an ONNX file declares.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Declared {
+pub struct Declared {
     /// Inputs that are not weights.
-    pub(crate) inputs: Vec<Value>,
+    pub inputs: Vec<Value>,
     /// Outputs.
-    pub(crate) outputs: Vec<Value>,
+    pub outputs: Vec<Value>,
 }
 
 const ELEMENT_F32: u64 = 1;
@@ -77,7 +77,7 @@ mod field {
 ///
 /// # Errors
 /// A reason, in words, if the bytes are no ONNX model.
-pub(crate) fn declared(file: &[u8]) -> Result<Declared, String> {
+pub fn declared(file: &[u8]) -> Result<Declared, String> {
     let graph = graph(file)?;
     let mut weights = Vec::new();
     let (mut inputs, mut outputs) = (Vec::new(), Vec::new());
@@ -109,7 +109,7 @@ pub(crate) fn declared(file: &[u8]) -> Result<Declared, String> {
 ///
 /// # Errors
 /// A reason, in words, if the bytes are no ONNX model.
-pub(crate) fn specialised(
+pub fn specialised(
     file: &[u8],
     input: &str,
     dims: &[usize],
@@ -152,7 +152,7 @@ pub(crate) fn specialised(
 ///
 /// # Errors
 /// A reason, in words; also if the bytes are no ONNX model.
-pub(crate) fn check(file: &[u8]) -> Result<(), String> {
+pub fn check(file: &[u8]) -> Result<(), String> {
     for item in Fields(file) {
         let Field { number, content: Content::Bytes(message), .. } = item? else { continue };
         match number {

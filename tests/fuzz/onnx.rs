@@ -1,0 +1,17 @@
+//! What is read of model files before ONNX Runtime sees them.
+
+/// `data` as an ONNX file: read, checked, and written anew for another size.
+pub fn onnx(data: &[u8]) {
+    let checked = facesr::onnx::check(data);
+    let Ok(declared) = facesr::onnx::declared(data) else { return };
+    let outputs: Vec<String> = declared.outputs.iter().map(|v| v.name.clone()).collect();
+    let wanted = &outputs[..outputs.len().min(4)];
+    let Ok(written) = facesr::onnx::specialised(data, "input", &[1, 3, 32, 64], wanted) else {
+        return;
+    };
+    assert!(written.len() <= data.len() + 4096 + 64 * data.len());
+    let again = facesr::onnx::declared(&written).unwrap_or_else(|e| panic!("not read again: {e}"));
+    assert!(again.outputs.iter().all(|v| wanted.contains(&v.name)));
+    // What was refused stays refused: the nodes and weights are the same.
+    assert_eq!(checked.is_ok(), facesr::onnx::check(&written).is_ok());
+}
