@@ -3,7 +3,7 @@
 export CARGO_TARGET_DIR ?= $(CURDIR)/target
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test bench live gpu-check lint fmt leaks train-setup weights clean distclean
+.PHONY: help setup build demo test bench live gpu-check lint fmt leaks supply soak asan fuzz train-setup weights clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -37,6 +37,18 @@ fmt: ## format the Rust code
 
 leaks: build ## run the elements under GStreamer's leak tracer
 	@scripts/leaks.sh
+
+supply: build ## what is fetched is checked by hash; what was built needs no network
+	@scripts/supply.sh
+
+soak: setup ## a million frames and 200 starts: memory, threads and files must not grow
+	@scripts/soak.sh
+
+asan: build ## tests of the elements and the fuzz corpus under AddressSanitizer
+	@scripts/asan.sh
+
+fuzz: setup ## run each fuzz target for a minute (wants cargo-fuzz; fuzz/README.md)
+	@scripts/fuzz.sh
 
 train-setup: ## fetch what the trainer links and reads (libtorch, the fixed network)
 	@src/train/scripts/setup.sh

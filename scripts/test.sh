@@ -39,6 +39,7 @@ check "doc tests" cargo test --quiet --locked --doc
 check "the demo" scripts/demo.sh
 check "gst-launch and command lines of the README" scripts/readme.sh
 check "leaks" scripts/leaks.sh
+check "what is fetched, and that nothing is at run time" scripts/supply.sh
 
 # The trainer is no default member: only its own tests need libtorch.
 trainer_tests() {

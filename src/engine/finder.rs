@@ -50,6 +50,9 @@ impl Default for FinderOptions {
     }
 }
 
+/// Tracks are carried on past so many failures of the detector in a row, less one.
+const MAX_FAILURES: u32 = 3;
+
 /// What a finder has done so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct FinderStats {
@@ -87,6 +90,8 @@ pub struct Finder {
     scene: SceneWatch,
     options: FinderOptions,
     since_detection: u32,
+    /// Searches that have failed since the last one that has not.
+    failures: u32,
     found: Vec<Detection>,
     faces: Vec<Face>,
     stats: FinderStats,
@@ -104,6 +109,7 @@ impl Finder {
             scene: SceneWatch::default(),
             options,
             since_detection: u32::MAX,
+            failures: 0,
             found: Vec::new(),
             faces: Vec::new(),
             stats: FinderStats::default(),
@@ -195,14 +201,10 @@ impl Finder {
             let helper = detector.helper_time().saturating_sub(helper);
             self.stats.detect += watch.elapsed() + helper;
             self.stats.detections_run += 1;
-            if outcome.is_err() {
-                // As if it had found nothing: faces that are not seen again are lost some time,
-                // whatever the reason.
-                self.found.clear();
-            }
             self.stats.faces_detected += self.found.len() as u64;
+            self.count_failures(&outcome);
         }
-        self.step(frame, due);
+        self.step(frame, due && outcome.is_ok());
         outcome
     }
 
@@ -261,17 +263,13 @@ impl Finder {
     ) -> Result<(), Error> {
         let before = self.before.iter().position(|(number, _)| *number == searched.0);
         let before = before.map(|i| self.before.remove(i).1);
-        // As if it had found nothing: faces that are not seen again are lost some time, whatever
-        // the reason.
-        let (mut found, outcome) = match found {
-            Ok(found) => (found, Ok(())),
-            Err(error) => (Vec::new(), Err(error)),
-        };
+        self.count_failures(&found);
+        let mut found = found?;
         found.retain(|detection| self.options.zone.holds(detection.rect.center()));
         self.stats.faces_detected += found.len() as u64;
         // Without it, the frame is of a scene that is over.
         let (Some(mut tracker), Some(frame)) = (before, searched.1.frame()) else {
-            return outcome;
+            return Ok(());
         };
         let watch = Stopwatch::start();
         let size = (frame.info().width, frame.info().height);
@@ -286,7 +284,16 @@ impl Finder {
         }
         self.tracker = tracker;
         self.stats.track += watch.elapsed();
-        outcome
+        Ok(())
+    }
+
+    /// Loses the faces of a detector that keeps failing: nobody sees whether they are still there.
+    fn count_failures<T>(&mut self, outcome: &Result<T, Error>) {
+        self.failures = if outcome.is_ok() { 0 } else { self.failures + 1 };
+        if self.failures >= MAX_FAILURES {
+            self.tracker.reset();
+            self.before.clear();
+        }
     }
 
     /// Counts and times since the finder was made.

@@ -81,8 +81,15 @@ impl Runtime {
         disable_telemetry();
         let library = find_library()?;
         let unusable = |reason: String| RuntimeError::Unusable { path: library.clone(), reason };
-        let environment = ort::init_from(&library)
-            .map_err(|e| unusable(e.to_string()))?
+        let builder = ort::init_from(&library).map_err(|e| unusable(e.to_string()))?;
+        // The binding panics at the first use of an interface that it does not get.
+        if !offers(&library, ort::MINOR_VERSION) {
+            return Err(unusable(format!(
+                "it lacks version {} of its interface",
+                ort::MINOR_VERSION
+            )));
+        }
+        let environment = builder
             .with_name("facesr")
             .with_telemetry(false)
             .build()
@@ -140,15 +147,16 @@ fn disable_telemetry() {
     }
 }
 
-/// Asks a library that is loaded already; the binding knows its version but does not tell.
-fn version_of(library: &Path) -> Option<String> {
-    /// `OrtApiBase` of `onnxruntime_c_api.h`, unchanged since its first version.
-    #[repr(C)]
-    struct ApiBase {
-        _get_api: unsafe extern "C" fn(u32) -> *const libc::c_void,
-        get_version: unsafe extern "C" fn() -> *const libc::c_char,
-    }
-    let name = std::ffi::CString::new(library.as_os_str().as_bytes()).ok()?;
+/// `OrtApiBase` of `onnxruntime_c_api.h`, unchanged since its first version.
+#[repr(C)]
+struct ApiBase {
+    get_api: unsafe extern "C" fn(u32) -> *const libc::c_void,
+    get_version: unsafe extern "C" fn() -> *const libc::c_char,
+}
+
+/// The entry of a library that is loaded already; the binding does not hand it out.
+fn base_of(library: &Path) -> Option<&'static ApiBase> {
+    let name = CString::new(library.as_os_str().as_bytes()).ok()?;
     // SAFETY: C strings; RTLD_NOLOAD only finds what is loaded and runs nothing.
     let base = unsafe {
         let handle = libc::dlopen(name.as_ptr(), libc::RTLD_LAZY | libc::RTLD_NOLOAD);
@@ -160,12 +168,25 @@ fn version_of(library: &Path) -> Option<String> {
     if base.is_null() {
         return None;
     }
-    // SAFETY: the symbol is ONNX Runtime's entry point, which takes nothing and answers a pointer
-    // to a constant of that layout; the library is never unloaded.
-    let version = unsafe {
+    // SAFETY: the symbol is ONNX Runtime's entry point, which takes nothing and answers null or a
+    // pointer to a constant of that layout; the library is never unloaded.
+    unsafe {
         let get_base: unsafe extern "C" fn() -> *const ApiBase = std::mem::transmute(base);
-        CStr::from_ptr(((*get_base()).get_version)())
-    };
+        get_base().as_ref()
+    }
+}
+
+/// Whether a library that is loaded offers this version of its interface.
+fn offers(library: &Path, version: u32) -> bool {
+    // SAFETY: takes any number, and answers null for versions that it does not know.
+    base_of(library).is_some_and(|base| unsafe { !(base.get_api)(version).is_null() })
+}
+
+/// What a library that is loaded says of its version.
+fn version_of(library: &Path) -> Option<String> {
+    let base = base_of(library)?;
+    // SAFETY: answers a constant C string.
+    let version = unsafe { CStr::from_ptr((base.get_version)()) };
     Some(version.to_str().ok()?.to_string())
 }
 

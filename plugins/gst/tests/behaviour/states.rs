@@ -70,6 +70,32 @@ fn every_state_can_be_reached_from_every_other() {
     }
 }
 
+/// In a pipeline with data, the four states in every order there is.
+#[test]
+fn all_states_in_all_orders() {
+    let orders: Vec<[gst::State; 4]> = (0..4usize.pow(4))
+        .map(|n| [n / 64, n / 16 % 4, n / 4 % 4, n % 4].map(|i| STATES[i]))
+        .filter(|order| STATES.iter().all(|state| order.contains(state)))
+        .collect();
+    assert_eq!(orders.len(), 24);
+    for line in ELEMENTS {
+        let play = Play::new(&format!(
+            "videotestsrc pattern=snow ! video/x-raw,format=NV12,width=96,height=64 \
+             ! {line} name=f ! fakesink sync=false"
+        ));
+        for order in &orders {
+            for state in order {
+                play.set(*state);
+                play.settle();
+                if *state == Playing {
+                    play.await_frames(1);
+                }
+            }
+            play.no_errors();
+        }
+    }
+}
+
 /// Nothing waits for the last change to be over.
 #[test]
 fn in_a_pipeline_up_and_down_without_waiting() {
