@@ -176,10 +176,11 @@ fn base_of(library: &Path) -> Option<&'static ApiBase> {
     }
 }
 
-/// Whether a library that is loaded offers this version of its interface.
+/// Whether a library that is loaded offers this version of its interface; one that is not found
+/// again by this name is believed.
 fn offers(library: &Path, version: u32) -> bool {
     // SAFETY: takes any number, and answers null for versions that it does not know.
-    base_of(library).is_some_and(|base| unsafe { !(base.get_api)(version).is_null() })
+    base_of(library).is_none_or(|base| unsafe { !(base.get_api)(version).is_null() })
 }
 
 /// What a library that is loaded says of its version.
