@@ -19,7 +19,7 @@ const VARIABLE: &str = "FACESR_SOAK";
 const GROWTH: u64 = 2048;
 
 /// Side of the frames, pixels.
-const SIDE: usize = 80;
+const SIDE: usize = 96;
 
 fn is_full() -> bool {
     std::env::var(VARIABLE).is_ok_and(|how| how == "full")
@@ -79,7 +79,7 @@ impl Walker {
         let path = path.join("../../src/engine/tests/data/face.png");
         let face = image::open(path).unwrap().to_luma8();
         let filter = image::imageops::FilterType::Triangle;
-        Self { face: image::imageops::resize(&face, 52, 52, filter) }
+        Self { face: image::imageops::resize(&face, 76, 76, filter) }
     }
 
     /// Paints the `n`th frame. Of 50 frames 12 have a face.
@@ -89,7 +89,7 @@ impl Walker {
         if step >= 12 {
             return;
         }
-        let (left, top) = (2 + step, 2 + (walk % 24) as usize);
+        let (left, top) = (2 + step, 2 + (walk % 16) as usize);
         for (row, pixels) in self.face.rows().enumerate() {
             let at = (top + row) * SIDE + left;
             for (to, from) in frame[at..].iter_mut().zip(pixels) {
