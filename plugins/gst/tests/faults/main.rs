@@ -5,7 +5,6 @@
 #[path = "../common/mod.rs"]
 mod common;
 
-mod clock;
 mod detector;
 mod generator;
 
