@@ -86,7 +86,9 @@ impl Faces {
         let labels: Labels =
             serde_json::from_slice(rest.get(8..8usize.checked_add(header)?)?).ok()?;
         let start = MAGIC.len() + 8 + header;
-        let fits = bytes.len() - start == labels.names.len() * side * side * 3;
+        let n = labels.names.len();
+        let fits = bytes.len() - start == n * side * side * 3
+            && (labels.sources.len(), labels.identities.len()) == (n, n);
         if labels.side != side || labels.stamp != stamp || !fits {
             return None;
         }
@@ -254,7 +256,23 @@ mod tests {
         assert!(Faces::read_cache(&file, 2, "1 3").is_none());
         assert!(Faces::read_cache(&file, 4, "1 2").is_none());
         let bytes = fs::read(&file).unwrap();
-        fs::write(&file, &bytes[..bytes.len() - 1]).unwrap();
+        for cut in [0, 7, 8, 15, 16, 40, bytes.len() - 1] {
+            fs::write(&file, &bytes[..cut]).unwrap();
+            assert!(Faces::read_cache(&file, 2, "1 2").is_none(), "{cut}");
+        }
+        for claimed in [0, 1 << 20, u64::MAX - 7, u64::MAX] {
+            let mut bytes = bytes.clone();
+            bytes[8..16].copy_from_slice(&claimed.to_le_bytes());
+            fs::write(&file, bytes).unwrap();
+            assert!(Faces::read_cache(&file, 2, "1 2").is_none(), "{claimed}");
+        }
+        let mut fewer = faces(5);
+        fewer.labels.sources.pop();
+        fewer.write_cache(&file).unwrap();
+        assert!(Faces::read_cache(&file, 2, "1 2").is_none());
+        let mut fewer = faces(5);
+        fewer.labels.identities.clear();
+        fewer.write_cache(&file).unwrap();
         assert!(Faces::read_cache(&file, 2, "1 2").is_none());
     }
 

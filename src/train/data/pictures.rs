@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{BufReader, Read};
+use std::io::{BufReader, Cursor, Read};
 use std::path::Path;
 
 use crate::error::{Error, Result, at};
@@ -58,13 +58,13 @@ pub fn read_tar(path: &Path, side: u32) -> Result<Vec<Picture>> {
         if lower.ends_with("manifest.csv") {
             identities = read_identities(&String::from_utf8_lossy(&bytes));
         } else if lower.ends_with(".jpg") || lower.ends_with(".jpeg") || lower.ends_with(".png") {
-            let rgb = image::load_from_memory(&bytes)
-                .map_err(|e| bad(format!("{name} does not decode ({e})")))?
-                .into_rgb8();
-            if rgb.dimensions() != (side, side) {
-                let (w, h) = rgb.dimensions();
+            let broken = |e| bad(format!("{name} does not decode ({e})"));
+            // Looked at before a pixel is decoded: a picture of some bytes can claim any size.
+            let (w, h) = size(&bytes).map_err(broken)?;
+            if (w, h) != (side, side) {
                 return Err(bad(format!("{name} is {w}x{h}, expected {side}x{side}")));
             }
+            let rgb = image::load_from_memory(&bytes).map_err(broken)?.into_rgb8();
             let source = name.split('/').rev().nth(1).unwrap_or("").to_owned();
             pictures.push(Picture { name, source, identity: None, rgb: rgb.into_raw() });
         }
@@ -76,6 +76,11 @@ pub fn read_tar(path: &Path, side: u32) -> Result<Vec<Picture>> {
         picture.identity = identities.remove(&picture.name);
     }
     Ok(pictures)
+}
+
+/// Width and height that a picture claims.
+pub(crate) fn size(picture: &[u8]) -> image::ImageResult<(u32, u32)> {
+    image::ImageReader::new(Cursor::new(picture)).with_guessed_format()?.into_dimensions()
 }
 
 /// `file` -> `identity` of a manifest that has both columns.
@@ -107,6 +112,19 @@ mod tests {
         out.into_inner()
     }
 
+    /// The same picture with another size in its header, and the header's checksum.
+    fn claiming(mut png: Vec<u8>, side: u32) -> Vec<u8> {
+        png[16..20].copy_from_slice(&side.to_be_bytes());
+        png[20..24].copy_from_slice(&side.to_be_bytes());
+        let crc = png[12..29].iter().fold(u32::MAX, |crc, byte| {
+            (0..8).fold(crc ^ u32::from(*byte), |c, _| {
+                c >> 1 ^ (0xedb8_8320 & (c & 1).wrapping_neg())
+            })
+        });
+        png[29..33].copy_from_slice(&(!crc).to_be_bytes());
+        png
+    }
+
     fn tar_of(entries: &[(&str, &[u8])]) -> tempfile::NamedTempFile {
         let file = tempfile::NamedTempFile::new().unwrap();
         let mut builder = tar::Builder::new(file.reopen().unwrap());
@@ -135,6 +153,7 @@ mod tests {
     #[test]
     fn refuses_bad_archives_with_a_reason() {
         let small = tar_of(&[("a/1.png", &png(8))]);
+        let huge = tar_of(&[("a/1.png", &claiming(png(16), 60_000))]);
         let broken = tar_of(&[("a/1.png", &png(16)[..40])]);
         let empty = tar_of(&[("a/readme.txt", b"hello")]);
         let noise = tempfile::NamedTempFile::new().unwrap();
@@ -144,6 +163,7 @@ mod tests {
         std::fs::write(cut.path(), &bytes[..9000]).unwrap();
         for (file, says) in [
             (&small, "8x8, expected 16x16"),
+            (&huge, "60000x60000, expected 16x16"),
             (&broken, "does not decode"),
             (&empty, "no picture"),
             (&noise, "not a readable tar"),

@@ -18,6 +18,9 @@ use self::annotations::Annotations;
 use self::crop::{Crop, Kind};
 use crate::error::{Error, Result};
 
+/// Pictures with more pixels are not decoded.
+const MAX_PIXELS: u64 = 1 << 27;
+
 /// What to make.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -70,7 +73,13 @@ pub fn run(options: &Options, mut tell: impl FnMut(&str)) -> Result<Summary> {
         if summary.pictures.is_multiple_of(500) {
             tell(&format!("{} pictures, {} faces", summary.pictures, crops.len()));
         }
-        let Ok(picture) = image::load_from_memory(&bytes) else {
+        // Looked at before a pixel is decoded: a picture of some bytes can claim any size.
+        let fits = |(w, h): (u32, u32)| u64::from(w) * u64::from(h) <= MAX_PIXELS;
+        let picture = match crate::data::pictures::size(&bytes) {
+            Ok(size) if fits(size) => image::load_from_memory(&bytes).ok(),
+            _ => None,
+        };
+        let Some(picture) = picture else {
             summary.broken += 1;
             return Ok(());
         };

@@ -40,7 +40,10 @@ fn in_folder(place: &Path, mut f: impl FnMut(&str, Vec<u8>) -> Result<()>) -> Re
     files.sort();
     for path in files {
         let name: PathBuf = path.strip_prefix(place).unwrap_or(&path).to_owned();
-        f(&name.to_string_lossy(), fs::read(&path).map_err(at(&path))?)?;
+        let file = File::open(&path).map_err(at(&path))?;
+        let bytes = limited(file).map_err(at(&path))?;
+        let large = || Error::Data(format!("{} is too large for a picture", path.display()));
+        f(&name.to_string_lossy(), bytes.ok_or_else(large)?)?;
     }
     Ok(())
 }
@@ -55,12 +58,53 @@ fn in_tar(place: &Path, mut f: impl FnMut(&str, Vec<u8>) -> Result<()>) -> Resul
         if !entry.header().entry_type().is_file() || !is_picture(&name) {
             continue;
         }
-        if entry.size() > MAX_BYTES {
-            return Err(bad(format!("{name} is too large for a picture")));
+        let size = entry.size();
+        let large = || bad(format!("{name} is too large for a picture"));
+        if size > MAX_BYTES {
+            return Err(large());
         }
-        let mut bytes = Vec::new();
-        entry.read_to_end(&mut bytes).map_err(|e| bad(format!("{name} is cut short ({e})")))?;
+        let cut = |e: &dyn std::fmt::Display| bad(format!("{name} is cut short ({e})"));
+        let bytes = limited(&mut entry).map_err(|e| cut(&e))?.ok_or_else(large)?;
+        if bytes.len() as u64 != size {
+            return Err(cut(&format!("{} bytes of {size}", bytes.len())));
+        }
         f(&name, bytes)?;
     }
     Ok(())
+}
+
+/// All of `file`; `None` if that is more than any picture has.
+fn limited(file: impl Read) -> std::io::Result<Option<Vec<u8>>> {
+    let mut bytes = Vec::new();
+    file.take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
+    Ok((bytes.len() as u64 <= MAX_BYTES).then_some(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A file with a hole is as large as it says, and costs no disk.
+    #[test]
+    fn what_is_too_large_is_not_read() {
+        let dir = tempfile::tempdir().unwrap();
+        File::create(dir.path().join("a.jpg")).unwrap().set_len(MAX_BYTES + 1).unwrap();
+        let error = each(dir.path(), |_, _| panic!("it was read")).unwrap_err().to_string();
+        assert!(error.contains("a.jpg is too large"), "{error}");
+
+        let tar = dir.path().join("set.tar");
+        let mut header = tar::Header::new_gnu();
+        header.set_path("b.png").unwrap();
+        header.set_size(MAX_BYTES + 1);
+        header.set_cksum();
+        fs::write(&tar, header.as_bytes()).unwrap();
+        let error = each(&tar, |_, _| panic!("it was read")).unwrap_err().to_string();
+        assert!(error.contains("b.png is too large"), "{error}");
+
+        header.set_size(5000);
+        header.set_cksum();
+        fs::write(&tar, [header.as_bytes().as_slice(), &[7; 600]].concat()).unwrap();
+        let error = each(&tar, |_, _| panic!("half of it was taken")).unwrap_err().to_string();
+        assert!(error.contains("b.png is cut short"), "{error}");
+    }
 }
