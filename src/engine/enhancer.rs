@@ -51,7 +51,7 @@ impl Default for EnhancerOptions {
             max_face_size: 80.0,
             max_faces: 0,
             temporal_smoothing: 0.5,
-            reuse: 0.05,
+            reuse: 0.08,
             budget: None,
         }
     }
