@@ -36,6 +36,7 @@ fi
 own_gstreamer
 export G_DEBUG=fatal_warnings
 check "doc tests" cargo test --quiet --locked --doc
+check "the mended crate in vendor" cargo test --quiet --locked --package rustface --lib
 check "the demo" scripts/demo.sh
 check "gst-launch and command lines of the README" scripts/readme.sh
 check "leaks" scripts/leaks.sh
