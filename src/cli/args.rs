@@ -11,9 +11,11 @@ use facesr::{EnhancerOptions, Rect};
 use crate::batch::BatchArgs;
 use crate::enhance::Shown;
 use crate::harvest::HarvestArgs;
+use crate::manual::{CompletionsArgs, ManualArgs};
+use crate::view::ViewArgs;
 
 /// Printed under the help of every command.
-const GUESS: &str =
+pub(crate) const GUESS: &str =
     "A generated face is a plausible guess and never evidence of anyone's identity.";
 
 /// Sharpens small faces in video and pictures.
@@ -47,9 +49,18 @@ pub(crate) enum Command {
     /// The faces are found, tracked and cut to 16x16 pixels exactly as when they are sharpened.
     #[command(after_help = GUESS)]
     Harvest(HarvestArgs),
+    /// Show a video, a camera or a stream in a window, before and after parted by a line.
+    #[command(after_help = GUESS)]
+    View(ViewArgs),
     /// Tell what is installed, what was found where, and what is missing.
     #[command(after_help = GUESS)]
     Doctor(DoctorArgs),
+    /// Print completions for a shell.
+    #[command(after_help = GUESS)]
+    Completions(CompletionsArgs),
+    /// Write the manual pages: for those who make packages.
+    #[command(hide = true, after_help = GUESS)]
+    Manual(ManualArgs),
 }
 
 /// Options that say which faces are found. What is not given is left to the elements' own
@@ -166,6 +177,12 @@ pub(crate) struct EnhanceArgs {
     /// Write counts and times to REPORT as JSON ("-" for standard output)
     #[arg(long, value_name = "REPORT")]
     pub(crate) json: Option<PathBuf>,
+    /// Write a page to look at: before and after, every face, when it was there, and how fast it went
+    #[arg(long, value_name = "PAGE.html")]
+    pub(crate) report: Option<PathBuf>,
+    /// Write the best look at each face to a folder, as PNG with JSON beside it
+    #[arg(long, value_name = "DIR")]
+    pub(crate) gallery: Option<PathBuf>,
     /// For `facesr batch`, which watches over its children.
     #[arg(long, value_enum, hide = true)]
     pub(crate) progress: Option<Shown>,
@@ -338,7 +355,7 @@ fn rects(text: &str) -> Result<Rects, String> {
     text.parse()
 }
 
-fn scale_parser() -> impl TypedValueParser<Value = u32> {
+pub(crate) fn scale_parser() -> impl TypedValueParser<Value = u32> {
     PossibleValuesParser::new(["2", "4"]).map(|s| if s == "2" { 2 } else { 4 })
 }
 

@@ -8,7 +8,10 @@ mod failure;
 mod harvest;
 mod image;
 mod interrupt;
+mod manual;
 mod output;
+mod page;
+mod view;
 
 use std::process::ExitCode;
 
@@ -23,7 +26,10 @@ fn main() -> ExitCode {
         Command::Batch(args) => batch::run(&args, matches.subcommand().map_or(&matches, |s| s.1)),
         Command::Image(args) => image::run(&args),
         Command::Harvest(args) => harvest::run(&args),
+        Command::View(args) => view::run(&args),
         Command::Doctor(args) => doctor::run(&args),
+        Command::Completions(args) => manual::completions(&args),
+        Command::Manual(args) => manual::manual(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -72,6 +72,15 @@ impl Partial {
         &self.target
     }
 
+    /// Writes it whole, and gives it its name.
+    pub(crate) fn write(self, bytes: &[u8]) -> Result<(), Failure> {
+        fs::write(&self.partial, bytes).map_err(|e| {
+            let shown = self.target.display();
+            Failure::running(format_args!("cannot write {shown}: {}", reason(&e)))
+        })?;
+        self.finish()
+    }
+
     /// Makes it last and gives it its name.
     pub(crate) fn finish(mut self) -> Result<(), Failure> {
         let done = File::open(&self.partial)

@@ -4,9 +4,10 @@
 //! looked for, in this order:
 //!
 //! 1. the file that `ORT_DYLIB_PATH` names;
-//! 2. beside the file this code was loaded from (plugin or program), and in `lib/facesr` and
-//!    `gst` next to it;
-//! 3. wherever the system's loader finds `libonnxruntime.so.1` or `libonnxruntime.so`.
+//! 2. beside the file this code was loaded from (plugin or program), in `gst` next to it, and in
+//!    the `lib/facesr` that `make install` puts it in, of any prefix;
+//! 3. in `/usr/local/lib/facesr` and `/usr/lib/facesr`;
+//! 4. wherever the system's loader finds `libonnxruntime.so.1` or `libonnxruntime.so`.
 
 use std::ffi::{CStr, CString};
 use std::os::unix::ffi::OsStrExt;
@@ -226,19 +227,23 @@ fn find_library() -> Result<PathBuf, RuntimeError> {
     if let Some(path) = std::env::var_os(LIBRARY_VARIABLE).filter(|v| !v.is_empty()) {
         return Ok(path.into());
     }
-    let mut looked_in = Vec::new();
+    let (mut folders, mut looked_in) = (Vec::new(), Vec::new());
     if let Some(own) = own_folder() {
-        // The plugin lies beside the library, the program in target/release or in bin.
-        let near = [own.clone(), own.join("../gst"), own.join("../lib/facesr")];
-        for folder in near {
-            for name in FILE_NAMES {
-                let path = folder.join(name);
-                if path.is_file() {
-                    return Ok(path);
-                }
+        // As built: the plugin lies beside the library, the program in target/release. Installed:
+        // the program lies in PREFIX/bin, the plugin in PREFIX/lib/x86_64-linux-gnu/gstreamer-1.0
+        // or, for one user, in PREFIX/share/gstreamer-1.0/plugins.
+        let near = ["", "../gst", "../lib/facesr", "../../facesr", "../../../lib/facesr"];
+        folders.extend(near.map(|folder| own.join(folder)));
+    }
+    folders.extend(["/usr/local/lib/facesr", "/usr/lib/facesr"].map(PathBuf::from));
+    for folder in folders {
+        for name in FILE_NAMES {
+            let path = folder.join(name);
+            if path.is_file() {
+                return Ok(path);
             }
-            looked_in.push(folder.display().to_string());
         }
+        looked_in.push(folder.display().to_string());
     }
     for name in FILE_NAMES {
         if loader_finds(name) {

@@ -26,6 +26,12 @@ pub(crate) struct BatchArgs {
     /// Container of the outputs [default: that of the input if it is MP4 or Matroska, else MP4]
     #[arg(long, value_enum, value_name = "mp4|mkv", hide_possible_values = true)]
     pub(crate) format: Option<Format>,
+    /// Write a page to look at beside each output, and OUT_DIR/index.html with all of them
+    #[arg(long)]
+    pub(crate) report: bool,
+    /// Write the best look at each face to a folder beside each output
+    #[arg(long)]
+    pub(crate) gallery: bool,
     /// Read every input whole to see whether it has changed; size and time are trusted otherwise
     #[arg(long)]
     pub(crate) rehash: bool,

@@ -22,11 +22,12 @@ use crate::enhance::lock;
 use crate::failure::Failure;
 use crate::interrupt;
 use crate::output::reason;
+use crate::page;
 use child::Trouble;
 use list::Task;
 use options::Options;
 use show::{End, Show};
-use state::{Place, Record, Verdict};
+use state::{Extras, Place, Record, Verdict};
 
 /// What came of one file.
 enum Fate {
@@ -98,6 +99,9 @@ pub(crate) fn run(args: &BatchArgs, matches: &ArgMatches) -> Result<(), Failure>
         }
     });
     batch.show.finish();
+    if args.report && !args.dry_run {
+        write_index(args)?;
+    }
     let counts = *lock(&batch.counts);
     if !args.quiet {
         eprintln!("{}", summary(&counts, started.elapsed().as_secs_f64()));
@@ -113,6 +117,23 @@ pub(crate) fn run(args: &BatchArgs, matches: &ArgMatches) -> Result<(), Failure>
         ))),
         () => Ok(()),
     }
+}
+
+/// Writes the page over all pages, those of earlier runs and other shards included.
+fn write_index(args: &BatchArgs) -> Result<(), Failure> {
+    let shown = args.output.display();
+    let records = match state::with_pages(&args.output) {
+        // No file was begun.
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        records => records.map_err(|e| {
+            Failure::running(format_args!("cannot read the records in {shown}: {}", reason(&e)))
+        })?,
+    };
+    let entries: Vec<_> = records
+        .into_iter()
+        .map(|(output, page, record)| page::Entry { page, output, report: record.report })
+        .collect();
+    page::write_index(&args.output, &entries)
 }
 
 impl Batch<'_> {
@@ -143,7 +164,8 @@ impl Batch<'_> {
             Some(Fate::Failed(format!("cannot {what}: {}", reason(e))))
         };
         let input = task.input.display();
-        let check = || place.check(&task.input, &self.hash, self.args.rehash);
+        let extras = Extras { page: self.args.report, gallery: self.args.gallery };
+        let check = || place.check(&task.input, &self.hash, extras, self.args.rehash);
         if self.args.dry_run {
             return match check() {
                 Ok(Verdict::Done(record)) => Some(Fate::Skipped(*record)),
@@ -165,7 +187,14 @@ impl Batch<'_> {
         self.show.begin(number, &task.output, size);
         let report = place.beside("run.json");
         let tell = |step| self.show.step(number, step);
-        let ended = child::run(&task.input, &output, &report, &self.options.arguments(), tell);
+        let mut options = self.options.arguments();
+        if extras.page {
+            options.extend(["--report".into(), place.page().into()]);
+        }
+        if extras.gallery {
+            options.extend(["--gallery".into(), place.gallery().into()]);
+        }
+        let ended = child::run(&task.input, &output, &report, &options, tell);
         let told = std::fs::read(&report).ok().and_then(|t| serde_json::from_slice(&t).ok());
         let _ = std::fs::remove_file(&report);
         let result = match ended {
@@ -173,7 +202,7 @@ impl Batch<'_> {
             Err(Trouble::Failed(why)) => Fate::Failed(why),
             Ok(()) => {
                 let report = told.unwrap_or(Value::Null);
-                match place.write(&task.input, (content, stamp), &self.hash, report) {
+                match place.write(&task.input, (content, stamp), &self.hash, (report, extras)) {
                     Ok(record) => Fate::Done(record),
                     Err(e) => {
                         return failed(&format!("note that {} is done", output.display()), &e);
@@ -206,6 +235,13 @@ impl Batch<'_> {
                     line[key] = record.report[key].clone();
                 }
                 line["sha256"] = record.content.as_str().into();
+                let place = Place::new(&self.args.output, &task.output);
+                if record.extras.page {
+                    line["page"] = place.page().to_string_lossy().into();
+                }
+                if record.extras.gallery {
+                    line["gallery"] = place.gallery().to_string_lossy().into();
+                }
             }
             Fate::Failed(why) => {
                 line["error"] = why.as_str().into();

@@ -43,6 +43,18 @@ pub(super) struct Record {
     pub(super) output_size: u64,
     /// What `facesr enhance --json` told.
     pub(super) report: Value,
+    /// What was written beside the output.
+    #[serde(default, flatten)]
+    pub(super) extras: Extras,
+}
+
+/// What is to look at beside an output.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Extras {
+    /// A page.
+    pub(super) page: bool,
+    /// A folder with the best look at each face.
+    pub(super) gallery: bool,
 }
 
 /// Where the record of an output is, and its lock.
@@ -74,6 +86,16 @@ impl Place {
         self.record.with_extension(ending)
     }
 
+    /// The page beside the output.
+    pub(super) fn page(&self) -> PathBuf {
+        page_of(&self.output)
+    }
+
+    /// The folder of faces beside the output.
+    pub(super) fn gallery(&self) -> PathBuf {
+        with_ending(&self.output, ".faces")
+    }
+
     /// Makes the folders of the output and its record.
     pub(super) fn prepare(&self) -> io::Result<()> {
         for path in [&self.record, &self.output] {
@@ -100,12 +122,22 @@ impl Place {
         serde_json::from_slice(&fs::read(&self.record).ok()?).ok()
     }
 
-    /// Looks whether the output is what `input` and `options` give. `rehash` trusts no time.
-    pub(super) fn check(&self, input: &Path, options: &str, rehash: bool) -> io::Result<Verdict> {
+    /// Looks whether the output is what `input` and `options` give, with the `extras` that are
+    /// wanted. `rehash` trusts no time.
+    pub(super) fn check(
+        &self,
+        input: &Path,
+        options: &str,
+        extras: Extras,
+        rehash: bool,
+    ) -> io::Result<Verdict> {
         let stamp = Stamp::of(input)?;
         let record = self.read().filter(|record| {
             let size = fs::metadata(&self.output).map(|meta| meta.len());
-            record.options == options && size.is_ok_and(|size| size == record.output_size)
+            record.options == options
+                && size.is_ok_and(|size| size == record.output_size)
+                && (!extras.page || record.extras.page && self.page().is_file())
+                && (!extras.gallery || record.extras.gallery && self.gallery().is_dir())
         });
         let content = match &record {
             Some(record) if record.stamp == stamp && !rehash => record.content.clone(),
@@ -123,19 +155,60 @@ impl Place {
         input: &Path,
         (content, stamp): (String, Stamp),
         options: &str,
-        report: Value,
+        (report, extras): (Value, Extras),
     ) -> io::Result<Record> {
         if Stamp::of(input)? != stamp {
             return Err(io::Error::other("the input was changed while it was read"));
         }
         let output_size = fs::metadata(&self.output)?.len();
         let options = options.to_string();
-        let record = Record { options, content, stamp, output_size, report };
+        let record = Record { options, content, stamp, output_size, report, extras };
         let partial = self.beside("json.partial");
         fs::write(&partial, serde_json::to_vec(&record).map_err(io::Error::other)?)?;
         fs::rename(partial, &self.record)?;
         Ok(record)
     }
+}
+
+/// The records of all outputs below `root` that have a page, in order of their names: the output's
+/// path within `root`, its page's, and the record.
+pub(super) fn with_pages(root: &Path) -> io::Result<Vec<(PathBuf, PathBuf, Record)>> {
+    let records = root.join(FOLDER);
+    let mut found = Vec::new();
+    let mut folders = vec![records.clone()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder)? {
+            let path = entry?.path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            // Not the reports of runs under way: those have another ending.
+            let name = path.strip_prefix(&records).unwrap_or(&path).with_extension("");
+            let Ok(place) = fs::read(&path)
+                .map_err(drop)
+                .and_then(|text| serde_json::from_slice::<Record>(&text).map_err(drop))
+            else {
+                continue;
+            };
+            let page = page_of(&name);
+            if place.extras.page && root.join(&name).is_file() && root.join(&page).is_file() {
+                found.push((name, page, place));
+            }
+        }
+    }
+    found.sort_by(|a, b| a.0.cmp(&b.0));
+    Ok(found)
+}
+
+fn page_of(output: &Path) -> PathBuf {
+    with_ending(output, ".html")
+}
+
+fn with_ending(path: &Path, ending: &str) -> PathBuf {
+    let mut longer = path.as_os_str().to_os_string();
+    longer.push(ending);
+    longer.into()
 }
 
 /// SHA-256 of a file, in hexadecimal.
@@ -163,7 +236,8 @@ mod tests {
     use super::*;
 
     fn is_done(place: &Place, input: &Path, options: &str, rehash: bool) -> bool {
-        matches!(place.check(input, options, rehash).unwrap(), Verdict::Done(_))
+        let verdict = place.check(input, options, Extras::default(), rehash);
+        matches!(verdict.unwrap(), Verdict::Done(_))
     }
 
     #[test]
@@ -174,11 +248,12 @@ mod tests {
         let place = Place::new(&root, Path::new("a/in.mp4"));
         place.prepare().unwrap();
         let make = || {
-            let Verdict::ToDo { content, stamp } = place.check(&input, "x", false).unwrap() else {
-                panic!("it is done already");
-            };
+            let none = Extras::default();
+            let verdict = place.check(&input, "x", none, false).unwrap();
+            let Verdict::ToDo { content, stamp } = verdict else { panic!("it is done already") };
             fs::write(root.join("a/in.mp4"), b"enhanced").unwrap();
-            place.write(&input, (content, stamp), "x", json!({ "frames": 3 })).unwrap();
+            let report = (json!({ "frames": 3 }), none);
+            place.write(&input, (content, stamp), "x", report).unwrap();
         };
         assert!(!is_done(&place, &input, "x", false));
         make();
@@ -197,6 +272,31 @@ mod tests {
         make();
         fs::write(root.join(".facesr/a/in.mp4.json"), b"{").unwrap();
         assert!(!is_done(&place, &input, "x", false));
+    }
+
+    #[test]
+    fn a_page_that_is_wanted_must_be_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let (input, root) = (dir.path().join("in.mp4"), dir.path().join("out"));
+        fs::write(&input, b"video").unwrap();
+        let place = Place::new(&root, Path::new("a/in.mp4"));
+        place.prepare().unwrap();
+        let page = Extras { page: true, gallery: false };
+        for (made, done) in [(Extras::default(), false), (page, true)] {
+            let key = (hash_file(&input).unwrap(), Stamp::of(&input).unwrap());
+            fs::write(root.join("a/in.mp4"), b"enhanced").unwrap();
+            fs::write(root.join("a/in.mp4.html"), b"page").unwrap();
+            place.write(&input, key, "x", (Value::Null, made)).unwrap();
+            let found = place.check(&input, "x", page, false).unwrap();
+            assert_eq!(matches!(found, Verdict::Done(_)), done);
+            assert!(is_done(&place, &input, "x", false));
+            let listed = with_pages(&root).unwrap();
+            let names: Vec<_> = listed.iter().map(|(name, ..)| name.as_path()).collect();
+            assert_eq!(names == [Path::new("a/in.mp4")], done);
+        }
+        fs::remove_file(root.join("a/in.mp4.html")).unwrap();
+        assert!(matches!(place.check(&input, "x", page, false), Ok(Verdict::ToDo { .. })));
+        assert!(with_pages(&root).unwrap().is_empty());
     }
 
     #[test]

@@ -8,7 +8,7 @@ use crate::failure::Failure;
 ///
 /// # Errors
 /// A [`Failure`] that names the package to install.
-pub(super) fn make(name: &str) -> Result<gst::Element, Failure> {
+pub(crate) fn make(name: &str) -> Result<gst::Element, Failure> {
     gst::ElementFactory::make(name).build().map_err(|_| {
         Failure::running(format_args!(
             "GStreamer's element '{name}' is missing; install the package {}",
@@ -76,7 +76,7 @@ pub(super) fn parser_for(caps: &gst::CapsRef) -> Option<&'static str> {
 }
 
 /// Adds elements to a pipeline, links them in order and brings them to the pipeline's state.
-pub(super) fn add_chain(
+pub(crate) fn add_chain(
     pipeline: &gst::Pipeline,
     chain: &[&gst::Element],
 ) -> Result<(), gst::glib::BoolError> {

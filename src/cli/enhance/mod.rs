@@ -16,6 +16,7 @@ mod video;
 mod watch;
 
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use facesr::stopwatch::process_time;
@@ -23,7 +24,7 @@ use gst::prelude::*;
 use serde_json::{Value, json};
 
 pub(crate) use container::Container;
-pub(crate) use elements::{element_package, have};
+pub(crate) use elements::{add_chain, element_package, have, make};
 pub(crate) use pipeline::{Plan, lock};
 pub(crate) use progress::{Progress, Shown, clock};
 pub(crate) use report::{versions, write as write_json};
@@ -35,6 +36,7 @@ use crate::args::EnhanceArgs;
 use crate::failure::Failure;
 use crate::interrupt;
 use crate::output::{Partial, reason};
+use crate::page::{Album, Places};
 use pipeline::{Target, Transcode};
 use progress::State;
 
@@ -56,18 +58,27 @@ pub(crate) fn run(args: &EnhanceArgs) -> Result<(), Failure> {
         Some(output) => Some(Partial::create(output, args.force, source.path().as_deref())?),
         None => None,
     };
+    let (page, gallery) = (args.report.as_deref(), args.gallery.as_deref());
+    let places = Places::create(page, gallery, source.path().as_deref(), args.force)?;
     start_gstreamer()?;
     let video = &args.video;
+    let scale = video.scale.unwrap_or(1);
+    let album = Arc::new(Mutex::new(Album::new(video.faces.sizes(scale))));
     let plan = Plan {
         element: face_element("facesr", &video.properties())?,
-        scale: video.scale.unwrap_or(1),
+        scale,
         compare: video.compare,
         encoder: if args.no_encode { None } else { Some(encode::encoder(video)?) },
-        watch: None,
+        watch: places.wanted().then(|| album.clone() as Arc<Mutex<dyn Watch>>),
     };
     let mut progress = Progress::start(args.progress.unwrap_or(Shown::unless(args.quiet)));
     let outcome = carry_out(plan, &source, partial.zip(format), &mut progress)?;
     let stats = report(args, &source, &outcome);
+    if places.wanted() {
+        // The pipeline may still hold a reference; what it saw is all in here.
+        let album = std::mem::replace(&mut *lock(&album), Album::new((0.0, 0.0)));
+        places.write(album, &outcome, &stats, scale)?;
+    }
     if !args.quiet {
         summary(args, &stats);
     }

@@ -17,10 +17,11 @@ pub(crate) struct Sight<'a> {
     /// The frame as it came to the element.
     pub(crate) before: &'a Frame<'a>,
     /// The frame as it left the element: sharpened, if that is what it does.
-    #[expect(dead_code, reason = "reports will look at it")]
     pub(crate) after: &'a Frame<'a>,
     /// The faces that were found, in pixels of the frame.
     pub(crate) faces: &'a [Face],
+    /// Caps of both frames.
+    pub(crate) caps: &'a gst::CapsRef,
 }
 
 /// Looks at every frame.
@@ -61,14 +62,14 @@ pub(super) fn attach(
         if video.as_ref().is_none_or(|(known, _)| *known != caps) {
             video = Some((caps.clone(), Video::from_caps(&caps)?));
         }
-        let (_, video) = video.as_ref()?;
+        let (caps, video) = video.as_ref()?;
         let size = (video.frame().width, video.frame().height);
         reader.read(after, size, 1.0, &mut faces);
         let time = running_time(pad, after)? as f64 / 1e9;
         video
             .read(&before, |before| {
                 video.read(after, |after| {
-                    let sight = Sight { time, before, after, faces: &faces };
+                    let sight = Sight { time, before, after, faces: &faces, caps };
                     lock(&watch).look(&sight);
                 })
             })

@@ -262,7 +262,9 @@ mod tests {
             .map(|&(id, x, w)| Face { id, rect: Rect::new(x, 30.0, w, w), score: 0.8 })
             .collect();
         let time = f64::from(picker.frames as u32) / 25.0;
-        picker.look(&Sight { time, before: &frame, after: &frame, faces: &faces });
+        let _ = gst::init();
+        let caps = gst::Caps::new_empty();
+        picker.look(&Sight { time, before: &frame, after: &frame, faces: &faces, caps: &caps });
     }
 
     #[test]

@@ -22,8 +22,10 @@ fn clip(path: &Path, frames: u32) {
 
 /// What was said of each output, by its name in OUT_DIR, and the exit code.
 fn batch(input: &Path, output: &Path, options: &[&str]) -> (BTreeMap<String, Value>, i32) {
+    let finds = options.iter().any(|option| option.starts_with("--detector"));
     let ended = facesr()
-        .args(["batch", "--detector=none", "--preset=ultrafast", "--jobs=2"])
+        .args(["batch", "--preset=ultrafast", "--jobs=2"])
+        .args((!finds).then_some("--detector=none"))
         .args([input, Path::new("-o"), output])
         .args(options)
         .output()
@@ -96,6 +98,39 @@ fn an_archive_is_done_once_and_broken_files_stop_nothing() {
     std::fs::remove_file(output.join("gate/1.mp4")).unwrap();
     let (lines, _) = batch(&input, &output, &["--crf=30", "--quiet"]);
     assert_eq!(statuses(&lines), [("2.mkv", "skipped"), ("gate/1.mp4", "done")]);
+}
+
+#[test]
+fn every_video_has_a_page_and_the_archive_one_over_them() {
+    let (_dir, file) = scratch();
+    let (input, output) = (file("in"), file("out"));
+    std::fs::create_dir_all(input.join("gate 1")).unwrap();
+    crate::small_carphone(&input.join("gate 1/a&b.mp4"), 88, 12);
+    clip(&input.join("2.mkv"), 10);
+    std::fs::write(input.join("bad.mp4"), b"no video").unwrap();
+    let batch = |options: &[&str]| {
+        let (lines, code) = batch(&input, &output, &[&["--detector=auto"], options].concat());
+        let lines: Vec<_> = lines
+            .into_iter()
+            .map(|(name, line)| (name, line["status"].as_str().unwrap().to_string()))
+            .collect();
+        let all: Vec<_> = lines.iter().map(|(a, b)| format!("{a} {b}")).collect();
+        (all.join(", "), code)
+    };
+    assert_eq!(batch(&[]), ("2.mkv done, bad.mp4 failed, gate 1/a&b.mp4 done".into(), 3));
+    // Pages that were not wanted before make the work anew; those that are there do not.
+    let again = ("2.mkv done, bad.mp4 failed, gate 1/a&b.mp4 done".into(), 3);
+    assert_eq!(batch(&["--report", "--gallery"]), again);
+    let skipped = ("2.mkv skipped, bad.mp4 failed, gate 1/a&b.mp4 skipped".into(), 3);
+    assert_eq!(batch(&["--report"]), skipped);
+    assert_eq!(batch(&[]), skipped);
+    let index = std::fs::read_to_string(output.join("index.html")).unwrap();
+    assert!(index.contains("./gate%201/a%26b.mp4.html") && index.contains("./2.mkv.html"));
+    assert!(!index.contains("bad.mp4") && index.contains("never evidence"), "{index}");
+    let page = std::fs::read_to_string(output.join("gate 1/a&b.mp4.html")).unwrap();
+    assert!(page.contains("<title>a&amp;b.mp4"));
+    assert!(output.join("gate 1/a&b.mp4.faces/track-0001-after.png").is_file());
+    assert!(output.join("2.mkv.faces").is_dir());
 }
 
 #[test]

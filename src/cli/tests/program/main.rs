@@ -10,8 +10,11 @@ mod failures;
 mod faults;
 mod gpu;
 mod harvest;
+mod manual;
+mod pages;
 mod pictures;
 mod shared;
+mod view;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

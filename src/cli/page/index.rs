@@ -1,0 +1,129 @@
+//! The page over all pages of an archive.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use super::html::{STYLE, escape, fill};
+use crate::args::GUESS;
+use crate::failure::Failure;
+use crate::output::reason;
+
+const TEMPLATE: &str = include_str!("index.html");
+/// What tells such a page from any other `index.html`.
+const MARK: &str = r#"<meta name="generator" content="facesr batch">"#;
+
+/// One video of the archive that has a page.
+pub(crate) struct Entry {
+    /// The page, relative to the archive's folder.
+    pub(crate) page: PathBuf,
+    /// The output, relative to the archive's folder.
+    pub(crate) output: PathBuf,
+    /// What `--json` told.
+    pub(crate) report: Value,
+}
+
+/// Writes `index.html` in `folder`, over `entries` in the order they have.
+///
+/// # Errors
+/// A [`Failure`] if it cannot be written, or if an `index.html` of another kind is there.
+pub(crate) fn write(folder: &Path, entries: &[Entry]) -> Result<(), Failure> {
+    let target = folder.join("index.html");
+    let cannot = |e: std::io::Error| {
+        Failure::running(format_args!("cannot write {}: {}", target.display(), reason(&e)))
+    };
+    if target.exists() && !std::fs::read_to_string(&target).is_ok_and(|old| old.contains(MARK)) {
+        return Err(Failure::running(format_args!(
+            "{} is not a page of facesr and stays as it is; the pages of the videos are written",
+            target.display()
+        )));
+    }
+    // Processes that do other parts of the archive write it too; the last has it all.
+    let partial = folder.join(format!(".index.{}.partial", std::process::id()));
+    let written = std::fs::write(&partial, page(folder, entries))
+        .and_then(|()| std::fs::rename(&partial, &target));
+    written.map_err(|e| {
+        let _ = std::fs::remove_file(&partial);
+        cannot(e)
+    })
+}
+
+fn page(folder: &Path, entries: &[Entry]) -> String {
+    let title = folder.file_name().map_or("archive".into(), |name| name.to_string_lossy());
+    let count = |entry: &Entry, key: &str| entry.report[key].as_u64().unwrap_or(0);
+    let mut rows = String::new();
+    for entry in entries {
+        // Writing to a string does not fail.
+        let _ = writeln!(
+            rows,
+            "<tr><th scope=\"row\"><a href=\"{}\">{}</a></th><td>{}</td><td>{}</td><td>{}</td>\
+             <td>{}</td></tr>",
+            link(&entry.page),
+            escape(&entry.output.to_string_lossy()),
+            count(entry, "frames"),
+            count(entry, "tracks"),
+            count(entry, "faces_enhanced"),
+            escape(&entry.report["fps"].to_string()),
+        );
+    }
+    let total = |key: &str| -> u64 { entries.iter().map(|entry| count(entry, key)).sum() };
+    let facts = format!(
+        "{} videos · {} frames · {} tracks · a face sharpened {} times",
+        entries.len(),
+        total("frames"),
+        total("tracks"),
+        total("faces_enhanced")
+    );
+    fill(
+        TEMPLATE,
+        &[
+            ("{{style}}", STYLE),
+            ("{{guess}}", &escape(GUESS)),
+            ("{{version}}", &escape(env!("CARGO_PKG_VERSION"))),
+            ("{{facts}}", &facts),
+            ("{{rows}}", &rows),
+            ("{{title}}", &escape(&title)),
+        ],
+    )
+}
+
+/// A path as a link: all but what is plain is written as bytes in hexadecimal.
+fn link(path: &Path) -> String {
+    let mut link = String::from("./");
+    for &byte in path.as_os_str().as_encoded_bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'.' | b'-' | b'_' | b'~' => {
+                link.push(byte.into());
+            }
+            _ => link += &format!("%{byte:02X}"),
+        }
+    }
+    link
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn names_cannot_break_out_and_other_pages_stay() {
+        let dir = tempfile::tempdir().unwrap();
+        let entry = || Entry {
+            page: "a/\"><b>x #1.mp4.html".into(),
+            output: "a/\"><b>x #1.mp4".into(),
+            report: json!({ "frames": 3, "tracks": 2, "faces_enhanced": 5, "fps": 7.5 }),
+        };
+        write(dir.path(), &[entry(), entry()]).unwrap();
+        let html = std::fs::read_to_string(dir.path().join("index.html")).unwrap();
+        assert!(html.contains("./a/%22%3E%3Cb%3Ex%20%231.mp4.html"), "{html}");
+        assert!(!html.contains("<b>") && html.contains("6 frames"), "{html}");
+        assert!(html.contains("never evidence"));
+        write(dir.path(), &[]).unwrap();
+        std::fs::write(dir.path().join("index.html"), "mine").unwrap();
+        assert!(write(dir.path(), &[]).unwrap_err().message.contains("stays as it is"));
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+}
