@@ -3,7 +3,7 @@
 export CARGO_TARGET_DIR ?= $(CURDIR)/target
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test bench live gpu-check lint fmt leaks supply soak asan fuzz train-setup weights clean distclean
+.PHONY: help setup build install uninstall deb deb-check demo test bench live ray-test gpu-check lint fmt leaks supply soak asan fuzz train-setup weights clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -14,11 +14,26 @@ setup: ## install and fetch what is missing (Debian packages, ONNX Runtime, mode
 build: setup ## build the command and the GStreamer plugin into target/release and target/gst
 	@scripts/build.sh
 
+install: ## install command and plugin (after `make build`; PREFIX, DESTDIR, PLUGIN_DIR)
+	@scripts/install.sh
+
+uninstall: ## take away what `make install` put there
+	@scripts/install.sh --remove
+
+deb: build ## make a Debian package, out/facesr_*.deb
+	@scripts/deb.sh
+
+deb-check: ## install that package in a fresh Debian 12 and use it (as root)
+	@scripts/deb-check.sh
+
 demo: build ## sharpen the face in a real clip: video and before/after pictures in out/demo
 	@scripts/demo.sh
 
 test: build ## format, lints, licences, doc tests, README lines, leaks, all tests
 	@scripts/test.sh
+
+ray-test: build ## run an archive on a Ray cluster of two nodes and kill one (fetches Ray)
+	@scripts/ray-test.sh
 
 bench: build ## time the pieces and the whole; prints the README's table
 	@scripts/bench.sh

