@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+# An archive as a Slurm job array: each job does its share of the files. Submit it with
+#
+#     sbatch --array=0-15 slurm.sh IN_DIR OUT_DIR [options of facesr batch]
+#
+# Both folders lie on storage that all nodes see. A job that is lost is submitted again by its number
+# (sbatch --array=7 ... --export=ALL,SHARDS=16); what is done is not done again.
+#SBATCH --job-name=facesr
+#SBATCH --cpus-per-task=4
+#SBATCH --mem=4G
+#SBATCH --time=24:00:00
+#SBATCH --requeue
+#SBATCH --signal=B:TERM@60
+set -euo pipefail
+shards=${SHARDS:-${SLURM_ARRAY_TASK_COUNT:?submit with --array=0-N}}
+input=$1 output=$2
+shift 2
+# In the background, so that the signal before the end reaches facesr, which then ends cleanly.
+facesr batch "$input" -o "$output" --shard "$SLURM_ARRAY_TASK_ID/$shards" \
+    --jobs "$((SLURM_CPUS_PER_TASK / 2))" "$@" &
+trap 'kill -TERM $!' TERM
+wait $! || code=$?
+# 3: some files are broken, which another try does not change.
+[ "${code:-0}" = 3 ] && exit 0
+exit "${code:-0}"
