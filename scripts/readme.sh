@@ -1,37 +1,79 @@
 #!/usr/bin/env bash
-# Runs the README as its reader would: every ```sh block under a line `<!-- run -->`, each in a
-# shell of its own that stops at the first error, with the plugin of this checkout, in a folder
-# that holds nothing but target, out and what the blocks before left in it. Needs the demo's clips.
+# Runs the README and the recipes as their readers would: every ```sh block under a line
+# `<!-- run -->`, each in a shell of its own that stops at the first error, with the plugin of this
+# checkout, in a folder that holds nothing but target, out, examples and what the blocks before left in
+# it. Needs the demo's clips. `<!-- run needs: element:x path:y python:z typelib:t -->` skips a block
+# aloud where a part is missing.
 source "$(dirname "$0")/lib.sh"
 work=$target/work/readme
 rm -rf "$work" && mkdir -p "$work/checkout"
 ln -s "$target" "$work/checkout/target"
 ln -s "$root/out" "$work/checkout/out"
+ln -s "$root/examples" "$work/checkout/examples"
 [ -f "$root/out/demo/far.mp4" ] || "$root/scripts/demo.sh"
-
-awk -v work="$work" '
-    /^<!-- run -->$/ { wanted = 1; next }
-    wanted && /^```sh$/ { file = sprintf("%s/%02d.sh", work, ++n); wanted = 0; inside = 1; next }
-    inside && /^```$/ { inside = 0; close(file); next }
-    inside { print > file }
-    !inside && NF { wanted = 0 }
-' "$root/README.md"
-
-shopt -s nullglob
-blocks=("$work"/*.sh)
-[ ${#blocks[@]} -gt 0 ] || fail "no block of the README is marked to be run"
 own_gstreamer "$gst_folder"
 export G_DEBUG=fatal_warnings
 cd "$work/checkout"
-for block in "${blocks[@]}"; do
+
+# missing PART: whether it is.
+missing() {
+    local what=${1#*:}
+    case $1 in
+    element:*) ! gst-inspect-1.0 --exists "$what" ;;
+    path:*) [ ! -e "$what" ] ;;
+    python:*) ! /usr/bin/python3 -c "import $what" 2>/dev/null ;;
+    typelib:*) [ -z "$(find /usr/lib -name "$what.typelib" -print -quit 2>/dev/null)" ] ;;
+    *) fail "a block needs '$1', which nobody knows to look for" ;;
+    esac
+}
+
+ran=0 skipped=0
+# run BLOCK NAME NEEDS...
+run() {
+    local block=$1 name=$2 part
+    shift 2
+    for part in "$@"; do
+        if missing "$part"; then
+            printf 'SKIP: %s was NOT run: there is no %s\n' "$name" "${part#*:}"
+            skipped=$((skipped + 1))
+            return
+        fi
+    done
     if ! timeout 120 bash -euo pipefail "$block" >"$block.log" 2>&1 </dev/null; then
         cat "$block" "$block.log" >&2
-        fail "this block of the README does not run (its output is above)"
+        fail "$name does not run (its output is above)"
     fi
     # gst-launch reports some errors and still ends well.
     if grep -n -E '^(ERROR|WARNING):|erroneous pipeline|CRITICAL' "$block.log" >&2; then
         cat "$block" >&2
-        fail "this block of the README runs with errors or warnings"
+        fail "$name runs with errors or warnings"
     fi
+    ran=$((ran + 1))
+}
+
+for document in README.md docs/recipes.md; do
+    stem=$work/$(basename "$document" .md)
+    awk -v stem="$stem" '
+        /^<!-- run( needs: .*)? -->$/ {
+            wanted = 1; needs = $0
+            sub(/^<!-- run( needs: )?/, "", needs); sub(/ *-->$/, "", needs)
+            next
+        }
+        wanted && /^```sh$/ {
+            file = sprintf("%s-%02d.sh", stem, ++n); wanted = 0; inside = 1
+            print needs > (file ".needs"); close(file ".needs")
+            next
+        }
+        inside && /^```$/ { inside = 0; close(file); next }
+        inside { print > file }
+        !inside && NF { wanted = 0 }
+    ' "$root/$document"
+    shopt -s nullglob
+    blocks=("$stem"-*.sh)
+    [ ${#blocks[@]} -gt 0 ] || fail "no block of $document is marked to be run"
+    for block in "${blocks[@]}"; do
+        read -r -a needs <"$block.needs" || true
+        run "$block" "block ${block##*-} of $document" "${needs[@]}"
+    done
 done
-say "README: ${#blocks[@]} blocks run"
+say "README and recipes: $ran blocks run, $skipped skipped"

@@ -38,9 +38,11 @@ export G_DEBUG=fatal_warnings
 check "doc tests" cargo test --quiet --locked --doc
 check "the mended crate in vendor" cargo test --quiet --locked --package rustface --lib
 check "the demo" scripts/demo.sh
-check "gst-launch and command lines of the README" scripts/readme.sh
+check "the table of properties of the README" scripts/properties.sh --check
+check "lines of the README and the recipes" scripts/readme.sh
 check "leaks" scripts/leaks.sh
 check "what is fetched, and that nothing is at run time" scripts/supply.sh
+check "an installation into a folder" scripts/install-check.sh
 
 # The trainer is no default member: only its own tests need libtorch.
 trainer_tests() {
@@ -61,10 +63,18 @@ else
     skip "the trainer was NOT tested: its libtorch is fetched for x86_64 only"
 fi
 
-filter=()
+left_out=()
 if [ ! -d "$root/../shared" ]; then
     skip "the folder shared is not beside this checkout: all tests named shared_* are left out"
-    filter=(-E 'not test(/(^|::)shared_/)')
+    left_out+=(shared_)
+fi
+if ! command -v chromium >/dev/null; then
+    skip "the report page was NOT looked at: there is no chromium; tests named browser_* are left out"
+    left_out+=(browser_)
+fi
+filter=()
+if [ ${#left_out[@]} -gt 0 ]; then
+    filter=(-E "not test(/(^|::)($(IFS='|'; echo "${left_out[*]}"))/)")
 fi
 # Tests that are filtered out are among nextest's skipped ones.
 say "checks: $passed passed, 0 failed, $skipped skipped; now the tests"

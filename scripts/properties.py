@@ -1,0 +1,100 @@
+#!/usr/bin/env python3
+"""The README's table of properties, out of gst-inspect-1.0.
+
+    properties.py --write    puts it into the README
+    properties.py --check    fails if the README has another
+"""
+
+import pathlib
+import re
+import subprocess
+import sys
+
+README = pathlib.Path(__file__).resolve().parent.parent / "README.md"
+BEGIN, END = "<!-- properties -->\n", "<!-- /properties -->"
+# Every GStreamer element or bin has these.
+COMMON = {"name", "parent", "async-handling", "message-forward"}
+
+
+def properties(element):
+    """Name -> (description, values, default, when it can be set), in gst-inspect's order."""
+    told = subprocess.run(
+        ["gst-inspect-1.0", "--no-color", element], check=True, capture_output=True, text=True
+    ).stdout
+    found = {}
+    name = None
+    for line in told.split("Element Properties:", 1)[1].splitlines():
+        head = re.match(r"  ([a-z][a-z-]*) *: (.*)", line)
+        if head:
+            name = head[1]
+            found[name] = {"what": head[2].strip(), "flags": "", "kind": "", "values": []}
+        elif name and line.strip().startswith("flags:"):
+            found[name]["flags"] = line.split(":", 1)[1]
+        elif name and not found[name]["kind"] and line.strip():
+            found[name]["kind"] = line.strip()
+        elif name and (value := re.match(r" +\(\d+\): ([a-z0-9-]+) ", line)):
+            found[name]["values"].append(value[1])
+        elif not line.startswith(" "):
+            name = None
+    return {name: row(told) for name, told in found.items() if name not in COMMON}
+
+
+def row(told):
+    kind = told["kind"]
+    default = re.search(r"Default: (.*)", kind)
+    default = default[1].strip() if default else ""
+    if told["values"]:
+        default = re.search(r'"([^"]*)"', default)[1]
+        values = ", ".join(f"`{value}`" for value in told["values"])
+    elif limits := re.search(r"Range: +(\S+) +- +(\S+)", kind):
+        most = {"4294967295": "", "2147483647": ""}.get(limits[2], limits[2])
+        values = f"{limits[1]} to {most}" if most else f"from {limits[1]}"
+    elif kind.startswith("Boolean"):
+        values = "true, false"
+    elif kind.startswith("Boxed"):
+        values = "structure"
+    else:
+        values = "text"
+    if "writable" not in told["flags"]:
+        when, default = "read only", ""
+    elif "PLAYING" in told["flags"]:
+        when = "any time"
+    else:
+        when = "before it starts"
+    default = "unset" if default in ("null", '""') else default
+    return told["what"], values, default, when
+
+
+def table():
+    whole = properties("facesr")
+    parts = {name: properties(name) for name in ("facesrdetect", "facesrenhance")}
+    lines = [
+        "| property | what it does | values | default | can be set | of |\n",
+        "|---|---|---|---|---|---|\n",
+    ]
+    for name, (what, values, default, when) in whole.items():
+        owners = [owner.removeprefix("facesr") for owner, has in parts.items() if name in has]
+        default = f"`{default}`" if default else ""
+        lines.append(f"| `{name}` | {what} | {values} | {default} | {when} | {', '.join(owners)} |\n")
+    return "".join(lines).replace("  ", " ")
+
+
+def main():
+    text = README.read_text()
+    before, rest = text.split(BEGIN, 1)
+    now, after = rest.split(END, 1)
+    fresh = table()
+    if sys.argv[1:] == ["--write"]:
+        README.write_text(before + BEGIN + fresh + END + after)
+    elif sys.argv[1:] == ["--check"]:
+        if now != fresh:
+            sys.exit(
+                "the README's table of properties is not that of the elements: "
+                "scripts/properties.sh --write\n" + fresh
+            )
+    else:
+        sys.exit(__doc__)
+
+
+if __name__ == "__main__":
+    main()
