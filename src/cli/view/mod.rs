@@ -183,18 +183,18 @@ fn play(
         let message = bus.timed_pop(TICK);
         let frames = lock(trip).frames;
         if interrupt::asked() || args.frames.is_some_and(|wanted| frames >= wanted) {
-            tell(args, pipeline, element, trip, &mut line);
+            tell(args, element, trip, &mut line);
             return Ok(());
         }
         if line.0.elapsed() >= LINE_EVERY {
-            tell(args, pipeline, element, trip, &mut line);
+            tell(args, element, trip, &mut line);
         }
         match message.as_ref().map(|message| message.view()) {
             Some(gst::MessageView::Eos(_)) if frames == 0 => {
                 return Err(cannot("it holds no video"));
             }
             Some(gst::MessageView::Eos(_)) => {
-                tell(args, pipeline, element, trip, &mut line);
+                tell(args, element, trip, &mut line);
                 return Ok(());
             }
             Some(gst::MessageView::Error(error)) => {
@@ -222,7 +222,6 @@ fn play(
 /// Prints how fast it goes.
 fn tell(
     args: &ViewArgs,
-    pipeline: &gst::Pipeline,
     element: &gst::Element,
     trip: &Mutex<Trip>,
     (since, before): &mut (Instant, u64),
@@ -240,7 +239,9 @@ fn tell(
     let mean = delays.iter().map(ms).sum::<f64>() / delays.len() as f64;
     let most = delays.iter().map(ms).fold(0.0, f64::max);
     let mut query = gst::query::Latency::new();
-    let promised = match pipeline.query(&mut query) {
+    // Asked of what comes before the window: one that does not wait for its clock knows of none.
+    let asked = element.static_pad("src").is_some_and(|pad| pad.query(&mut query));
+    let promised = match asked {
         true if query.result().0 => {
             format!(", {} ms promised to a live source", query.result().1.mseconds())
         }
