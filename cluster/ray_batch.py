@@ -99,6 +99,9 @@ def arguments():
 
 def main():
     args = arguments()
+    # Ray has things to say on standard output now and then; ours is for the lines of JSON.
+    out = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
     folder, output = os.path.abspath(args.input), os.path.abspath(args.output)
     names = videos(folder, output)
     if not names:
@@ -128,7 +131,7 @@ def main():
         counts[line["status"]] = counts.get(line["status"], 0) + 1
         if line["status"] in ("done", "skipped"):
             finished.append(name)
-        print(json.dumps(line), flush=True)
+        print(json.dumps(line), file=out, flush=True)
         left = len(waiting)
         print(f"{len(names) - left} of {len(names)} files, {left} left", file=sys.stderr)
     if finished and "--report" in args.options:

@@ -15,7 +15,7 @@ import time
 from ray.cluster_utils import Cluster
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-FILES = 8
+FILES = 5
 
 
 def main():

@@ -13,7 +13,7 @@ nvrtc_version=12.9.86
 # Built from its crate, which Cargo checks; `make deb` alone needs it.
 cargo_deb_version=3.8.0
 # `make ray-test` alone needs it.
-ray_version=2.60.0
+ray_version=2.44.1
 
 # The same compiler on every machine: it is run where an x86_64 is at hand.
 nvrtc_wheel=210cf05005a447e29214e9ce50851e83fc5f4358df8b453155d5e1918094dcb4
