@@ -351,7 +351,7 @@ fn path(path: &Option<PathBuf>) -> Option<String> {
     path.as_ref().map(|path| path.display().to_string())
 }
 
-fn rects(text: &str) -> Result<Rects, String> {
+pub(crate) fn rects(text: &str) -> Result<Rects, String> {
     text.parse()
 }
 

@@ -1,8 +1,9 @@
 //! The command line of `facesr view`.
 
 use clap::{Args, value_parser};
+use facesr::geometry::Rects;
 
-use crate::args::{FaceArgs, Preset, VideoArgs, scale_parser, unit};
+use crate::args::{FaceArgs, Preset, VideoArgs, rects, scale_parser, unit};
 
 /// `facesr view`.
 #[derive(Debug, Args)]
@@ -33,6 +34,12 @@ pub(crate) struct ViewArgs {
     #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..=1000),
           help_heading = "Faces")]
     pub(crate) detect_every: Option<u32>,
+    /// Look for faces only there, in pixels of the input; may be given several times
+    #[arg(long, value_name = "X,Y,W,H", value_parser = rects, help_heading = "Faces")]
+    pub(crate) roi: Vec<Rects>,
+    /// Ignore faces whose middle lies there, in pixels of the input; may be given several times
+    #[arg(long, value_name = "X,Y,W,H", value_parser = rects, help_heading = "Faces")]
+    pub(crate) exclude: Vec<Rects>,
     /// Steady faces over time, 0 (not at all) to 1
     #[arg(long, value_name = "0..1", value_parser = unit, help_heading = "Faces")]
     pub(crate) temporal_smoothing: Option<f32>,
@@ -55,6 +62,8 @@ impl ViewArgs {
             preset: Preset::Fast,
             faces: self.faces.clone(),
             detect_every: self.detect_every,
+            roi: self.roi.clone(),
+            exclude: self.exclude.clone(),
             temporal_smoothing: self.temporal_smoothing,
             reuse: self.reuse,
             budget_ms: self.budget_ms,
