@@ -1,7 +1,7 @@
 //! The command line of `facesr view`.
 
 use clap::{Args, value_parser};
-use facesr::geometry::Rects;
+use facesr::zone::Rects;
 
 use crate::args::{FaceArgs, Preset, VideoArgs, rects, scale_parser, unit};
 
