@@ -3,9 +3,9 @@
 # stands in src/cli/Cargo.toml. It needs nothing but packages of Debian 12.
 source "$(dirname "$0")/lib.sh"
 source "$root/scripts/pins.sh"
-if [ "$("$tools/bin/cargo-deb" --version 2>/dev/null)" != "$cargo_deb_version" ]; then
+if ! "$tools/bin/cargo-deb" --version 2>/dev/null | grep -qwF "$cargo_deb_version"; then
     say "building cargo-deb $cargo_deb_version (once)"
-    cargo install --quiet cargo-deb --version "=$cargo_deb_version" --locked --root "$tools" \
+    cargo install --quiet --force cargo-deb --version "=$cargo_deb_version" --locked --root "$tools" \
         --target-dir "$target/work/cargo-deb" || fail "cargo-deb could not be built"
     rm -rf "$target/work/cargo-deb"
 fi

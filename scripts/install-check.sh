@@ -9,7 +9,7 @@ gst-inspect-1.0 facesr | grep -F "$into/usr/lib" >/dev/null || fail "GStreamer t
 # In an empty folder, without the checkout's own files in reach.
 (cd "$into" && "$into/usr/bin/facesr" doctor) >"$into/doctor.txt" || { cat "$into/doctor.txt" >&2; fail "facesr doctor finds something missing in an installation"; }
 for file in lib/facesr/libonnxruntime.so.1 share/facesr/models/centerface.onnx; do
-    grep -F "$into/usr/${file%/*}" "$into/doctor.txt" >/dev/null ||
+    grep -F "$into/usr/bin/../${file%/*}" "$into/doctor.txt" >/dev/null ||
         fail "the installed program does not use the installed ${file##*/}: $(cat "$into/doctor.txt")"
 done
 gst-launch-1.0 -q filesrc location="$clips/carphone_pristine.mp4" ! decodebin ! videoconvert ! \

@@ -19,7 +19,7 @@ COMMON = {"name", "parent", "async-handling", "message-forward"}
 def properties(element):
     """Name -> (description, values, default, when it can be set), in gst-inspect's order."""
     told = subprocess.run(
-        ["gst-inspect-1.0", "--no-color", element], check=True, capture_output=True, text=True
+        ["gst-inspect-1.0", element], check=True, capture_output=True, text=True
     ).stdout
     found = {}
     name = None
