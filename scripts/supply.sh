@@ -55,7 +55,7 @@ while read -r hash; do
     [[ $value =~ ^[0-9a-f]{64}$ ]] || fail "no SHA-256 is pinned: $hash"
     count=$((count + 1))
 done < <(
-    sed -n 's/^ *wheel [^ ]* [^ ]* \("\{0,1\}\$*[a-z0-9_{}]*"\{0,1\}\).*/\1/p' scripts/setup.sh scripts/ptx.sh
+    sed -n 's/^ *wheel [^ ]* [^ ]* \("\{0,1\}\$*[a-z0-9_{}]*"\{0,1\}\).*/\1/p' scripts/setup.sh scripts/ptx.sh scripts/gpu-check.sh
     sed -n 's/^ *tool [^ ]* [^ ]* \("\{0,1\}\$*[a-z0-9_{}]*"\{0,1\}\).*/\1/p' scripts/setup.sh
     sed -n 's/^ *fetch [^ ]* [^ ]* \([0-9a-f]*\) .*/\1/p' src/train/scripts/setup.sh
 )

@@ -161,3 +161,9 @@ impl Driver for HostDriver {
         self.call("synchronize")
     }
 }
+
+/// The CUDA driver in system memory (`driver/cuda.cpp`), as a file: whoever loads it, or runs with
+/// its folder in `LD_LIBRARY_PATH`, has a GPU named [`facesr::cuda::TEST_DEVICE`].
+pub fn driver_file() -> &'static std::path::Path {
+    std::path::Path::new(env!("FACESR_TEST_DRIVER"))
+}

@@ -249,3 +249,60 @@ pub fn blinded_by_light() -> Vec<u8> {
     let outputs: Vec<&[u8]> = outputs.iter().map(Vec::as_slice).collect();
     of_opset(17, &nodes, &constants, &value("input", &[None, Some(3), None, None]), &outputs)
 }
+
+/// A generator that keeps the contract and multiplies matrices: `products` in a row, of `size` x
+/// `size` numbers each, in half precision if it is to be.
+pub fn matrices(size: usize, products: usize, half: bool) -> Vec<u8> {
+    // Products of such numbers are as large as the numbers.
+    let most = (3.0 / size as f32).sqrt();
+    let mut state = 1u32;
+    let mut random = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        ((state >> 8) as f32 / 8_388_608.0 - 1.0) * most
+    };
+    let values: Vec<f32> = (0..size * size).map(|_| random()).collect();
+    let dims = [size as u64, size as u64];
+    let matrix =
+        if half { half_constant("b", &dims, &values) } else { constant("b", &dims, &values) };
+    let kind = if half { 10 } else { 1 };
+    let mut nodes = vec![
+        node("Resize", &["input", "", "scales"], "large", &[]),
+        node("ReduceMean", &["input"], "mean", &[("keepdims", 0)]),
+        node("Add", &["mean", "one"], "factor_full", &[]),
+        node("Cast", &["factor_full"], "factor", &[("to", kind)]),
+        // It depends on the input, so that nothing can be computed beforehand.
+        node("Mul", &["b", "factor"], "x0", &[]),
+    ];
+    for i in 0..products {
+        nodes.push(node("MatMul", &[&format!("x{i}"), "b"], &format!("x{}", i + 1), &[]));
+    }
+    nodes.push(node("ReduceMean", &[&format!("x{products}")], "sum", &[("keepdims", 0)]));
+    nodes.push(node("Cast", &["sum"], "sum_full", &[("to", 1)]));
+    nodes.push(node("Add", &["large", "sum_full"], "output", &[]));
+    model(
+        &nodes,
+        &[constant("scales", &[4], &[1.0, 1.0, 4.0, 4.0]), constant("one", &[], &[1.0]), matrix],
+        &value("input", &[None, Some(3), Some(16), Some(16)]),
+        &value("output", &[None, Some(3), Some(64), Some(64)]),
+    )
+}
+
+/// A constant tensor in half precision; numbers too small for it become 0.
+fn half_constant(name: &str, dims: &[u64], values: &[f32]) -> Vec<u8> {
+    let half = |v: &f32| {
+        let bits = v.to_bits();
+        let sign = (bits >> 16) as u16 & 0x8000;
+        match (bits >> 23 & 0xff) as i32 - 112 {
+            exponent @ 1..=30 => sign | (exponent as u16) << 10 | (bits >> 13) as u16 & 0x3ff,
+            _ => sign,
+        }
+    };
+    let mut t = Vec::new();
+    for dim in dims {
+        number(&mut t, 1, *dim);
+    }
+    number(&mut t, 2, 10);
+    bytes(&mut t, 8, name.as_bytes());
+    bytes(&mut t, 9, &values.iter().flat_map(|v| half(v).to_le_bytes()).collect::<Vec<_>>());
+    t
+}

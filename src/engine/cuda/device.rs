@@ -2,12 +2,14 @@
 
 use std::ptr::NonNull;
 use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 
 use cudarc::driver::sys::{self, CUresult};
 use cudarc::driver::{CudaContext, CudaFunction, CudaModule, CudaStream, DriverError, result};
 use cudarc::nvrtc::Ptx;
 
 use super::driver::{Driver, GpuError};
+use super::generator::Place;
 use super::kernels::{Arguments, DevicePtr, Grid, Kernel, PTX};
 
 /// Whether there is a driver in this process's reach, used or not.
@@ -17,8 +19,13 @@ pub fn driver_present() -> bool {
     *PRESENT
 }
 
+/// Name of the device that the tests' driver shows (`tests/driver`). Its memory is the system's.
+pub const TEST_DEVICE: &str = "facesr test driver";
+
 /// One stream of one device, with the kernels loaded.
 pub struct Cuda {
+    id: u32,
+    gpu: String,
     name: String,
     functions: [CudaFunction; Kernel::ALL.len()],
     // After what was loaded into it and allocated in it.
@@ -44,12 +51,50 @@ impl Cuda {
         })?;
         let functions = load(&module).map_err(|e| cannot("finding the kernels", e))?;
         let stream = context.new_stream().map_err(|e| cannot("opening a stream", e))?;
-        Ok(Self { name: format!("CUDA device {id} ({gpu})"), functions, stream, context })
+        let name = format!("CUDA device {id} ({gpu})");
+        Ok(Self { id, gpu, name, functions, stream, context })
+    }
+
+    /// Where a generator runs that shares memory and stream with this.
+    pub fn place(&self) -> Place {
+        match self.gpu == TEST_DEVICE {
+            true => Place::Host,
+            false => Place::Cuda { device: self.id as i32, stream: self.stream() },
+        }
     }
 
     /// The stream, as other libraries are given it.
     pub fn stream(&self) -> usize {
         self.stream.cu_stream() as usize
+    }
+
+    /// Marks the moment at which the device will have done what it was asked for so far.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn mark(&self) -> Result<Mark, GpuError> {
+        self.bind()?;
+        let fail = |e| self.failed("marking a moment", e);
+        let event = result::event::create(sys::CUevent_flags::CU_EVENT_DEFAULT).map_err(fail)?;
+        let mark = Mark { context: self.context.clone(), event };
+        // SAFETY: a new event and our stream.
+        unsafe { result::event::record(event, self.stream.cu_stream()) }.map_err(fail)?;
+        Ok(mark)
+    }
+
+    /// The time from one moment of this device to a later one, by its own clock; waits for the later.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn between(&self, earlier: &Mark, later: &Mark) -> Result<Duration, GpuError> {
+        self.bind()?;
+        // SAFETY: events of this stream that are not destroyed yet.
+        let milliseconds = unsafe {
+            result::event::synchronize(later.event)
+                .and_then(|()| result::event::elapsed(earlier.event, later.event))
+        }
+        .map_err(|e| self.failed("measuring time", e))?;
+        Ok(Duration::from_secs_f64(f64::from(milliseconds.max(0.0)) / 1e3))
     }
 
     fn failed(&self, what: &str, e: DriverError) -> GpuError {
@@ -59,6 +104,24 @@ impl Cuda {
     /// Makes the context the calling thread's: frames come on any thread.
     fn bind(&self) -> Result<(), GpuError> {
         self.context.bind_to_thread().map_err(|e| self.failed("choosing the device", e))
+    }
+}
+
+/// A moment in the work of a device.
+pub struct Mark {
+    context: Arc<CudaContext>,
+    event: sys::CUevent,
+}
+
+// SAFETY: events may be used from any thread.
+unsafe impl Send for Mark {}
+
+impl Drop for Mark {
+    fn drop(&mut self) {
+        if self.context.bind_to_thread().is_ok() {
+            // SAFETY: our event, which is not used again. An error leaves nothing to be done.
+            let _ = unsafe { result::event::destroy(self.event) };
+        }
     }
 }
 

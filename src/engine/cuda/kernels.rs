@@ -227,7 +227,7 @@ impl Grid {
 }
 
 /// Arguments of a launch: addresses of values that outlive it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Arguments<'a> {
     addresses: Vec<*mut c_void>,
     sizes: Vec<usize>,

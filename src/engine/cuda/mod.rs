@@ -14,7 +14,7 @@ mod patches;
 mod tables;
 
 pub use backend::GpuBackend;
-pub use device::{Cuda, context_of, driver_present, primary_context};
+pub use device::{Cuda, Mark, TEST_DEVICE, context_of, driver_present, primary_context};
 pub use driver::{Driver, GpuError};
 pub use generator::{BATCHES, BoundGenerator, MOST_FACES, Place, RunFaces};
 pub use kernels::{Arguments, DevicePtr, Grid, Kernel, PTX};
@@ -44,7 +44,7 @@ pub enum OpenError {
 /// [`OpenError`] says what is missing.
 pub fn open(id: u32, model: Option<Source>) -> Result<(Box<dyn Backend>, Source), OpenError> {
     let cuda = Cuda::open(id)?;
-    let place = Place::Cuda { device: id as i32, stream: cuda.stream() };
+    let place = cuda.place();
     let source = model.unwrap_or_else(models::gpu_generator);
     let cuda: Arc<dyn Driver> = Arc::new(cuda);
     // SAFETY: the stream is one of the device's primary context; the backend drops the generator

@@ -1,21 +1,20 @@
 //! Kernels and generator on the card against the CPU.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use facesr::backend::{Backend, Plan};
 use facesr::canvas::{Canvas, CpuCanvas};
 use facesr::cuda::{
-    BATCHES, BoundGenerator, Cuda, DevicePtr, Driver, GpuBackend, GpuError, MOST_FACES, Place,
-    RunFaces,
+    BATCHES, BoundGenerator, Cuda, DevicePtr, Driver, GpuBackend, GpuError, MOST_FACES, RunFaces,
 };
 use facesr::frame::Picture;
 use facesr::generator::{HIGH_LEN, LOW_LEN};
 use facesr::models::{self, Source};
 use facesr::{Generator, GeneratorOptions};
 
-use crate::Result;
 use crate::frames::{CardFrame, Noise, OnCard, Owned};
+use crate::results::compared;
+use crate::{Result, is_rehearsal};
 
 /// Random frames that the kernels are tried on.
 const FRAMES: u32 = 400;
@@ -23,27 +22,25 @@ const FRAMES: u32 = 400;
 /// Largest difference of the generators' answers, in units of -1..=1: single precision rounds in
 /// another order, half precision keeps eleven bits.
 const SINGLE: f32 = 1e-3;
-const HALF: f32 = 3e-2;
-
-pub(crate) fn run(cuda: Arc<Cuda>, fp16: Option<PathBuf>) -> Result<()> {
-    kernels(&cuda)?;
-    let fp32 = models::built_in_fp32();
-    generator(&cuda, &fp32, &fp32, SINGLE)?;
-    match fp16 {
-        Some(file) => generator(&cuda, &Source::File(file), &fp32, HALF),
-        None => {
-            println!("generator in half precision: no file was given, not checked");
-            Ok(())
-        }
-    }
-}
+const HALF: f32 = 1e-2;
 
 /// A generator that answers what it was told beforehand.
-struct Foretold {
+pub(crate) struct Foretold {
     cuda: Arc<Cuda>,
     input: OnCard,
     output: OnCard,
     answer: Vec<f32>,
+}
+
+impl Foretold {
+    pub(crate) fn new(cuda: &Arc<Cuda>, answer: Vec<f32>) -> Result<Self> {
+        Ok(Self {
+            cuda: cuda.clone(),
+            input: OnCard::new(cuda, MOST_FACES * LOW_LEN * size_of::<f32>())?,
+            output: OnCard::new(cuda, MOST_FACES * HIGH_LEN * size_of::<f32>())?,
+            answer,
+        })
+    }
 }
 
 impl RunFaces for Foretold {
@@ -52,15 +49,15 @@ impl RunFaces for Foretold {
     }
 
     fn run(&mut self, faces: usize) -> std::result::Result<(), GpuError> {
-        assert_eq!(self.answer.len(), faces * HIGH_LEN);
-        let len = size_of_val(self.answer.as_slice());
+        let len = size_of_val(&self.answer[..faces * HIGH_LEN]);
         // SAFETY: the output holds the answer of that many faces, and the answer stays as it is.
         unsafe { self.cuda.upload(self.output.at, self.answer.as_ptr().cast(), len) }
     }
 }
 
 /// Cuts and blends on random frames, of both memories in turn.
-fn kernels(cuda: &Arc<Cuda>) -> Result<()> {
+pub(crate) fn kernels(cuda: Arc<Cuda>) -> Result<()> {
+    let cuda = &cuda;
     let (mut cuts, mut samples, mut different) = (0usize, 0usize, 0usize);
     for seed in 0..FRAMES {
         let mut noise = Noise::new(seed);
@@ -79,12 +76,7 @@ fn kernels(cuda: &Arc<Cuda>) -> Result<()> {
             canvas.blend(frame, &squares, &cpu_low, &answer, &strengths);
         })?;
 
-        let foretold = Foretold {
-            cuda: cuda.clone(),
-            input: OnCard::new(cuda, MOST_FACES * LOW_LEN * size_of::<f32>())?,
-            output: OnCard::new(cuda, MOST_FACES * HIGH_LEN * size_of::<f32>())?,
-            answer,
-        };
+        let foretold = Foretold::new(cuda, answer)?;
         let mut backend = GpuBackend::new(cuda.clone(), Box::new(foretold))?;
         let plan = |(place, (&square, &strength))| Plan {
             square,
@@ -113,30 +105,32 @@ fn kernels(cuda: &Arc<Cuda>) -> Result<()> {
             different += usize::from(a != b);
         }
     }
-    println!(
-        "kernels on {FRAMES} random frames: {cuts} numbers of the cuts and {different} of {samples} \
-         samples differ from the CPU's"
-    );
-    match (cuts, different) {
-        (0, 0) => Ok(()),
-        _ => Err("the kernels do not answer the CPU's bits".into()),
-    }
+    compared(
+        (cuts, different) == (0, 0),
+        &format!(
+            "kernels on {FRAMES} random frames: {cuts} numbers of the cuts and {different} of \
+             {samples} samples differ from the CPU's"
+        ),
+    )
 }
 
-/// The generator of `source` on the card against that of `reference` on the CPU, batch by batch.
-fn generator(cuda: &Arc<Cuda>, source: &Source, reference: &Source, limit: f32) -> Result<()> {
+/// The generator of `source` on the card against single precision on the CPU, batch by batch.
+pub(crate) fn generator(cuda: &Arc<Cuda>, name: &str, source: &Source) -> Result<()> {
+    let limit = if name == "fp16" { HALF } else { SINGLE };
     let folder = std::env::temp_dir().join(format!("gpu-check-{}", std::process::id()));
     std::fs::create_dir_all(&folder)?;
     let file = folder.join("reference.onnx");
-    std::fs::write(&file, facesr::session::read(reference)?)?;
+    std::fs::write(&file, facesr::session::read(&models::built_in_fp32())?)?;
     let opened = Generator::open(&GeneratorOptions { model: Some(file), ..Default::default() });
     std::fs::remove_dir_all(&folder)?;
     let on_cpu = opened?;
-    let place = Place::Cuda { device: 0, stream: cuda.stream() };
-    // SAFETY: the stream is the primary context's, and outlives the generator.
-    let mut on_card = unsafe { BoundGenerator::open(source, place) }?;
+    // SAFETY: the place is the device's own, and the device outlives the generator.
+    let mut on_card = unsafe { BoundGenerator::open(source, cuda.place()) }?;
     let mut most = 0f32;
     for faces in BATCHES {
+        if is_rehearsal(cuda) && faces > 16 {
+            break;
+        }
         let low = Noise::new(faces as u32).tensor(faces * LOW_LEN);
         let mut wanted = vec![0.0; faces * HIGH_LEN];
         on_cpu.run(&low, &mut wanted)?;
@@ -152,9 +146,11 @@ fn generator(cuda: &Arc<Cuda>, source: &Source, reference: &Source, limit: f32) 
         let worst = got.iter().zip(&wanted).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
         most = if worst.is_finite() { most.max(worst) } else { f32::INFINITY };
     }
-    println!("{source} on the card: {most:.1e} from single precision on the CPU at most (-1..1)");
-    if most > limit {
-        return Err(format!("the generator differs by {most:.1e}, more than {limit:.0e}").into());
-    }
-    Ok(())
+    compared(
+        most <= limit,
+        &format!(
+            "generator {name} on the card: at most {most:.1e} from fp32 on the CPU, in units of \
+             -1..1 (allowed {limit:.0e})"
+        ),
+    )
 }
