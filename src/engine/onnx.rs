@@ -153,6 +153,7 @@ pub fn specialised(
 /// # Errors
 /// A reason, in words; also if the bytes are no ONNX model.
 pub fn check(file: &[u8]) -> Result<(), String> {
+    graph(file)?;
     for item in Fields(file) {
         let Field { number, content: Content::Bytes(message), .. } = item? else { continue };
         match number {
@@ -227,7 +228,10 @@ fn graph(file: &[u8]) -> Result<&[u8], String> {
     let mut found = None;
     for item in Fields(file) {
         if let Field { number: field::MODEL_GRAPH, content: Content::Bytes(graph), .. } = item? {
-            found = Some(graph);
+            // Protobuf would merge them; here only one would be read.
+            if found.replace(graph).is_some() {
+                return Err("it holds several graphs".into());
+            }
         }
     }
     found.ok_or_else(|| NOT_ONNX.into())
