@@ -192,7 +192,7 @@ fn version_of(library: &Path) -> Option<String> {
     Some(version.to_str().ok()?.to_string())
 }
 
-/// Folder of the shared object or program that holds this code; for a test or bench, that of the
+/// Folder of the shared object or program that holds this code; for a test, bench or example, that of the
 /// programs built with it.
 pub fn own_folder() -> Option<PathBuf> {
     let mut info = libc::Dl_info {
@@ -217,8 +217,9 @@ pub fn own_folder() -> Option<PathBuf> {
         std::env::current_exe().ok()?
     };
     let folder = path.parent()?;
-    // Tests and benches lie in a folder below the one that cargo puts programs in.
-    Some(if folder.ends_with("deps") { folder.parent()? } else { folder }.to_path_buf())
+    // Tests, benches and examples lie in a folder below the one that cargo puts programs in.
+    let below = folder.ends_with("deps") || folder.ends_with("examples");
+    Some(if below { folder.parent()? } else { folder }.to_path_buf())
 }
 
 const FILE_NAMES: [&str; 2] = ["libonnxruntime.so.1", "libonnxruntime.so"];

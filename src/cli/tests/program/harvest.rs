@@ -99,7 +99,7 @@ fn broken_clips_do_not_stop_the_others_and_no_face_is_no_set() {
         file("none.mp4").display()
     ));
     let (good, bad, none) = (file("good.mp4"), file("bad.mp4"), file("none.mp4"));
-    let (code, said) = harvest(&[&bad, &good, &good], &file("faces"), &["--per-track=40"]);
+    let (code, said) = harvest(&[&bad, &good, &good], &file("faces"), &["--per-track=71"]);
     assert_eq!(code, Some(3), "{said}");
     assert!(said.contains("bad.mp4") && said.contains("1 of 3"), "{said}");
     // The second time, every face of the clip is a near-duplicate.
