@@ -117,22 +117,9 @@ pub(crate) struct FaceArgs {
     pub(crate) cuda_device_id: Option<u32>,
 }
 
-/// How the video of a file is sharpened and written: what `enhance` and `batch` have in common.
+/// Which faces of a stream of frames are sharpened, and how over time.
 #[derive(Debug, Clone, Args)]
-pub(crate) struct VideoArgs {
-    /// Enlarge the picture first: small faces gain the most
-    #[arg(long, value_name = "2|4", hide_possible_values = true, value_parser = scale_parser())]
-    pub(crate) scale: Option<u32>,
-    /// Show before (left) and after (right) side by side
-    #[arg(long)]
-    pub(crate) compare: bool,
-    /// Quality of the video: x264's CRF, 0 (lossless) to 50, lower is better and larger
-    #[arg(long, visible_alias = "quality", value_name = "CRF", default_value_t = 18,
-          value_parser = value_parser!(u32).range(0..=50))]
-    pub(crate) crf: u32,
-    /// x264's effort: slower makes smaller files
-    #[arg(long, value_enum, value_name = "NAME", default_value_t = Preset::Fast)]
-    pub(crate) preset: Preset,
+pub(crate) struct StreamArgs {
     /// Which faces, and how.
     #[command(flatten)]
     pub(crate) faces: FaceArgs,
@@ -157,6 +144,27 @@ pub(crate) struct VideoArgs {
     #[arg(long, value_name = "MS", value_parser = value_parser!(u32).range(0..=10000),
           help_heading = "Faces")]
     pub(crate) budget_ms: Option<u32>,
+}
+
+/// How the video of a file is sharpened and written: what `enhance` and `batch` have in common.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct VideoArgs {
+    /// Enlarge the picture first: small faces gain the most
+    #[arg(long, value_name = "2|4", hide_possible_values = true, value_parser = scale_parser())]
+    pub(crate) scale: Option<u32>,
+    /// Show before (left) and after (right) side by side
+    #[arg(long)]
+    pub(crate) compare: bool,
+    /// Quality of the video: x264's CRF, 0 (lossless) to 50, lower is better and larger
+    #[arg(long, visible_alias = "quality", value_name = "CRF", default_value_t = 18,
+          value_parser = value_parser!(u32).range(0..=50))]
+    pub(crate) crf: u32,
+    /// x264's effort: slower makes smaller files
+    #[arg(long, value_enum, value_name = "NAME", default_value_t = Preset::Fast)]
+    pub(crate) preset: Preset,
+    /// Which faces, and how, over time.
+    #[command(flatten)]
+    pub(crate) stream: StreamArgs,
 }
 
 /// `facesr enhance`.
@@ -307,13 +315,21 @@ impl FindArgs {
 impl VideoArgs {
     /// The element's properties that were asked for, as name and value.
     pub(crate) fn properties(&self) -> Vec<(&'static str, String)> {
+        self.stream.properties(self.scale)
+    }
+}
+
+impl StreamArgs {
+    /// The element's properties that were asked for, as name and value, where the picture is
+    /// enlarged `scale` times first.
+    pub(crate) fn properties(&self, scale: Option<u32>) -> Vec<(&'static str, String)> {
         let f = &self.faces;
-        let sizes = f.sizes(self.scale.unwrap_or(1));
+        let sizes = f.sizes(scale.unwrap_or(1));
         let size = |asked: Option<f32>, size: f32| {
-            (asked.is_some() || self.scale.is_some()).then(|| size.round().to_string())
+            (asked.is_some() || scale.is_some()).then(|| size.round().to_string())
         };
         let zone = |asked: &[Rects]| {
-            let scale = self.scale.unwrap_or(1) as f32;
+            let scale = scale.unwrap_or(1) as f32;
             let scaled = |r: &Rect| Rect::new(r.x * scale, r.y * scale, r.w * scale, r.h * scale);
             let all: Vec<_> = asked.iter().flat_map(|rects| &rects.0).map(scaled).collect();
             (!all.is_empty()).then(|| Rects(all).to_string())

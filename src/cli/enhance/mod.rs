@@ -63,7 +63,7 @@ pub(crate) fn run(args: &EnhanceArgs) -> Result<(), Failure> {
     start_gstreamer()?;
     let video = &args.video;
     let scale = video.scale.unwrap_or(1);
-    let album = Arc::new(Mutex::new(Album::new(video.faces.sizes(scale))));
+    let album = Arc::new(Mutex::new(Album::new(video.stream.faces.sizes(scale))));
     let plan = Plan {
         element: face_element("facesr", &video.properties())?,
         scale,

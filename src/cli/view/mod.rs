@@ -44,7 +44,7 @@ pub(crate) fn run(args: &ViewArgs) -> Result<(), Failure> {
     start_gstreamer()?;
     let pipeline = gst::Pipeline::new();
     let element = make("facesr")?;
-    for (name, value) in args.properties() {
+    for (name, value) in args.stream.properties(args.scale) {
         element.set_property_from_str(name, &value);
     }
     let trip: Arc<Mutex<Trip>> = Arc::default();
