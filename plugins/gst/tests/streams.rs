@@ -4,7 +4,7 @@
 
 mod common;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -14,16 +14,6 @@ use gst::prelude::*;
 
 /// Damages one byte in so many.
 const ONE_IN: [u32; 3] = [20_000, 1_000, 50];
-
-fn clip() -> PathBuf {
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(
-        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../target"),
-        PathBuf::from,
-    );
-    let path = target.join("setup/clips/carphone_pristine.mp4");
-    assert!(path.exists(), "{} is missing: `make setup` fetches it", path.display());
-    path
-}
 
 /// Starts GStreamer; what demuxers and decoders warn of is not for this test to judge.
 fn start() {

@@ -1,25 +1,15 @@
 //! The network that tells people apart is the one it claims to be, and its distance does its work.
 //! Needs the file that `make train-setup` leaves in target/train where npm is installed.
 
-use std::path::PathBuf;
+mod common;
 
+use common::{fetched, waves};
 use facesr_train::net::identity::{Identity, distance};
 use tch::{Device, Kind, Tensor, no_grad};
 
 fn network() -> Identity {
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(
-        || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../target")),
-        PathBuf::from,
-    );
-    Identity::load(&target.join("train/identity.safetensors"), Device::Cpu)
+    Identity::load(&fetched("identity.safetensors"), Device::Cpu)
         .expect("make train-setup fetches it")
-}
-
-/// Waves, different in each colour.
-fn waves() -> Tensor {
-    let i = Tensor::arange(64, (Kind::Float, Device::Cpu));
-    let colour = |c: f64| (i.view([64, 1]) * (0.1 * (c + 1.0)) + i.view([1, 64]) * 0.07).sin();
-    Tensor::stack(&[colour(0.0), colour(1.0), colour(2.0)], 0).unsqueeze(0)
 }
 
 #[test]

@@ -1,27 +1,17 @@
 //! The fixed network is the one it claims to be, and its distance and heads do their work. Needs the
 //! file that `make train-setup` leaves in target/train.
 
-use std::path::PathBuf;
+mod common;
 
+use common::{fetched, waves};
 use facesr_train::net::perceptual::{CHANNELS, Perceptual, distance};
 use facesr_train::net::projected::Projected;
 use facesr_train::rng::{Rng, Stream};
 use tch::{Device, Kind, Tensor, no_grad};
 
 fn network() -> Perceptual {
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(
-        || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../target")),
-        PathBuf::from,
-    );
-    Perceptual::load(&target.join("train/perceptual.safetensors"), Device::Cpu)
+    Perceptual::load(&fetched("perceptual.safetensors"), Device::Cpu)
         .expect("make train-setup fetches it")
-}
-
-/// Waves, different in each colour.
-fn waves() -> Tensor {
-    let i = Tensor::arange(64, (Kind::Float, Device::Cpu));
-    let colour = |c: f64| (i.view([64, 1]) * (0.1 * (c + 1.0)) + i.view([1, 64]) * 0.07).sin();
-    Tensor::stack(&[colour(0.0), colour(1.0), colour(2.0)], 0).unsqueeze(0)
 }
 
 #[test]

@@ -24,6 +24,17 @@ pub fn init() {
     });
 }
 
+/// Where the clip that everybody has lies.
+pub fn clip() -> PathBuf {
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(
+        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../target"),
+        PathBuf::from,
+    );
+    let path = target.join("setup/clips/carphone_pristine.mp4");
+    assert!(path.exists(), "{} is missing: `make setup` fetches it", path.display());
+    path
+}
+
 pub const FORMATS: [(&str, PixelFormat); 15] = [
     ("NV12", PixelFormat::Nv12),
     ("I420", PixelFormat::I420),

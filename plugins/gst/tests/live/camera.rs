@@ -1,7 +1,6 @@
 //! A camera that is no load to the machine: faces, encoded once and sent over and over, each frame
 //! with its number in the picture.
 
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -9,6 +8,7 @@ use std::time::{Duration, Instant};
 use gst::prelude::*;
 use gst_video::prelude::*;
 
+use crate::common::clip;
 use crate::guard::launch;
 
 pub(crate) const FPS: u32 = 25;
@@ -30,17 +30,6 @@ pub(crate) fn number(frame: &gst_video::VideoFrameRef<&gst::BufferRef>) -> usize
         let bright = luma[(y + FIELD / 2) * stride + x + FIELD / 2] > 128;
         n | usize::from(bright) << i
     })
-}
-
-/// Where the clip that everybody has lies.
-fn clip() -> PathBuf {
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(
-        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../target"),
-        PathBuf::from,
-    );
-    let path = target.join("setup/clips/carphone_pristine.mp4");
-    assert!(path.exists(), "{} is missing: `make setup` fetches it", path.display());
-    path
 }
 
 /// What arrives at a sink named `sink` until the stream ends.

@@ -2,6 +2,8 @@
 
 #![allow(dead_code, unreachable_pub)]
 
+use std::path::PathBuf;
+
 use facesr_train::config::Config;
 use facesr_train::data::faces::Faces;
 use facesr_train::data::pictures::Picture;
@@ -10,7 +12,7 @@ use facesr_train::net::high_to_low::HighToLowConfig;
 use facesr_train::net::low_to_high::LowToHighConfig;
 use facesr_train::rng::{Rng, Stream};
 use facesr_train::train::source::Source;
-use tch::Device;
+use tch::{Device, Kind, Tensor};
 
 /// A drawn face: skin, hair, eyes and a mouth on a shaded ground; blurred by `soft` pixels.
 fn draw(side: usize, soft: f32, rng: &mut Rng) -> Vec<u8> {
@@ -84,4 +86,20 @@ pub fn tiny() -> Config {
         discriminator_first: 1,
         ..Config::default()
     }
+}
+
+/// A file that `make train-setup` leaves in target/train.
+pub fn fetched(name: &str) -> PathBuf {
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(
+        || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../target")),
+        PathBuf::from,
+    );
+    target.join("train").join(name)
+}
+
+/// Waves, different in each colour.
+pub fn waves() -> Tensor {
+    let i = Tensor::arange(64, (Kind::Float, Device::Cpu));
+    let colour = |c: f64| (i.view([64, 1]) * (0.1 * (c + 1.0)) + i.view([1, 64]) * 0.07).sin();
+    Tensor::stack(&[colour(0.0), colour(1.0), colour(2.0)], 0).unsqueeze(0)
 }
