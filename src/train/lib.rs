@@ -2,6 +2,7 @@
 //! unpaired pictures how real cameras spoil faces, then Low-to-High learns to undo it.
 
 pub mod adam;
+pub mod adapt;
 pub mod checkpoint;
 pub mod cli;
 pub mod config;

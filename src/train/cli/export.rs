@@ -1,6 +1,6 @@
 //! `facesr-train export`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use facesr::generator::{Generator, GeneratorOptions};
@@ -11,6 +11,7 @@ use crate::data::faces::Faces;
 use crate::error::{Error, Result};
 use crate::export::model::{self, About};
 use crate::export::verify;
+use crate::net::low_to_high::LowToHigh;
 use crate::train::state::State;
 
 #[derive(Debug, Args)]
@@ -60,7 +61,6 @@ pub(super) fn run(args: &ExportArgs) -> Result<()> {
         net.params().lerp(other.nets.l2h_ema.params(), share);
     }
     let about = About { data: args.about_data.clone(), terms: args.about_terms.clone() };
-    model::write(&model::build(net, &about, args.fp16), &args.out)?;
     let faces = match &args.data {
         Some(folder) => {
             let low = Faces::load(&folder.join("lr-faces.tar"), 16, None)?;
@@ -70,20 +70,40 @@ pub(super) fn run(args: &ExportArgs) -> Result<()> {
         }
         None => Tensor::rand([CHECKED as i64, 3, 16, 16], (Kind::Float, Device::Cpu)) * 2.0 - 1.0,
     };
-    let ours = tch::no_grad(|| net.forward(&faces, Kind::Float, false).clamp(-1.0, 1.0));
-    let theirs = verify::Runner::new(&args.out)?.run(&faces)?;
+    write_checked(net, &about, &args.out, Checked { faces: &faces, fp16: args.fp16 })?;
+    if let Some(path) = &args.high_to_low {
+        state.save_high_to_low(path)?;
+    }
+    Ok(())
+}
+
+/// How a file is written and held against libtorch.
+pub(super) struct Checked<'a> {
+    /// Faces [n, 3, 16, 16] on which both must agree.
+    pub(super) faces: &'a Tensor,
+    /// Computes in fp16.
+    pub(super) fp16: bool,
+}
+
+/// Writes a generator as ONNX, and refuses it if it does not do what libtorch does.
+pub(super) fn write_checked(
+    net: &LowToHigh,
+    about: &About,
+    out: &Path,
+    Checked { faces, fp16 }: Checked<'_>,
+) -> Result<()> {
+    model::write(&model::build(net, about, fp16), out)?;
+    let ours = tch::no_grad(|| net.forward(faces, Kind::Float, false).clamp(-1.0, 1.0));
+    let theirs = verify::Runner::new(out)?.run(faces)?;
     // The engine's own look at the contract.
-    let options = GeneratorOptions { model: Some(args.out.clone()), ..Default::default() };
+    let options = GeneratorOptions { model: Some(out.to_owned()), ..Default::default() };
     Generator::open(&options).map_err(|e| Error::Onnx(e.to_string()))?;
     let gap = verify::largest_difference(&ours, &theirs);
     // fp16 keeps 11 bits: about two steps of 8-bit output are within its rounding.
-    let limit = if args.fp16 { 2e-2 } else { 1e-4 };
-    let name = args.out.display();
+    let limit = if fp16 { 2e-2 } else { 1e-4 };
+    let name = out.display();
     if gap >= limit {
         return Err(Error::Onnx(format!("{name} differs from libtorch by {gap:.2e}: not usable")));
-    }
-    if let Some(path) = &args.high_to_low {
-        state.save_high_to_low(path)?;
     }
     println!("{name}: {gap:.1e} from libtorch on {} faces", faces.size()[0]);
     Ok(())

@@ -1,5 +1,6 @@
 //! The command line: one file a command.
 
+mod adapt;
 mod evaluate;
 mod export;
 mod prepare;
@@ -25,6 +26,8 @@ enum Command {
     Prepare(prepare::PrepareArgs),
     /// Train both stages, or take a run up again.
     Train(Box<train::TrainArgs>),
+    /// Fine-tune trained generators to the faces of one camera, and write the result as ONNX.
+    Adapt(Box<adapt::AdaptArgs>),
     /// Write the Low-to-High generator of a checkpoint as ONNX and check it at once.
     Export(export::ExportArgs),
     /// Judge exported generators.
@@ -64,6 +67,7 @@ pub fn run(cli: Cli) -> Result<()> {
     match cli.command {
         Command::Prepare(args) => prepare::run(&args),
         Command::Train(args) => train::run(&args),
+        Command::Adapt(args) => adapt::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Evaluate(args) => evaluate::run(&args),
         Command::Speed(args) => speed::run(&args),

@@ -8,7 +8,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::pictures::{Picture, read_tar};
+use super::pictures::{Picture, read_folder, read_tar};
 use crate::error::{Error, Result, at};
 use crate::rng::Rng;
 
@@ -63,6 +63,17 @@ impl Faces {
             faces.write_cache(&file)?;
         }
         Ok(faces)
+    }
+
+    /// Reads a tar, or a folder of the same shape.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn open(path: &Path, side: usize) -> Result<Self> {
+        if !path.is_dir() {
+            return Self::load(path, side, None);
+        }
+        Ok(Self::from_pictures(read_folder(path, side as u32)?, side, String::new()))
     }
 
     /// Faces out of pictures that are already decoded.
@@ -147,6 +158,32 @@ impl Faces {
             Some(who) => who.clone(),
             None => self.name(i).to_owned(),
         })
+    }
+
+    /// The same for sets so small that a share of the people may be all of the faces, or none: holds
+    /// back one person after the other as long as no more than `share` of the faces is held back, or
+    /// else the one with the fewest faces. Where there is one person, nothing is held back.
+    pub fn hold_back(&self, share: f64) -> Split {
+        let mut people: BTreeMap<Vec<u8>, Vec<usize>> = BTreeMap::new();
+        for i in 0..self.len() {
+            let who = self.labels.identities[i].as_deref().unwrap_or_else(|| self.name(i));
+            people.entry(Sha256::digest(who.as_bytes()).to_vec()).or_default().push(i);
+        }
+        let most = (share.clamp(0.0, 1.0) * self.len() as f64).ceil() as usize;
+        let (mut held, mut train) = (Vec::new(), Vec::new());
+        for person in people.values() {
+            let side = if held.len() + person.len() <= most { &mut held } else { &mut train };
+            side.extend(person);
+        }
+        if let (true, Some(fewest)) = (held.is_empty(), people.values().min_by_key(|p| p.len()))
+            && people.len() > 1
+        {
+            held.clone_from(fewest);
+            train.retain(|i| !held.contains(i));
+        }
+        held.sort_unstable();
+        train.sort_unstable();
+        Split { train, held }
     }
 
     /// Splits by runs of 40 neighbours of one source: consecutive pictures of a source are often
@@ -244,6 +281,31 @@ mod tests {
         let who = |i: &usize| faces.labels.identities[*i].clone();
         let held: Vec<_> = split.held.iter().filter_map(who).collect();
         assert!(split.train.iter().filter_map(who).all(|w| !held.contains(&w)));
+    }
+
+    #[test]
+    fn a_small_set_gives_up_its_share_and_never_half_a_person() {
+        for n in [5, 20, 60, 400] {
+            let faces = faces(n);
+            let split = faces.hold_back(0.25);
+            let mut all = [split.train.clone(), split.held.clone()].concat();
+            all.sort_unstable();
+            assert!(all.into_iter().eq(0..n));
+            // A person has at most two faces here.
+            assert!(matches!(n.div_ceil(4) - split.held.len(), 0 | 1), "{n}: {:?}", split.held);
+            let who = |i: &usize| faces.labels.identities[*i].clone();
+            let held: Vec<_> = split.held.iter().filter_map(who).collect();
+            assert!(split.train.iter().filter_map(who).all(|w| !held.contains(&w)));
+        }
+        let of_two = |a: usize, b: usize| {
+            let mut faces = faces(a + b);
+            faces.labels.identities =
+                (0..a + b).map(|i| Some(if i < a { "a" } else { "b" }.into())).collect();
+            let split = faces.hold_back(0.25);
+            (split.train.len(), split.held.len())
+        };
+        assert_eq!((of_two(9, 2), of_two(2, 9), of_two(6, 5)), ((9, 2), (9, 2), (6, 5)));
+        assert_eq!(of_two(4, 0), (4, 0));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Reads the tars of face crops (`SOURCE/NNNNN.jpg|png` + `manifest.csv`) as they are.
 
 use std::collections::HashMap;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{BufReader, Cursor, Read};
 use std::path::Path;
 
@@ -57,25 +57,79 @@ pub fn read_tar(path: &Path, side: u32) -> Result<Vec<Picture>> {
         let lower = name.to_ascii_lowercase();
         if lower.ends_with("manifest.csv") {
             identities = read_identities(&String::from_utf8_lossy(&bytes));
-        } else if lower.ends_with(".jpg") || lower.ends_with(".jpeg") || lower.ends_with(".png") {
-            let broken = |e| bad(format!("{name} does not decode ({e})"));
-            // Looked at before a pixel is decoded: a picture of some bytes can claim any size.
-            let (w, h) = size(&bytes).map_err(broken)?;
-            if (w, h) != (side, side) {
-                return Err(bad(format!("{name} is {w}x{h}, expected {side}x{side}")));
-            }
-            let rgb = image::load_from_memory(&bytes).map_err(broken)?.into_rgb8();
-            let source = name.split('/').rev().nth(1).unwrap_or("").to_owned();
-            pictures.push(Picture { name, source, identity: None, rgb: rgb.into_raw() });
+        } else if is_picture(&lower) {
+            pictures.push(decode(name, &bytes, side).map_err(bad)?);
         }
     }
     if pictures.is_empty() {
         return Err(bad("no picture in it".into()));
     }
-    for picture in &mut pictures {
+    name_people(&mut pictures, identities);
+    Ok(pictures)
+}
+
+/// The same of a folder of that shape. The manifest may name pictures that are no longer there: what
+/// someone has thrown out stays out.
+///
+/// # Errors
+/// As [`read_tar`].
+pub fn read_folder(folder: &Path, side: u32) -> Result<Vec<Picture>> {
+    let bad = |what: String| Error::Data(format!("{}: {what}", folder.display()));
+    let mut names = Vec::new();
+    for entry in fs::read_dir(folder).map_err(at(folder))? {
+        let path = entry.map_err(at(folder))?.path();
+        if !path.is_dir() {
+            names.push(path);
+            continue;
+        }
+        for entry in fs::read_dir(&path).map_err(at(&path))? {
+            names.push(entry.map_err(at(&path))?.path());
+        }
+    }
+    names.sort();
+    let mut pictures = Vec::new();
+    let mut identities = HashMap::new();
+    for path in names {
+        let name = path.strip_prefix(folder).unwrap_or(&path).to_string_lossy().into_owned();
+        let lower = name.to_ascii_lowercase();
+        if lower == "manifest.csv" {
+            identities = read_identities(&fs::read_to_string(&path).map_err(at(&path))?);
+        } else if is_picture(&lower) {
+            let size = fs::metadata(&path).map_err(at(&path))?.len();
+            if size > MAX_ENTRY {
+                return Err(bad(format!("{name} is {size} bytes: too large for a face")));
+            }
+            let bytes = fs::read(&path).map_err(at(&path))?;
+            pictures.push(decode(name, &bytes, side).map_err(bad)?);
+        }
+    }
+    if pictures.is_empty() {
+        return Err(bad("no picture in it".into()));
+    }
+    name_people(&mut pictures, identities);
+    Ok(pictures)
+}
+
+fn is_picture(lower: &str) -> bool {
+    [".jpg", ".jpeg", ".png"].iter().any(|ending| lower.ends_with(ending))
+}
+
+fn decode(name: String, bytes: &[u8], side: u32) -> std::result::Result<Picture, String> {
+    let broken = |e| format!("{name} does not decode ({e})");
+    // Looked at before a pixel is decoded: a picture of some bytes can claim any size.
+    let (w, h) = size(bytes).map_err(broken)?;
+    if (w, h) != (side, side) {
+        return Err(format!("{name} is {w}x{h}, expected {side}x{side}"));
+    }
+    let rgb = image::load_from_memory(bytes).map_err(broken)?.into_rgb8();
+    let source = name.split('/').rev().nth(1).unwrap_or("").to_owned();
+    Ok(Picture { name, source, identity: None, rgb: rgb.into_raw() })
+}
+
+fn name_people(pictures: &mut [Picture], mut identities: HashMap<String, String>) {
+    for picture in pictures {
         picture.identity = identities.remove(&picture.name);
     }
-    Ok(pictures)
 }
 
 /// Width and height that a picture claims.
@@ -148,6 +202,21 @@ mod tests {
         assert_eq!((faces[0].source.as_str(), faces[0].identity.as_deref()), ("a", Some("a:Jo")));
         assert_eq!(faces[1].identity, None);
         assert_eq!(&faces[0].rgb[..3], [10, 20, 30]);
+    }
+
+    #[test]
+    fn a_folder_is_read_like_a_tar() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("a")).unwrap();
+        let csv = "file,source,identity\na/1.png,a,a:7\na/2.png,a,a:8\n";
+        std::fs::write(dir.path().join("manifest.csv"), csv).unwrap();
+        std::fs::write(dir.path().join("a/1.png"), png(16)).unwrap();
+        let faces = read_folder(dir.path(), 16).unwrap();
+        let found: Vec<_> = faces.iter().map(|f| (f.name.as_str(), f.source.as_str())).collect();
+        assert_eq!(found, [("a/1.png", "a")]);
+        assert_eq!(faces[0].identity.as_deref(), Some("a:7"));
+        assert!(read_folder(dir.path(), 64).unwrap_err().to_string().contains("expected 64x64"));
+        assert!(read_folder(&dir.path().join("no"), 16).is_err());
     }
 
     #[test]

@@ -48,6 +48,19 @@ impl Source {
     pub fn new(high: Faces, low: Faces, config: &Config, device: Device) -> Result<Self> {
         let high_split = high.split_by_identity(0.02);
         let low_split = low.split_by_block(0.1);
+        Self::of_split((high, high_split), (low, low_split), config, device)
+    }
+
+    /// Of sets that are split already.
+    ///
+    /// # Errors
+    /// When there is nothing to learn from in one of them.
+    pub fn of_split(
+        (high, high_split): (Faces, Split),
+        (low, low_split): (Faces, Split),
+        config: &Config,
+        device: Device,
+    ) -> Result<Self> {
         let high_sampler = Sampler::new(&high, &high_split.train, 0.0)?;
         let low_sampler = Sampler::new(&low, &low_split.train, config.balance)?;
         Ok(Self {
