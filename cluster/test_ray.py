@@ -4,6 +4,7 @@
     test_ray.py FACESR CLIP
 """
 
+import hashlib
 import json
 import os
 import shutil
@@ -50,9 +51,14 @@ def main():
 
         statuses = sorted(line["status"] for line in lines)
         assert code == 3, f"exit code {code}"
-        assert statuses == ["done"] * FILES + ["failed"] or statuses.count("failed") == 1, statuses
-        assert len(lines) == FILES + 1, lines
+        # A node may have finished a file and died before it could say so: then another skips it.
+        assert statuses.count("failed") == 1 and set(statuses) <= {"done", "failed", "skipped"}, statuses
+        assert len({line["input"] for line in lines}) == len(lines) == FILES + 1, lines
         assert partial, "nothing was under way when the node was killed"
+        # All inputs are one clip: whoever did a file, however often it was begun, the bytes are the same.
+        videos = [os.path.join(here, n) for here, _, names in os.walk(output) for n in names if n.endswith(".mp4")]
+        hashes = [hashlib.sha256(open(video, "rb").read()).hexdigest() for video in videos]
+        assert len(hashes) == FILES and len(set(hashes)) == 1, list(zip(videos, hashes))
         left = [n for _, _, names in os.walk(output) for n in names if n.endswith(".partial")]
         assert not left, left
         # By the records of facesr itself all is done.
