@@ -27,8 +27,12 @@ use crate::train::{stage1, stage2};
 const HELD: f64 = 0.25;
 /// Fewer faces to learn from, or to judge by, are none.
 const LEAST: (usize, usize) = (8, 2);
+/// Fewer faces held back than this and the figures about the camera are noise.
+const FEW: usize = 20;
 /// Share of the time for High-to-Low.
 const FIRST: f64 = 0.35;
+/// Share of the time that is planned with: the machine may get busier.
+const PLANNED: f64 = 0.9;
 /// High faces that are held back at most.
 const HIGH: usize = 256;
 
@@ -98,7 +102,8 @@ pub fn steps_within(
     };
     let first = seconds(&mut |state| stage1::step(state, source).map(drop))?;
     let second = seconds(&mut |state| stage2::gan_step(state, source).map(drop))?;
-    let fit = |share: f64, each: f64| ((minutes * 60.0 * share / each.max(1e-6)) as u64).max(1);
+    let planned = minutes * 60.0 * PLANNED;
+    let fit = |share: f64, each: f64| ((planned * share / each.max(1e-6)) as u64).max(1);
     Ok(PhaseSteps {
         high_to_low: fit(FIRST, first),
         pixel: 0,
@@ -114,8 +119,7 @@ pub fn steps_within(
 /// As [`run::train`].
 pub fn train(state: &mut State, source: &Source, folder: &Folder, minutes: f64) -> Result<bool> {
     let budget = Budget {
-        // The steps were counted on a machine that may have got busier.
-        minutes: Some(minutes * 1.5),
+        minutes: Some(minutes),
         // At the end of each phase only: figures of so few faces choose nothing.
         validate: u64::MAX,
         log: 10,
@@ -159,9 +163,15 @@ pub fn judge(before: &State, after: &State, source: &Source) -> Scores {
     let of = |low: &Tensor| features.of(&to_8bit(&bicubic64(low)));
     let held = of(&fixed_batch(&source.low, &source.low_split.held, device));
     let learnt = of(&fixed_batch(&source.low, &source.low_split.train, device));
+    // The held-back ones alone may be too few to tell how much a feature varies.
+    let all = Tensor::cat(&[&held, &learnt], 0);
+    let mean = all.mean_dim([0i64].as_slice(), true, Kind::Float);
+    let scale =
+        (&all - &mean).square().mean_dim([0i64].as_slice(), true, Kind::Float).sqrt() + 1e-6;
+    let white = |x: &Tensor| (x - &mean) / &scale;
     let high = fixed_batch(&source.high, &source.high_split.held, device);
     let z = noise(source.high_split.held.len(), &mut Rng::new(7, Stream::Validation, 0), device);
-    let distance = |x: &Tensor| 1e3 * kernel_distance(x, &held, true);
+    let distance = |x: &Tensor| 1e3 * kernel_distance(&white(x), &white(&held), false);
     no_grad(|| {
         let pairs = degrade(after, &high, &z);
         let figures = |state: &State| {
@@ -214,10 +224,15 @@ impl Scores {
             let bicubic = bicubic.map_or_else(|| "-".into(), |v| format!("{v:.2}"));
             text += &format!("{name:42}{bicubic:>10}{before:>10.2}{after:>10.2}\n");
         }
-        text + &format!(
+        text += &format!(
             "The camera's own other faces lie at {:.2} from those held back.\n",
             self.of_itself
-        )
+        );
+        if self.faces.1 < FEW {
+            text +=
+                "So few held-back faces judge nothing: the figures about this camera are noise.\n";
+        }
+        text
     }
 }
 
