@@ -13,9 +13,9 @@ pub(crate) struct ViewArgs {
     /// Where the picture is parted at first, 0 (all after) to 1 (all before)
     #[arg(long, value_name = "0..1", default_value_t = 0.5, value_parser = unit)]
     pub(crate) split: f32,
-    /// GStreamer's element that shows the picture
-    #[arg(long, value_name = "ELEMENT", default_value = "autovideosink")]
-    pub(crate) sink: String,
+    /// GStreamer's element that shows the picture [default: a window on this desktop]
+    #[arg(long, value_name = "ELEMENT")]
+    pub(crate) sink: Option<String>,
     /// End after N frames
     #[arg(long, value_name = "N", value_parser = value_parser!(u64).range(1..))]
     pub(crate) frames: Option<u64>,

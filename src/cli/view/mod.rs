@@ -2,6 +2,7 @@
 
 mod args;
 mod split;
+mod window;
 
 use std::collections::VecDeque;
 use std::path::Path;
@@ -67,7 +68,7 @@ fn build(
     split: &Arc<Mutex<Split>>,
 ) -> Result<(), Failure> {
     let filter = make("capsfilter")?;
-    let show = [make("videoconvert")?, make(&args.sink)?];
+    let show = [make("videoconvert")?, window::open(args.sink.as_deref())?];
     let chain =
         [&make("videoconvert")?, &make("videoscale")?, &filter, element, &show[0], &show[1]];
     let decoder = source(&args.source, pipeline)?;
@@ -124,7 +125,13 @@ fn build(
         }
         let mut wanted = gst::Caps::builder("video/x-raw").field("format", "I420");
         if let (Ok(w), Ok(h)) = (s.get::<i32>("width"), s.get::<i32>("height")) {
-            wanted = wanted.field("width", w * scale).field("height", h * scale);
+            // Square pixels, which not every window can do without, and no bars around the picture.
+            let shape = s.get::<gst::Fraction>("pixel-aspect-ratio");
+            let shape = shape.map_or(1.0, |f| f64::from(f.numer()) / f64::from(f.denom()));
+            let width = (f64::from(w * scale) * shape / 2.0).round().max(1.0) as i32 * 2;
+            let square = gst::Fraction::new(1, 1);
+            wanted = wanted.field("width", width).field("height", h * scale);
+            wanted = wanted.field("pixel-aspect-ratio", square);
         }
         filter.set_property("caps", wanted.build());
         // What cannot be linked gives nothing, which the source then reports.
@@ -201,15 +208,7 @@ fn play(
                 return Err(cannot(error.error().to_string().trim_end_matches('.')));
             }
             Some(gst::MessageView::Warning(warning)) => {
-                let text = warning.error().to_string();
-                let from = warning.src().map(|src| src.type_().name().to_string());
-                if from.is_some_and(|name| name.contains("Auto")) {
-                    return Err(cannot(&format!(
-                        "no window can be opened ({}); is there a display?",
-                        text.trim_end_matches('.')
-                    )));
-                }
-                eprintln!("facesr: note: {text}");
+                eprintln!("facesr: note: {}", warning.error());
             }
             Some(gst::MessageView::Latency(_)) => {
                 let _ = pipeline.recalculate_latency();
