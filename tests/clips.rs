@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use facesr::canvas::{Canvas, CpuCanvas};
+use facesr::canvas::CpuCanvas;
 use facesr::generator::{LOW, LOW_LEN};
 use facesr::{Frame, FrameInfo, FrameMut, PixelFormat, Square};
 

@@ -51,7 +51,7 @@ impl Default for EnhancerOptions {
             max_face_size: 80.0,
             max_faces: 0,
             temporal_smoothing: 0.5,
-            reuse: 0.08,
+            reuse: 0.1,
             budget: None,
         }
     }
@@ -70,7 +70,7 @@ impl EnhancerOptions {
     }
 }
 
-/// What an enhancer has done so far. Times are CPU time of the calling thread.
+/// What an enhancer has done so far. Times are CPU time, over all threads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct EnhancerStats {
     /// Frames seen.
@@ -327,12 +327,10 @@ impl Enhancer {
             return Ok(0);
         }
 
-        let watch = Stopwatch::start();
         self.squares.clear();
         self.squares.extend(self.chosen.iter().map(|(_, square)| *square));
         self.low.resize(n * LOW_LEN, 0.0);
-        self.backend.cut(picture, &self.squares, &mut self.low)?;
-        self.stats.cut += watch.elapsed();
+        self.stats.cut += self.backend.cut(picture, &self.squares, &mut self.low)?;
 
         let watch = Stopwatch::start();
         self.plan();

@@ -445,7 +445,7 @@ impl Picture<'_, '_> {
     }
 }
 
-fn subsampled(n: u32, shift: u32) -> usize {
+pub(crate) fn subsampled(n: u32, shift: u32) -> usize {
     n.div_ceil(1 << shift) as usize
 }
 

@@ -18,7 +18,7 @@ use crate::geometry::CROP_SCALE;
 use crate::models::{Source, default_generator};
 use crate::pool::{Pool, lock};
 use crate::session;
-use crate::stopwatch::Stopwatch;
+use crate::spread::spread;
 
 /// Side of the generator's input, pixels.
 pub const LOW: usize = 16;
@@ -153,26 +153,18 @@ impl Generator {
     pub fn run(&self, faces: &[f32], out: &mut [f32]) -> Result<Duration, Error> {
         let n = faces.len() / LOW_LEN;
         assert_eq!((faces.len(), out.len()), (n * LOW_LEN, n * HIGH_LEN), "lengths do not match");
-        let share = n.div_ceil(self.threads).max(2);
-        if n <= share {
-            return self.run_share(faces, out);
-        }
-        std::thread::scope(|scope| {
-            let shares = faces.chunks(share * LOW_LEN).zip(out.chunks_mut(share * HIGH_LEN));
-            let running: Vec<_> =
-                shares.map(|(f, o)| scope.spawn(|| self.run_share(f, o))).collect();
-            running.into_iter().try_fold(Duration::ZERO, |sum, thread| {
-                let died = |_| Err(self.failed("a worker thread died".into()));
-                Ok(sum + thread.join().unwrap_or_else(died)?)
-            })
-        })
-    }
-
-    fn run_share(&self, faces: &[f32], out: &mut [f32]) -> Result<Duration, Error> {
-        let watch = Stopwatch::start();
-        let mut chunks = faces.chunks(CHUNK * LOW_LEN).zip(out.chunks_mut(CHUNK * HIGH_LEN));
-        chunks.try_for_each(|(f, o)| self.run_chunk(f, o))?;
-        Ok(watch.elapsed())
+        // Small enough that all threads have something to do until the end.
+        let chunk = if self.threads == 1 { CHUNK } else { n.div_ceil(2 * self.threads) };
+        let chunk = chunk.clamp(2, CHUNK);
+        let chunks = faces.chunks(chunk * LOW_LEN).zip(out.chunks_mut(chunk * HIGH_LEN));
+        let mut outcomes: Vec<_> =
+            (0..self.threads.min(n.div_ceil(chunk)).max(1)).map(|_| Ok(())).collect();
+        let time = spread(&mut outcomes, chunks, |outcome, (faces, out)| {
+            if outcome.is_ok() {
+                *outcome = self.run_chunk(faces, out);
+            }
+        });
+        outcomes.into_iter().collect::<Result<(), _>>().map(|()| time)
     }
 
     fn run_chunk(&self, faces: &[f32], out: &mut [f32]) -> Result<(), Error> {
@@ -187,6 +179,11 @@ impl Generator {
     /// Where it came from.
     pub fn source(&self) -> &Source {
         &self.source
+    }
+
+    /// Threads that share the faces of one frame.
+    pub fn threads(&self) -> usize {
+        self.threads
     }
 
     /// What the file says of its architecture (metadata `facesr.arch`).

@@ -35,6 +35,7 @@ pub mod runtime;
 pub mod scene;
 pub mod session;
 mod snapshot;
+mod spread;
 pub mod stopwatch;
 pub mod track;
 pub mod zone;

@@ -151,7 +151,7 @@ fn reuse(clip: &Clip, detector: &DetectorOptions) {
         println!("temporal-smoothing {smoothing}");
         println!("| reuse | faces | generated | dB over the clip | dB of the worst frame |");
         println!("|---|---|---|---|---|");
-        for reuse in [0.02, 0.03, 0.04, 0.05, 0.06, 0.08, 0.1] {
+        for reuse in [0.02, 0.03, 0.05, 0.08, 0.1, 0.12] {
             let options = EnhancerOptions { reuse, ..base.clone() };
             let (some, enhancer) = enhanced(clip, &faces, options);
             let (mut all, mut worst) = ((0.0, 0), f64::INFINITY);

@@ -1,6 +1,6 @@
 //! The frame view: any size, stride and format is refused, or all of it can be read and written.
 
-use facesr::canvas::{Canvas, CpuCanvas};
+use facesr::canvas::CpuCanvas;
 use facesr::frame::MAX_DIMENSION;
 use facesr::generator::{HIGH_LEN, LOW_LEN};
 use facesr::{Frame, FrameInfo, FrameMut, PixelFormat, Square};
@@ -54,5 +54,5 @@ pub fn frame(data: &[u8]) {
     let view = planes[..count].iter_mut().map(Vec::as_mut_slice);
     let mut frame = FrameMut::new(info, view, &strides[..count])
         .unwrap_or_else(|e| panic!("to be read, but not to be written: {e}"));
-    canvas.blend(&mut frame, &squares, &low, &high, &strengths);
+    canvas.blend_all(&mut frame, &squares, &low, &high, &strengths);
 }

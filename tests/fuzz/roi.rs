@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use facesr::canvas::{Canvas, CpuCanvas};
+use facesr::canvas::CpuCanvas;
 use facesr::generator::LOW_LEN;
 use facesr::{Frame, FrameInfo, PixelFormat, Square};
 use gst_video::VideoRegionOfInterestMeta;

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use facesr::canvas::{Canvas, CpuCanvas};
+use facesr::canvas::CpuCanvas;
 use facesr::generator::{LOW, LOW_LEN};
 use facesr::{Face, Rect, Square};
 

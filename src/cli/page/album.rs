@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use facesr::canvas::{Canvas, CpuCanvas};
+use facesr::canvas::CpuCanvas;
 use facesr::generator::LOW_LEN;
 use facesr::{Frame, Rect, Square};
 

@@ -1,9 +1,10 @@
 //! The CPU as a backend: the canvas in system memory, the generator's sessions of this process.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::{Backend, PaintTimes, Plan};
-use crate::canvas::{Canvas, CpuCanvas};
+use crate::canvas::{ColorTruth, CpuCanvas, Layer};
 use crate::cuda::GpuError;
 use crate::error::Error;
 use crate::frame::Picture;
@@ -16,53 +17,70 @@ use crate::stopwatch::Stopwatch;
 pub struct CpuBackend {
     generator: Arc<Generator>,
     canvas: CpuCanvas,
-    /// The last face of each place, `[3, 64, 64]`; empty where there is none.
-    kept: Vec<Vec<f32>>,
+    truth: ColorTruth,
+    /// By place.
+    kept: Vec<Kept>,
     wanted: Vec<f32>,
     high: Vec<f32>,
-    shown: Vec<f32>,
-    squares: Vec<Square>,
-    strengths: Vec<f32>,
+}
+
+/// The last face of a track.
+#[derive(Debug, Clone, Default)]
+struct Kept {
+    /// `[3, 64, 64]`; grey where there is none.
+    high: Vec<f32>,
+    /// The same, shrunk to `[3, 16, 16]`: a face that is shown again need not be shrunk again.
+    shrunk: Vec<f32>,
+}
+
+impl Kept {
+    /// Puts `high` in its place, with a share `keep` of what is there mixed in.
+    fn take_in(&mut self, high: &[f32], keep: f32, truth: &mut ColorTruth) {
+        self.fill();
+        if keep > 0.0 {
+            for (old, new) in self.high.iter_mut().zip(high) {
+                *old = new + keep * (*old - new);
+            }
+        } else {
+            self.high.copy_from_slice(high);
+        }
+        truth.shrink(&self.high, &mut self.shrunk);
+    }
+
+    /// A place that was never filled shows grey.
+    fn fill(&mut self) {
+        self.high.resize(HIGH_LEN, 0.0);
+        self.shrunk.resize(LOW_LEN, 0.0);
+    }
 }
 
 impl CpuBackend {
-    /// A backend for one stream.
+    /// A backend for one stream, with as many threads as the generator has.
     pub fn new(generator: Arc<Generator>) -> Self {
+        let canvas = CpuCanvas::new(generator.threads());
         Self {
             generator,
-            canvas: CpuCanvas::default(),
+            canvas,
+            truth: ColorTruth::default(),
             kept: Vec::new(),
             wanted: Vec::new(),
             high: Vec::new(),
-            shown: Vec::new(),
-            squares: Vec::new(),
-            strengths: Vec::new(),
         }
     }
 
-    /// Gathers in `self.shown` what each face is to look like, and keeps it.
+    /// Keeps what was generated.
     fn steady(&mut self, plans: &[Plan]) {
-        self.shown.clear();
-        let mut generated = self.high.chunks_exact_mut(HIGH_LEN);
+        let places = plans.iter().map(|plan| plan.place + 1).max().unwrap_or(0);
+        if self.kept.len() < places {
+            self.kept.resize(places, Kept::default());
+        }
+        let mut generated = self.high.chunks_exact(HIGH_LEN);
         for plan in plans {
-            if self.kept.len() <= plan.place {
-                self.kept.resize(plan.place + 1, Vec::new());
-            }
             let kept = &mut self.kept[plan.place];
-            if plan.generate
-                && let Some(high) = generated.next()
-            {
-                if plan.keep > 0.0 {
-                    for (new, old) in high.iter_mut().zip(&*kept) {
-                        *new += plan.keep * (old - *new);
-                    }
-                }
-                kept.clear();
-                kept.extend_from_slice(high);
+            match if plan.generate { generated.next() } else { None } {
+                Some(high) => kept.take_in(high, plan.keep, &mut self.truth),
+                None => kept.fill(),
             }
-            // A place that was never filled shows grey rather than shift its neighbours.
-            kept.resize(HIGH_LEN, 0.0);
-            self.shown.extend_from_slice(kept);
         }
     }
 }
@@ -82,10 +100,9 @@ impl Backend for CpuBackend {
         picture: &Picture<'_, '_>,
         squares: &[Square],
         low: &mut [f32],
-    ) -> Result<(), Error> {
+    ) -> Result<Duration, Error> {
         let Picture::Host(frame) = picture else { return Err(out_of_reach()) };
-        self.canvas.cut(&frame.as_frame(), squares, low);
-        Ok(())
+        Ok(self.canvas.cut(&frame.as_frame(), squares, low))
     }
 
     fn paint(
@@ -106,11 +123,15 @@ impl Backend for CpuBackend {
 
         let watch = Stopwatch::start();
         self.steady(plans);
-        self.squares.clear();
-        self.squares.extend(plans.iter().map(|plan| plan.square));
-        self.strengths.clear();
-        self.strengths.extend(plans.iter().map(|plan| plan.strength));
-        self.canvas.blend(frame, &self.squares, low, &self.shown, &self.strengths);
-        Ok(PaintTimes { generate, blend: watch.elapsed() })
+        let steadying = watch.elapsed();
+        let layers: Vec<_> = plans
+            .iter()
+            .zip(low.chunks_exact(LOW_LEN))
+            .map(|(plan, low)| {
+                let Kept { high, shrunk } = &self.kept[plan.place];
+                Layer { square: plan.square, strength: plan.strength, low, high, shrunk }
+            })
+            .collect();
+        Ok(PaintTimes { generate, blend: steadying + self.canvas.blend(frame, &layers) })
     }
 }

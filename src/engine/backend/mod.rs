@@ -43,8 +43,9 @@ pub trait Backend: Send {
     /// Name of the device, for messages.
     fn name(&self) -> &str;
 
-    /// Cuts each of `squares` into `low`: `[N, 3, 16, 16]` RGB in -1..=1. A square that does not
-    /// [lie in](Square::lies_in) the frame gives grey.
+    /// Cuts each of `squares` into `low`: `[N, 3, 16, 16]` RGB in -1..=1, and answers the CPU time
+    /// that took, over all threads. A square that does not [lie in](Square::lies_in) the frame
+    /// gives grey.
     ///
     /// # Errors
     /// If the device fails, or cannot reach the frame.
@@ -53,7 +54,7 @@ pub trait Backend: Send {
         picture: &Picture<'_, '_>,
         squares: &[Square],
         low: &mut [f32],
-    ) -> Result<(), Error>;
+    ) -> Result<Duration, Error>;
 
     /// Generates what is to be, mixes it with what is kept, keeps the result and blends it into
     /// the frame, in the order of `plans`: where faces overlap, the later lies on top. `low` is

@@ -46,16 +46,28 @@ impl Color {
         }
     }
 
-    /// RGB to component codes, both 0..=255 and not clamped. Grey is given in the first.
-    #[inline]
-    pub(super) fn codes(self, [r, g, b]: [f32; 3]) -> [f32; 3] {
+    /// A row of component `i` out of RGB, both 0..=255 and not clamped. Grey is component 0.
+    #[inline(always)]
+    pub(super) fn row<const N: usize>(self, i: usize, [r, g, b]: &[[f32; N]; 3], out: &mut [f32]) {
         if self.model == ColorModel::Rgb {
-            return [r, g, b];
+            out.copy_from_slice([r, g, b][i]);
+            return;
         }
-        let y = self.kr * r + self.kg * g + self.kb * b;
-        let luma = self.luma_zero + y * self.luma_gain;
-        let chroma = |c: f32, k: f32| 128.0 + (c - y) / (2.0 * (1.0 - k)) * self.chroma_gain;
-        [luma, chroma(b, self.kb), chroma(r, self.kr)]
+        let rgb = r.iter().zip(g).zip(b);
+        let luma = |r: f32, g: f32, b: f32| self.kr * r + self.kg * g + self.kb * b;
+        let chroma =
+            |c: f32, y: f32, k: f32| 128.0 + (c - y) / (2.0 * (1.0 - k)) * self.chroma_gain;
+        match i {
+            0 => out.iter_mut().zip(rgb).for_each(|(out, ((r, g), b))| {
+                *out = self.luma_zero + luma(*r, *g, *b) * self.luma_gain;
+            }),
+            1 => out.iter_mut().zip(rgb).for_each(|(out, ((r, g), b))| {
+                *out = chroma(*b, luma(*r, *g, *b), self.kb);
+            }),
+            _ => out.iter_mut().zip(rgb).for_each(|(out, ((r, g), b))| {
+                *out = chroma(*r, luma(*r, *g, *b), self.kr);
+            }),
+        }
     }
 }
 
@@ -63,6 +75,14 @@ impl Color {
 mod tests {
     use super::*;
     use crate::frame::{Matrix, PixelFormat};
+
+    fn codes(color: Color, rgb: [f32; 3]) -> [f32; 3] {
+        std::array::from_fn(|i| {
+            let mut out = [0.0];
+            color.row(i, &rgb.map(|v| [v]), &mut out);
+            out[0]
+        })
+    }
 
     fn color(format: PixelFormat, matrix: Matrix, range: Range) -> Color {
         Color::of(&FrameInfo { matrix, range, ..FrameInfo::new(format, 8, 8) })
@@ -72,12 +92,12 @@ mod tests {
     fn known_codes_of_the_standards() {
         let hd = color(PixelFormat::Nv12, Matrix::Bt709, Range::Limited);
         let close = |a: [f32; 3], b: [f32; 3]| a.iter().zip(b).all(|(a, b)| (a - b).abs() < 0.6);
-        assert!(close(hd.codes([255.0; 3]), [235.0, 128.0, 128.0]));
-        assert!(close(hd.codes([255.0, 0.0, 0.0]), [63.0, 102.0, 240.0]));
+        assert!(close(codes(hd, [255.0; 3]), [235.0, 128.0, 128.0]));
+        assert!(close(codes(hd, [255.0, 0.0, 0.0]), [63.0, 102.0, 240.0]));
         let sd = color(PixelFormat::I420, Matrix::Bt601, Range::Limited);
-        assert!(close(sd.codes([0.0, 0.0, 255.0]), [41.0, 240.0, 110.0]));
+        assert!(close(codes(sd, [0.0, 0.0, 255.0]), [41.0, 240.0, 110.0]));
         let jpeg = color(PixelFormat::I420, Matrix::Bt601, Range::Full);
-        assert!(close(jpeg.codes([255.0, 255.0, 0.0]), [226.0, 0.5, 148.7]));
+        assert!(close(codes(jpeg, [255.0, 255.0, 0.0]), [226.0, 0.5, 148.7]));
     }
 
     #[test]
@@ -88,7 +108,7 @@ mod tests {
                     let c = color(format, matrix, range);
                     let grey = format.model() == ColorModel::Gray;
                     let rgb = if grey { [77.0; 3] } else { [12.0, 200.0, 77.0] };
-                    let back = c.rgb(c.codes(rgb));
+                    let back = c.rgb(codes(c, rgb));
                     for (a, b) in rgb.iter().zip(back) {
                         assert!((a - b).abs() < 1e-2, "{format:?} {matrix:?} {range:?}: {back:?}");
                     }

@@ -1,151 +1,109 @@
-//! Cuts and blends on the CPU, in system memory.
+//! Cuts and blends all faces of a frame, in system memory.
 
-use super::color::Color;
-use super::resample::{Taps, transpose};
+use std::time::Duration;
+
+use super::cut::Cutter;
+use super::patch::{Patch, Press};
 use super::truth::ColorTruth;
-use super::{Canvas, feather};
-use crate::frame::{Component, ComponentMut, Frame, FrameInfo, FrameMut};
-use crate::generator::{HIGH, HIGH_LEN, LOW, LOW_LEN};
+use crate::frame::{Frame, FrameMut};
+use crate::generator::{HIGH_LEN, LOW_LEN};
 use crate::geometry::Square;
+use crate::spread::spread;
+use crate::stopwatch::Stopwatch;
 
-/// The CPU's canvas. It keeps its scratch space from face to face.
-#[derive(Debug, Default)]
-pub struct CpuCanvas {
-    rows: Taps,
-    columns: Taps,
-    truth: ColorTruth,
-    a: Vec<f32>,
-    b: Vec<f32>,
-    components: [Vec<f32>; 3],
-    face: Vec<f32>,
-}
+/// Fewer faces than this, for each thread, are not worth a thread.
+const FACES_A_THREAD: usize = 12;
 
-/// A crop square in the sample coordinates of one component.
+/// A face to be blended into a frame.
 #[derive(Debug, Clone, Copy)]
-struct Area {
-    x: f32,
-    y: f32,
-    w: f32,
-    h: f32,
+pub struct Layer<'a> {
+    /// The square it was cut from.
+    pub square: Square,
+    /// Weight in the middle of the feather, 0..=1.
+    pub strength: f32,
+    /// The cut, `[3, 16, 16]` RGB in -1..=1.
+    pub low: &'a [f32],
+    /// What was generated from it or from an earlier one, `[3, 64, 64]` RGB in -1..=1.
+    pub high: &'a [f32],
+    /// The same [shrunk](ColorTruth::shrink), `[3, 16, 16]`.
+    pub shrunk: &'a [f32],
 }
 
-impl Area {
-    fn of(square: &Square, info: &FrameInfo, hsub: u32, vsub: u32) -> Self {
-        let (dx, dy) = info.chroma_site.offsets();
-        let axis = |start: f32, offset: f32, shift: u32| match shift {
-            0 => (start, square.side),
-            _ => ((start + offset) / 2.0, square.side / 2.0),
-        };
-        let (x, w) = axis(square.x, dx, hsub);
-        let (y, h) = axis(square.y, dy, vsub);
-        Self { x, y, w, h }
+/// The CPU's canvas. It keeps its scratch space from frame to frame.
+#[derive(Debug)]
+pub struct CpuCanvas {
+    cutters: Vec<Cutter>,
+    presses: Vec<Press>,
+    patches: Vec<Patch>,
+    truth: ColorTruth,
+}
+
+impl Default for CpuCanvas {
+    fn default() -> Self {
+        Self::new(1)
     }
 }
 
 impl CpuCanvas {
-    /// Resamples `area` of one component to `[16, 16]` in `self.a`.
-    fn cut_component(&mut self, c: &Component<'_>, area: Area) {
-        self.columns.set(LOW, c.width, area.x, area.w / LOW as f32);
-        self.rows.set(LOW, c.height, area.y, area.h / LOW as f32);
-        let ((x0, x1), (y0, y1)) = (self.columns.input_range(), self.rows.input_range());
-        let (width, height) = (x1 - x0, y1 - y0);
-        self.b.clear();
-        for y in y0..y1 {
-            let row = &c.data[y * c.stride + x0 * c.step..];
-            self.b.extend(row.iter().step_by(c.step).take(width).map(|v| f32::from(*v)));
-        }
-        transpose(&self.b, width, &mut self.a);
-        self.columns.apply(&self.a, x0, height, &mut self.b);
-        // Pillow clips between its two passes too; beside hard edges that shows.
-        for v in &mut self.b {
-            *v = v.clamp(0.0, 255.0);
-        }
-        transpose(&self.b, height, &mut self.a);
-        self.rows.apply(&self.a, y0, LOW, &mut self.b);
-        std::mem::swap(&mut self.a, &mut self.b);
-    }
-
-    /// Resamples `self.components[i]` (`[64, 64]`) to `area` of one component and lays it over the
-    /// samples there.
-    fn blend_component(&mut self, i: usize, c: &mut ComponentMut<'_>, area: Area, strength: f32) {
-        let inside = |start: f32, len: f32, limit: usize| {
-            let first = (start - 0.5).ceil().max(0.0) as usize;
-            let end = ((start + len - 0.5).floor() + 1.0).max(0.0) as usize;
-            (first.min(limit), end.min(limit))
-        };
-        let ((x0, x1), (y0, y1)) =
-            (inside(area.x, area.w, c.width), inside(area.y, area.h, c.height));
-        if x0 >= x1 || y0 >= y1 {
-            return;
-        }
-        let (sx, sy) = (HIGH as f32 / area.w, HIGH as f32 / area.h);
-        self.columns.set(x1 - x0, HIGH, (x0 as f32 - area.x) * sx, sx);
-        self.rows.set(y1 - y0, HIGH, (y0 as f32 - area.y) * sy, sy);
-        let (width, height) = (x1 - x0, y1 - y0);
-        self.rows.apply(&self.components[i], 0, HIGH, &mut self.a);
-        transpose(&self.a, HIGH, &mut self.b);
-        self.columns.apply(&self.b, 0, height, &mut self.a);
-        transpose(&self.a, height, &mut self.b);
-
-        let across = |k: usize, start: f32, len: f32| (k as f32 + 0.5 - start) / len * 2.0 - 1.0;
-        for (row, y) in self.b.chunks_exact(width).zip(y0..) {
-            let v = across(y, area.y, area.h);
-            let samples = &mut c.data[y * c.stride + x0 * c.step..];
-            for ((sample, new), x) in samples.iter_mut().step_by(c.step).zip(row).zip(x0..) {
-                let alpha = strength * feather::weight(across(x, area.x, area.w), v);
-                let old = f32::from(*sample);
-                // `as` saturates; adding a half rounds, since the value is never far below zero.
-                *sample = (old + alpha * (new - old) + 0.5) as u8;
-            }
+    /// A canvas on which at most `threads` threads work at a time, the caller's included.
+    pub fn new(threads: usize) -> Self {
+        let threads = threads.max(1);
+        Self {
+            cutters: (0..threads).map(|_| Cutter::default()).collect(),
+            presses: (0..threads).map(|_| Press::default()).collect(),
+            patches: Vec::new(),
+            truth: ColorTruth::default(),
         }
     }
 
-    /// Turns `self.face` (`[3, 64, 64]` RGB in -1..=1) into the frame's components.
-    fn face_to_components(&mut self, color: Color) {
-        const PLANE: usize = HIGH * HIGH;
-        let [c0, c1, c2] = &mut self.components;
-        for c in [&mut *c0, &mut *c1, &mut *c2] {
-            c.resize(PLANE, 0.0);
-        }
-        let (r, rest) = self.face.split_at(PLANE);
-        let (g, b) = rest.split_at(PLANE);
-        let rgb = r.iter().zip(g).zip(b);
-        let out = c0.iter_mut().zip(c1.iter_mut()).zip(c2.iter_mut());
-        for (((r, g), b), ((c0, c1), c2)) in rgb.zip(out) {
-            let code = |v: &f32| (v.clamp(-1.0, 1.0) + 1.0) * 127.5;
-            [*c0, *c1, *c2] = color.codes([code(r), code(g), code(b)]);
-        }
+    fn workers(&self, faces: usize) -> usize {
+        (faces / FACES_A_THREAD).clamp(1, self.cutters.len())
     }
-}
 
-impl Canvas for CpuCanvas {
-    fn cut(&mut self, frame: &Frame<'_>, squares: &[Square], low: &mut [f32]) {
+    /// Cuts each of `squares` into `low`: `[N, 3, 16, 16]` RGB in -1..=1, N being the number of
+    /// squares, and answers the CPU time over all threads. A square that does not
+    /// [lie in](Square::lies_in) the frame gives grey, and is left out by [`blend`](Self::blend).
+    ///
+    /// # Panics
+    /// If the lengths are not those of the same N.
+    pub fn cut(&mut self, frame: &Frame<'_>, squares: &[Square], low: &mut [f32]) -> Duration {
         assert_eq!(low.len(), squares.len() * LOW_LEN, "one cut for each square");
-        const PLANE: usize = LOW * LOW;
-        let info = frame.info();
-        let color = Color::of(info);
-        for (square, out) in squares.iter().zip(low.chunks_exact_mut(LOW_LEN)) {
-            if !square.lies_in(info.width, info.height) {
-                out.fill(0.0);
-                continue;
-            }
-            let count = info.format.component_count();
-            for i in 0..count {
-                let c = frame.component(i);
-                self.cut_component(&c, Area::of(square, info, c.hsub, c.vsub));
-                std::mem::swap(&mut self.components[i], &mut self.a);
-            }
-            for k in 0..PLANE {
-                let of = |i: usize| self.components[i.min(count - 1)][k];
-                let rgb = color.rgb([of(0), of(1), of(2)]);
-                for (c, v) in rgb.iter().enumerate() {
-                    out[c * PLANE + k] = v.clamp(0.0, 255.0) / 127.5 - 1.0;
-                }
-            }
-        }
+        let workers = self.workers(squares.len());
+        let faces = squares.iter().zip(low.chunks_exact_mut(LOW_LEN));
+        spread(&mut self.cutters[..workers], faces, |cutter, (square, low)| {
+            cutter.cut(frame, square, low);
+        })
     }
 
-    fn blend(
+    /// Blends `layers` into the frame, in their order: where faces overlap, the later lies on top.
+    /// Answers the CPU time over all threads.
+    ///
+    /// # Panics
+    /// If the lengths in a layer are not as said there.
+    pub fn blend(&mut self, frame: &mut FrameMut<'_>, layers: &[Layer<'_>]) -> Duration {
+        let info = *frame.info();
+        let workers = self.workers(layers.len());
+        if self.patches.len() < layers.len() {
+            self.patches.resize_with(layers.len(), Patch::default);
+        }
+        // What is laid over a frame does not depend on it, so only the laying has an order.
+        let patches = self.patches.iter_mut().zip(layers);
+        let pressing = spread(&mut self.presses[..workers], patches, |press, (patch, layer)| {
+            press.fill(patch, layer, &info);
+        });
+        let watch = Stopwatch::start();
+        for (patch, _) in self.patches.iter().zip(layers) {
+            patch.lay(frame);
+        }
+        pressing + watch.elapsed()
+    }
+
+    /// [Blends](Self::blend) `high` (`[N, 3, 64, 64]` RGB in -1..=1), generated from the cuts `low`
+    /// (`[N, 3, 16, 16]`) of `squares`, with `strengths` `[N]`.
+    ///
+    /// # Panics
+    /// If the lengths are not those of the same N.
+    pub fn blend_all(
         &mut self,
         frame: &mut FrameMut<'_>,
         squares: &[Square],
@@ -156,22 +114,22 @@ impl Canvas for CpuCanvas {
         assert_eq!(low.len(), squares.len() * LOW_LEN, "one cut for each square");
         assert_eq!(high.len(), squares.len() * HIGH_LEN, "one face for each square");
         assert_eq!(strengths.len(), squares.len(), "one strength for each square");
-        let info = *frame.info();
-        let color = Color::of(&info);
+        let mut shrunk = vec![0.0; low.len()];
+        let faces = high.chunks_exact(HIGH_LEN).zip(shrunk.chunks_exact_mut(LOW_LEN));
+        faces.for_each(|(high, shrunk)| self.truth.shrink(high, shrunk));
         let faces = low.chunks_exact(LOW_LEN).zip(high.chunks_exact(HIGH_LEN));
-        for ((square, strength), (low, high)) in squares.iter().zip(strengths).zip(faces) {
-            if !square.lies_in(info.width, info.height) {
-                continue;
-            }
-            self.face.clear();
-            self.face.extend_from_slice(high);
-            self.truth.apply(low, &mut self.face);
-            self.face_to_components(color);
-            for i in 0..info.format.component_count() {
-                let mut c = frame.component_mut(i);
-                let area = Area::of(square, &info, c.hsub, c.vsub);
-                self.blend_component(i, &mut c, area, *strength);
-            }
-        }
+        let layers: Vec<_> = squares
+            .iter()
+            .zip(strengths)
+            .zip(faces.zip(shrunk.chunks_exact(LOW_LEN)))
+            .map(|((&square, &strength), ((low, high), shrunk))| Layer {
+                square,
+                strength,
+                low,
+                high,
+                shrunk,
+            })
+            .collect();
+        self.blend(frame, &layers);
     }
 }

@@ -6,6 +6,7 @@ const PLATEAU: f32 = 0.72;
 
 /// Weight at (u, v), each -1..=1 across the square: 1 in the middle, 0 from the inscribed ellipse
 /// outwards, with no edge in between (smoothstep in the squared radius).
+#[inline]
 pub(crate) fn weight(u: f32, v: f32) -> f32 {
     const START: f32 = PLATEAU * PLATEAU;
     let t = ((1.0 - u * u - v * v) / (1.0 - START)).clamp(0.0, 1.0);

@@ -4,9 +4,6 @@
 //! where it is cut off at the picture's edge: the same numbers as Pillow's `BICUBIC`, but for that
 //! library's rounding to 8 bit between the two passes.
 
-/// Columns that are resampled together.
-const BLOCK: usize = 16;
-
 /// Half-width of the unscaled filter.
 const SUPPORT: f32 = 2.0;
 
@@ -14,18 +11,18 @@ const SUPPORT: f32 = 2.0;
 fn cubic(x: f32) -> f32 {
     const A: f32 = -0.5;
     let x = x.abs();
-    if x < 1.0 {
-        ((A + 2.0) * x - (A + 3.0)) * x * x + 1.0
-    } else if x < 2.0 {
-        (((x - 5.0) * x + 8.0) * x - 4.0) * A
-    } else {
-        0.0
-    }
+    // Both are worked out and one is chosen, so that many can be at a time.
+    let near = ((A + 2.0) * x - (A + 3.0)) * x * x + 1.0;
+    let far = (((x - 5.0) * x + 8.0) * x - 4.0) * A;
+    let outer = if x < 2.0 { far } else { 0.0 };
+    if x < 1.0 { near } else { outer }
 }
 
 /// For each output sample, which input samples it is made of and with what weights.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Taps {
+    /// What they were last set for.
+    set_for: Option<(usize, usize, f32, f32)>,
     spans: Vec<Span>,
     weights: Vec<f32>,
 }
@@ -40,8 +37,14 @@ struct Span {
 impl Taps {
     /// Sets the taps for `outputs` samples, the i-th of which covers `origin + i * scale` to
     /// `origin + (i + 1) * scale` of an input of `inputs` samples (edge coordinates: sample k
-    /// covers k to k + 1).
+    /// covers k to k + 1). Nothing is done if that is what they are: the two planes of chroma come
+    /// one after the other.
     pub(crate) fn set(&mut self, outputs: usize, inputs: usize, origin: f32, scale: f32) {
+        let set_for = Some((outputs, inputs, origin, scale));
+        if self.set_for == set_for {
+            return;
+        }
+        self.set_for = set_for;
         self.spans.clear();
         self.weights.clear();
         let stretch = scale.max(1.0);
@@ -90,50 +93,100 @@ impl Taps {
 
     #[inline(always)]
     fn apply_anywhere(&self, src: &[f32], base: usize, width: usize, dst: &mut Vec<f32>) {
+        // Every number is written below; what is there before does not matter.
         dst.resize(self.spans.len() * width, 0.0);
         for (out, span) in dst.chunks_exact_mut(width).zip(&self.spans) {
-            let rows = &src[(span.first - base) * width..];
-            let weights = &self.weights[span.start..span.start + span.len];
-            let mut blocks = out.chunks_exact_mut(BLOCK);
-            let mut x = 0;
-            for block in &mut blocks {
-                // Sums that stay in registers while the rows go by.
-                let mut sums = [0.0; BLOCK];
-                for (row, &w) in rows.chunks_exact(width).zip(weights) {
-                    for (sum, v) in sums.iter_mut().zip(&row[x..x + BLOCK]) {
-                        *sum += w * v;
-                    }
-                }
-                block.copy_from_slice(&sums);
-                x += BLOCK;
-            }
-            let rest = blocks.into_remainder();
-            rest.fill(0.0);
-            for (row, &w) in rows.chunks_exact(width).zip(weights) {
-                for (o, v) in rest.iter_mut().zip(&row[x..]) {
-                    *o += w * v;
-                }
-            }
+            let rows = &src[(span.first - base) * width..][..span.len * width];
+            let weights = &self.weights[span.start..][..span.len];
+            // As many sums side by side as registers hold, so that none waits for the one before.
+            let mut x = sums::<32>(rows, weights, width, 0, out);
+            x = sums::<16>(rows, weights, width, x, out);
+            x = sums::<8>(rows, weights, width, x, out);
+            sums::<1>(rows, weights, width, x, out);
         }
     }
 }
 
+/// Sums of `rows` under `weights` for columns from `x` on, `N` at a time as long as there are as
+/// many; answers where it stopped.
+#[inline(always)]
+fn sums<const N: usize>(
+    rows: &[f32],
+    weights: &[f32],
+    width: usize,
+    mut x: usize,
+    out: &mut [f32],
+) -> usize {
+    while x + N <= width {
+        // They stay in registers while the rows go by.
+        let mut sums = [0.0; N];
+        for (row, &w) in rows.chunks_exact(width).zip(weights) {
+            for (sum, v) in sums.iter_mut().zip(&row[x..x + N]) {
+                *sum += w * v;
+            }
+        }
+        out[x..x + N].copy_from_slice(&sums);
+        x += N;
+    }
+    x
+}
+
+/// Side of the tiles that are turned one by one.
+const TILE: usize = 4;
+
 /// Turns rows of `width` numbers into columns.
 pub(crate) fn transpose(src: &[f32], width: usize, dst: &mut Vec<f32>) {
-    /// Side of the tiles that are turned one by one, so that reads and writes share cache lines.
-    const TILE: usize = 8;
     let height = src.len() / width;
     // Every number is written below; what is there before does not matter.
     dst.resize(src.len(), 0.0);
-    for y0 in (0..height).step_by(TILE) {
-        let y1 = (y0 + TILE).min(height);
-        for x in 0..width {
-            let column = &mut dst[x * height + y0..x * height + y1];
-            for (d, row) in column.iter_mut().zip(src[y0 * width..].chunks_exact(width)) {
-                *d = row[x];
+    let (whole_width, whole_height) = (width / TILE * TILE, height / TILE * TILE);
+    for y in (0..whole_height).step_by(TILE) {
+        let rows = &src[y * width..][..TILE * width];
+        for x in (0..whole_width).step_by(TILE) {
+            let row = |k: usize| rows[k * width + x..].first_chunk();
+            let [Some(a), Some(b), Some(c), Some(d)] = [0, 1, 2, 3].map(row) else { break };
+            for (column, k) in turn([a, b, c, d]).iter().zip(x..) {
+                dst[k * height + y..][..TILE].copy_from_slice(column);
             }
         }
     }
+    // What the tiles leave over: columns on the right, rows below.
+    for y in 0..height {
+        for x in (if y < whole_height { whole_width } else { 0 })..width {
+            dst[x * height + y] = src[y * width + x];
+        }
+    }
+}
+
+/// Turns one tile.
+#[inline(always)]
+fn turn([a, b, c, d]: [&[f32; TILE]; TILE]) -> [[f32; TILE]; TILE] {
+    // The compiler makes one move for each number of the plain code below.
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: every x86_64 processor has SSE; loads and stores are of arrays of four and need no
+    // alignment.
+    unsafe {
+        use std::arch::x86_64::{
+            _mm_loadu_ps, _mm_movehl_ps, _mm_movelh_ps, _mm_storeu_ps, _mm_unpackhi_ps,
+            _mm_unpacklo_ps,
+        };
+        let [a, b, c, d] = [a, b, c, d].map(|row| _mm_loadu_ps(row.as_ptr()));
+        let (ab, cd) = (_mm_unpacklo_ps(a, b), _mm_unpacklo_ps(c, d));
+        let (ab2, cd2) = (_mm_unpackhi_ps(a, b), _mm_unpackhi_ps(c, d));
+        let columns = [
+            _mm_movelh_ps(ab, cd),
+            _mm_movehl_ps(cd, ab),
+            _mm_movelh_ps(ab2, cd2),
+            _mm_movehl_ps(cd2, ab2),
+        ];
+        let mut out = [[0.0; TILE]; TILE];
+        for (out, column) in out.iter_mut().zip(columns) {
+            _mm_storeu_ps(out.as_mut_ptr(), column);
+        }
+        out
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    [0, 1, 2, 3].map(|k| [a[k], b[k], c[k], d[k]])
 }
 
 #[cfg(test)]
@@ -174,5 +227,12 @@ mod tests {
         assert_eq!(once[..3], [0.0, 4.0, 8.0]);
         transpose(&once, 3, &mut twice);
         assert_eq!(twice, src);
+        for (width, height) in [(8, 8), (64, 20), (17, 9), (1, 30), (25, 16)] {
+            let src: Vec<f32> = (0..width * height).map(|v| v as f32).collect();
+            transpose(&src, width, &mut once);
+            for (i, v) in once.iter().enumerate() {
+                assert_eq!(*v, src[i % height * width + i / height]);
+            }
+        }
     }
 }

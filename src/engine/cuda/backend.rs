@@ -6,6 +6,7 @@
 //! device memory is worked on in place. Buffers grow to what a stream needs and then stay.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::driver::{Buffer, Driver, GpuError, Staging, bytes_of, read_plain};
 use super::generator::{MOST_FACES, RunFaces};
@@ -478,10 +479,12 @@ impl Backend for GpuBackend {
         picture: &Picture<'_, '_>,
         squares: &[Square],
         low: &mut [f32],
-    ) -> Result<(), Error> {
+    ) -> Result<Duration, Error> {
         assert_eq!(low.len(), squares.len() * LOW_LEN, "one cut for each square");
         self.cut = 0;
-        Ok(self.cut_faces(picture, squares, low)?)
+        let watch = Stopwatch::start();
+        self.cut_faces(picture, squares, low)?;
+        Ok(watch.elapsed())
     }
 
     fn paint(

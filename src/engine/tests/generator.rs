@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use facesr::canvas::{Canvas, CpuCanvas};
+use facesr::canvas::CpuCanvas;
 use facesr::generator::{Device, HIGH_LEN, LOW_LEN};
 use facesr::{Enhancer, EnhancerOptions, Error, Generator, GeneratorOptions, ModelError};
 use facesr::{Frame, FrameInfo, PixelFormat, Square};

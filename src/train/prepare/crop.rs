@@ -1,6 +1,6 @@
 //! Cuts a face to the size of its set: small faces exactly as the engine cuts them at run time.
 
-use facesr::canvas::{Canvas, CpuCanvas};
+use facesr::canvas::CpuCanvas;
 use facesr::frame::Frame;
 use facesr::geometry::{Rect, Square};
 

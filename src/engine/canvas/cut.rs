@@ -1,0 +1,73 @@
+//! One face, cut out of a frame.
+
+use super::Area;
+use super::color::Color;
+use super::resample::{Taps, transpose};
+use crate::frame::{Component, Frame};
+use crate::generator::{LOW, LOW_LEN};
+use crate::geometry::Square;
+
+/// Numbers in one channel of a cut.
+const PLANE: usize = LOW * LOW;
+
+/// Cuts faces one by one; keeps its scratch space from face to face.
+#[derive(Debug, Default)]
+pub(super) struct Cutter {
+    rows: Taps,
+    columns: Taps,
+    a: Vec<f32>,
+    b: Vec<f32>,
+    components: [Vec<f32>; 3],
+}
+
+impl Cutter {
+    /// Cuts `square` into `out`, `[3, 16, 16]` RGB in -1..=1; grey if it does not lie in the frame.
+    pub(super) fn cut(&mut self, frame: &Frame<'_>, square: &Square, out: &mut [f32]) {
+        debug_assert_eq!(out.len(), LOW_LEN);
+        let info = frame.info();
+        if !square.lies_in(info.width, info.height) {
+            out.fill(0.0);
+            return;
+        }
+        let count = info.format.component_count();
+        for i in 0..count {
+            let c = frame.component(i);
+            self.component(&c, Area::of(square, info, c.hsub, c.vsub));
+            std::mem::swap(&mut self.components[i], &mut self.b);
+        }
+        let color = Color::of(info);
+        let [c0, c1, c2] = [0, 1, 2].map(|i: usize| &self.components[i.min(count - 1)]);
+        let (r, rest) = out.split_at_mut(PLANE);
+        let (g, b) = rest.split_at_mut(PLANE);
+        let codes = c0.iter().zip(c1).zip(c2);
+        for (((c0, c1), c2), ((r, g), b)) in codes.zip(r.iter_mut().zip(g).zip(b)) {
+            let value = |v: f32| v.clamp(0.0, 255.0) / 127.5 - 1.0;
+            [*r, *g, *b] = color.rgb([*c0, *c1, *c2]).map(value);
+        }
+    }
+
+    /// Resamples `area` of one component to `[16, 16]` in `self.b`.
+    fn component(&mut self, c: &Component<'_>, area: Area) {
+        self.columns.set(LOW, c.width, area.x, area.w / LOW as f32);
+        self.rows.set(LOW, c.height, area.y, area.h / LOW as f32);
+        let ((x0, x1), (y0, y1)) = (self.columns.input_range(), self.rows.input_range());
+        let (width, height) = (x1 - x0, y1 - y0);
+        self.b.clear();
+        for y in y0..y1 {
+            let row = &c.data[y * c.stride + x0 * c.step..];
+            if c.step == 1 {
+                self.b.extend(row[..width].iter().map(|v| f32::from(*v)));
+            } else {
+                self.b.extend(row.iter().step_by(c.step).take(width).map(|v| f32::from(*v)));
+            }
+        }
+        transpose(&self.b, width, &mut self.a);
+        self.columns.apply(&self.a, x0, height, &mut self.b);
+        // Pillow clips between its two passes too; beside hard edges that shows.
+        for v in &mut self.b {
+            *v = v.clamp(0.0, 255.0);
+        }
+        transpose(&self.b, height, &mut self.a);
+        self.rows.apply(&self.a, y0, LOW, &mut self.b);
+    }
+}

@@ -1,0 +1,216 @@
+//! One face, made into the samples that are laid over a frame.
+
+use super::color::Color;
+use super::cpu::Layer;
+use super::resample::{Taps, transpose};
+use super::truth::ColorTruth;
+use super::{Area, feather};
+use crate::frame::{FrameInfo, FrameMut, subsampled};
+use crate::generator::HIGH;
+
+/// Numbers in one channel of a generated face.
+const PLANE: usize = HIGH * HIGH;
+
+/// What is laid over one component of a frame.
+#[derive(Debug, Default)]
+struct Piece {
+    /// Where the square lies in the component.
+    area: Area,
+    /// The first sample in it, and how many there are.
+    x: usize,
+    y: usize,
+    width: usize,
+    height: usize,
+    /// New samples, `[height, width]` codes.
+    samples: Vec<f32>,
+    /// Their weights, 0..=1.
+    weights: Vec<f32>,
+}
+
+/// What is laid over a frame: a piece for each component.
+#[derive(Debug, Default)]
+pub(super) struct Patch {
+    pieces: [Piece; 3],
+    count: usize,
+}
+
+impl Patch {
+    /// Lays it over the samples of the frame that it was made for.
+    pub(super) fn lay(&self, frame: &mut FrameMut<'_>) {
+        for (i, piece) in self.pieces[..self.count].iter().enumerate() {
+            let c = frame.component_mut(i);
+            let width = piece.width.max(1);
+            let rows = piece.samples.chunks_exact(width).zip(piece.weights.chunks_exact(width));
+            for ((new, weights), y) in rows.zip(piece.y..) {
+                let row = &mut c.data[y * c.stride + piece.x * c.step..];
+                if c.step == 1 {
+                    lay_row(&mut row[..width], new, weights);
+                    continue;
+                }
+                for ((old, new), weight) in row.iter_mut().step_by(c.step).zip(new).zip(weights) {
+                    *old = laid(*old, *new, *weight);
+                }
+            }
+        }
+    }
+}
+
+/// A sample under another of this weight.
+#[inline(always)]
+fn laid(old: u8, new: f32, weight: f32) -> u8 {
+    let value = f32::from(old);
+    // Adding a half rounds, since the value is never far below zero.
+    (value + weight * (new - value) + 0.5).clamp(0.0, 255.0) as i32 as u8
+}
+
+/// Lays new samples over a row of old ones.
+fn lay_row(old: &mut [u8], new: &[f32], weights: &[f32]) {
+    #[cfg(target_arch = "x86_64")]
+    if std::arch::is_x86_feature_detected!("avx2") {
+        // SAFETY: the processor has what the function is compiled for.
+        return unsafe { lay_row_avx2(old, new, weights) };
+    }
+    lay_row_anywhere(old, new, weights);
+}
+
+/// The same code in wider registers, with the same results.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2")]
+fn lay_row_avx2(old: &mut [u8], new: &[f32], weights: &[f32]) {
+    lay_row_anywhere(old, new, weights);
+}
+
+#[inline(always)]
+fn lay_row_anywhere(old: &mut [u8], new: &[f32], weights: &[f32]) {
+    for ((old, new), weight) in old.iter_mut().zip(new).zip(weights) {
+        *old = laid(*old, *new, *weight);
+    }
+}
+
+/// Makes patches one by one; keeps its scratch space from face to face.
+#[derive(Debug, Default)]
+pub(super) struct Press {
+    truth: ColorTruth,
+    rows: Taps,
+    columns: Taps,
+    components: [Vec<f32>; 3],
+    a: Vec<f32>,
+    b: Vec<f32>,
+}
+
+impl Press {
+    /// Makes `patch` of `layer` for a frame that is as `info` says; an empty one if the square
+    /// does not lie in the frame.
+    pub(super) fn fill(&mut self, patch: &mut Patch, layer: &Layer<'_>, info: &FrameInfo) {
+        patch.count = 0;
+        if !layer.square.lies_in(info.width, info.height) {
+            return;
+        }
+        patch.count = info.format.component_count();
+        let correction = self.truth.correction(layer.low, layer.shrunk);
+        convert(layer.high, correction, Color::of(info), &mut self.components[..patch.count]);
+        for (i, layout) in info.format.components()[..patch.count].iter().enumerate() {
+            let area = Area::of(&layer.square, info, layout.hsub, layout.vsub);
+            let limits =
+                (subsampled(info.width, layout.hsub), subsampled(info.height, layout.vsub));
+            let (before, rest) = patch.pieces.split_at_mut(i);
+            let piece = &mut rest[0];
+            piece.area = area;
+            (piece.x, piece.width) = inside(area.x, area.w, limits.0);
+            (piece.y, piece.height) = inside(area.y, area.h, limits.1);
+            piece.samples.clear();
+            piece.weights.clear();
+            if piece.width == 0 || piece.height == 0 {
+                continue;
+            }
+            self.resample(i, piece);
+            match before.last() {
+                Some(last) if last.area == area => piece.weights.clone_from(&last.weights),
+                _ => self.weigh(piece, layer.strength),
+            }
+        }
+    }
+
+    /// Resamples component `i` of the face to the samples of `piece`.
+    fn resample(&mut self, i: usize, piece: &mut Piece) {
+        /// Sums are made for so many columns at a time.
+        const BLOCK: usize = 8;
+        let Piece { area, x, y, width, height, .. } = *piece;
+        let (sx, sy) = (HIGH as f32 / area.w, HIGH as f32 / area.h);
+        self.columns.set(width, HIGH, (x as f32 - area.x) * sx, sx);
+        self.rows.set(height, HIGH, (y as f32 - area.y) * sy, sy);
+        self.rows.apply(&self.components[i], 0, HIGH, &mut self.a);
+        let padded = height.next_multiple_of(BLOCK);
+        self.a.resize(padded * HIGH, 0.0);
+        transpose(&self.a, HIGH, &mut self.b);
+        self.columns.apply(&self.b, 0, padded, &mut self.a);
+        transpose(&self.a, padded, &mut piece.samples);
+        piece.samples.truncate(width * height);
+    }
+
+    /// Sets the weights of `piece` under a feather of this strength.
+    fn weigh(&mut self, piece: &mut Piece, strength: f32) {
+        let Piece { area, x, y, width, height, .. } = *piece;
+        let across = |k: usize, start: f32, len: f32| (k as f32 + 0.5 - start) / len * 2.0 - 1.0;
+        self.a.clear();
+        self.a.extend((x..x + width).map(|x| across(x, area.x, area.w)));
+        for y in y..y + height {
+            let v = across(y, area.y, area.h);
+            piece.weights.extend(self.a.iter().map(|u| strength * feather::weight(*u, v)));
+        }
+    }
+}
+
+/// First of the samples 0..`limit` whose middle lies in `start..start + len`, and their number.
+fn inside(start: f32, len: f32, limit: usize) -> (usize, usize) {
+    let first = ((start - 0.5).ceil().max(0.0) as usize).min(limit);
+    let end = (((start + len - 0.5).floor() + 1.0).max(0.0) as usize).min(limit);
+    (first, end.saturating_sub(first))
+}
+
+/// Turns a face (`[3, 64, 64]` RGB in -1..=1) into components of a frame, its colours corrected.
+fn convert(face: &[f32], correction: &[Vec<f32>; 3], color: Color, components: &mut [Vec<f32>]) {
+    #[cfg(target_arch = "x86_64")]
+    if std::arch::is_x86_feature_detected!("avx2") {
+        // SAFETY: the processor has what the function is compiled for.
+        return unsafe { convert_avx2(face, correction, color, components) };
+    }
+    convert_anywhere(face, correction, color, components);
+}
+
+/// The same code in wider registers, with the same results.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2")]
+fn convert_avx2(
+    face: &[f32],
+    correction: &[Vec<f32>; 3],
+    color: Color,
+    components: &mut [Vec<f32>],
+) {
+    convert_anywhere(face, correction, color, components);
+}
+
+#[inline(always)]
+fn convert_anywhere(
+    face: &[f32],
+    correction: &[Vec<f32>; 3],
+    color: Color,
+    components: &mut [Vec<f32>],
+) {
+    for component in &mut *components {
+        component.resize(PLANE, 0.0);
+    }
+    for start in (0..PLANE).step_by(HIGH) {
+        let mut rgb = [[0.0; HIGH]; 3];
+        for (c, row) in rgb.iter_mut().enumerate() {
+            let face = &face[c * PLANE + start..][..HIGH];
+            let correction = &correction[c][start..][..HIGH];
+            for ((v, face), correction) in row.iter_mut().zip(face).zip(correction) {
+                *v = ((face + correction).clamp(-1.0, 1.0) + 1.0) * 127.5;
+            }
+        }
+        for (i, component) in components.iter_mut().enumerate() {
+            color.row(i, &rgb, &mut component[start..][..HIGH]);
+        }
+    }
+}
