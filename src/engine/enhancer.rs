@@ -1,10 +1,9 @@
 //! Sharpens the faces of a frame: cut, generate, steady, blend.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::backend::{Backend, CpuBackend, Plan};
+use crate::backend::{Backend, CpuBackend};
 use crate::cuda::{self, GpuError, OpenError};
 use crate::error::{Error, ModelError};
 use crate::finder::Face;
@@ -12,12 +11,8 @@ use crate::frame::{CudaFrame, FrameMut, Picture};
 use crate::generator::{Device, Generator, GeneratorOptions, LOW_LEN};
 use crate::geometry::Square;
 use crate::models::Source;
-use crate::refresh::{self, Budget};
+use crate::planner::Planner;
 use crate::stopwatch::Stopwatch;
-
-/// Root mean square change of a cut from frame to frame, in units of -1..=1, at which temporal
-/// smoothing has lost most of its hold: three times the noise of a poor camera.
-const STILL: f32 = 0.08;
 
 /// How to enhance.
 #[derive(Debug, Clone, PartialEq)]
@@ -62,7 +57,7 @@ impl EnhancerOptions {
     /// nothing towards both size limits, so that a face which walks past one does not change all
     /// at once, and it falls early towards the upper one: what is generated comes from 16x16
     /// pixels, and a face of forty has true detail that a guess should not replace.
-    fn strength_at(&self, side: f32) -> f32 {
+    pub(crate) fn strength_at(&self, side: f32) -> f32 {
         let ramp = |from: f32, to: f32| ((side - from) / (to - from).max(1e-3)).clamp(0.0, 1.0);
         let t = ramp(self.min_face_size, 1.25 * self.min_face_size)
             .min(1.0 - ramp(self.max_face_size / 2.0, self.max_face_size));
@@ -87,41 +82,6 @@ pub struct EnhancerStats {
     pub blend: Duration,
 }
 
-/// What is kept of a face from one frame to the next.
-#[derive(Debug)]
-struct Memory {
-    /// What it was generated from; empty if it never was.
-    low: Vec<f32>,
-    /// Where the backend keeps what was shown.
-    place: usize,
-    /// Frame in which it was seen last.
-    frame: u64,
-    /// Frame in which it was generated last.
-    generated: u64,
-}
-
-/// Which of the backend's places are taken.
-#[derive(Debug, Default)]
-struct Places(Vec<bool>);
-
-impl Places {
-    /// The first that is free, taken.
-    fn take(&mut self) -> usize {
-        let place = self.0.iter().position(|taken| !taken).unwrap_or(self.0.len());
-        if place == self.0.len() {
-            self.0.push(false);
-        }
-        self.0[place] = true;
-        place
-    }
-
-    /// Frees all but `places`.
-    fn keep(&mut self, places: impl Iterator<Item = usize>) {
-        self.0.fill(false);
-        places.for_each(|place| self.0[place] = true);
-    }
-}
-
 /// Sharpens faces of one stream.
 pub struct Enhancer {
     backend: Box<dyn Backend>,
@@ -131,26 +91,11 @@ pub struct Enhancer {
     fallback: Option<Arc<Generator>>,
     notice: Option<String>,
     options: EnhancerOptions,
-    memories: HashMap<u64, Memory>,
-    places: Places,
+    planner: Planner,
     chosen: Vec<(Face, Square)>,
     squares: Vec<Square>,
     low: Vec<f32>,
-    plans: Vec<Plan>,
-    wishes: Vec<Wish>,
-    budget: Budget,
     stats: EnhancerStats,
-}
-
-/// What there is to decide about a face.
-#[derive(Debug, Clone, Copy)]
-struct Wish {
-    /// How badly it wants to be generated anew.
-    need: f32,
-    /// Change of its cut since it last was; `None` if it never was.
-    change: Option<f32>,
-    /// Number among the chosen faces.
-    face: usize,
 }
 
 impl Enhancer {
@@ -219,14 +164,10 @@ impl Enhancer {
             fallback,
             notice: None,
             options,
-            memories: HashMap::new(),
-            places: Places::default(),
+            planner: Planner::default(),
             chosen: Vec::new(),
             squares: Vec::new(),
             low: Vec::new(),
-            plans: Vec::new(),
-            wishes: Vec::new(),
-            budget: Budget::default(),
             stats: EnhancerStats::default(),
         }
     }
@@ -258,8 +199,7 @@ impl Enhancer {
 
     /// Forgets what was kept of the faces: after a seek, a flush or a new scene.
     pub fn reset(&mut self) {
-        self.memories.clear();
-        self.places = Places::default();
+        self.planner.reset();
     }
 
     /// Counts and times since the enhancer was made.
@@ -333,13 +273,12 @@ impl Enhancer {
         self.stats.cut += self.backend.cut(picture, &self.squares, &mut self.low)?;
 
         let watch = Stopwatch::start();
-        self.plan();
+        let plans = self.planner.plan(self.stats.frames, &self.chosen, &self.low, &self.options);
         self.stats.blend += watch.elapsed();
 
-        let times = self.backend.paint(picture, &self.low, &self.plans);
-        let times = times.inspect_err(|_| self.reset())?;
-        let generated = self.plans.iter().filter(|plan| plan.generate).count();
-        self.budget.learn(generated, times.generate);
+        let times = self.backend.paint(picture, &self.low, plans);
+        let times = times.inspect_err(|_| self.planner.reset())?;
+        self.stats.faces_generated += self.planner.learn(&times) as u64;
         self.stats.generate += times.generate;
         self.stats.blend += times.blend;
         self.stats.faces_enhanced += n as u64;
@@ -359,74 +298,6 @@ impl Enhancer {
             chosen.drain(..chosen.len() - limit);
         }
         self.chosen = chosen;
-    }
-
-    /// Decides for each face whether it is generated anew, and how much of what its track showed
-    /// before goes into that, the more the less the cut has changed: noise in a still face makes
-    /// the generator answer other details each time, which the eye sees as flicker.
-    fn plan(&mut self) {
-        let now = self.stats.frames;
-        self.plans.clear();
-        self.wishes.clear();
-        let lows = self.low.chunks_exact(LOW_LEN);
-        for (i, ((face, square), low)) in self.chosen.iter().zip(lows).enumerate() {
-            let memory = self.memories.entry(face.id).or_insert_with(|| Memory {
-                low: Vec::new(),
-                place: self.places.take(),
-                frame: 0,
-                generated: 0,
-            });
-            if memory.frame == now {
-                // Two faces of one number must not share what is kept.
-                memory.place = self.places.take();
-            }
-            if memory.frame + 1 != now {
-                memory.low.clear();
-            }
-            memory.frame = now;
-            let change = (!memory.low.is_empty()).then(|| refresh::change(low, &memory.low));
-            let need = change.map_or(f32::INFINITY, |change| {
-                refresh::need(change, now - memory.generated, square.side, self.options.reuse)
-            });
-            self.wishes.push(Wish { need, change, face: i });
-            self.plans.push(Plan {
-                square: *square,
-                strength: self.options.strength_at(square.side),
-                place: memory.place,
-                generate: false,
-                keep: 0.0,
-            });
-        }
-        self.grant();
-        self.memories.retain(|_, memory| memory.frame == now);
-        self.places.keep(self.memories.values().map(|memory| memory.place));
-    }
-
-    /// Turns wishes into plans, as far as there is time.
-    fn grant(&mut self) {
-        let smoothing = self.options.temporal_smoothing.clamp(0.0, 1.0);
-        // Of faces that want it equally the larger ones first, which come last.
-        self.wishes.sort_by(|a, b| b.need.total_cmp(&a.need).then(b.face.cmp(&a.face)));
-        let room = self.budget.faces(self.options.budget);
-        for (rank, wish) in self.wishes.iter().enumerate() {
-            let plan = &mut self.plans[wish.face];
-            plan.generate = wish.need >= 1.0 && rank < room;
-            if !plan.generate {
-                if wish.change.is_none() {
-                    plan.strength = 0.0;
-                }
-                continue;
-            }
-            plan.keep = wish
-                .change
-                .map_or(0.0, |change| 0.9 * smoothing * (-(change / STILL).powi(2)).exp());
-            self.stats.faces_generated += 1;
-            if let Some(memory) = self.memories.get_mut(&self.chosen[wish.face].0.id) {
-                memory.generated = self.stats.frames;
-                memory.low.clear();
-                memory.low.extend_from_slice(&self.low[wish.face * LOW_LEN..][..LOW_LEN]);
-            }
-        }
     }
 }
 
@@ -477,12 +348,7 @@ mod tests {
     }
 
     #[test]
-    fn places_are_used_again_and_never_twice_at_once() {
-        let mut places = Places::default();
-        assert_eq!([places.take(), places.take(), places.take()], [0, 1, 2]);
-        places.keep([0, 2].into_iter());
-        assert_eq!([places.take(), places.take()], [1, 3]);
-
+    fn no_two_faces_of_a_frame_share_a_place() {
         let mut enhancer = enhancer(EnhancerOptions::default());
         for round in 0..4u64 {
             // Numbers that come twice, and others that come and go.
@@ -490,7 +356,8 @@ mod tests {
                 .map(|i| face(1 + (i + round) % 4, 10.0 + 36.0 * i as f32, 40.0, 16.0))
                 .collect();
             run(&mut enhancer, &mut gray(1), &faces);
-            let mut places: Vec<_> = enhancer.plans.iter().map(|plan| plan.place).collect();
+            let mut places: Vec<_> =
+                enhancer.planner.plans().iter().map(|plan| plan.place).collect();
             places.sort_unstable();
             places.dedup();
             assert_eq!(places.len(), 5);

@@ -29,6 +29,7 @@ pub mod generator;
 pub mod geometry;
 pub mod models;
 pub mod onnx;
+mod planner;
 mod pool;
 mod refresh;
 pub mod runtime;

@@ -1,0 +1,190 @@
+//! Plans a frame: which faces are generated anew, and what they have to do with those before.
+//!
+//! [`refresh`] says how badly a face wants it; here is what is known of each track for
+//! that, and the choice among all faces of a frame.
+
+use std::collections::HashMap;
+
+use crate::backend::{PaintTimes, Plan};
+use crate::enhancer::EnhancerOptions;
+use crate::finder::Face;
+use crate::generator::LOW_LEN;
+use crate::geometry::Square;
+use crate::refresh::{self, Budget};
+
+/// Root mean square change of a cut from frame to frame, in units of -1..=1, at which temporal
+/// smoothing has lost most of its hold: three times the noise of a poor camera.
+const STILL: f32 = 0.08;
+
+/// What is kept of a face from one frame to the next.
+#[derive(Debug)]
+struct Memory {
+    /// What it was generated from; empty if it never was.
+    low: Vec<f32>,
+    /// Where the backend keeps what was shown.
+    place: usize,
+    /// Frame in which it was seen last.
+    frame: u64,
+    /// Frame in which it was generated last.
+    generated: u64,
+}
+
+/// Which of the backend's places are taken.
+#[derive(Debug, Default)]
+struct Places(Vec<bool>);
+
+impl Places {
+    /// The first that is free, taken.
+    fn take(&mut self) -> usize {
+        let place = self.0.iter().position(|taken| !taken).unwrap_or(self.0.len());
+        if place == self.0.len() {
+            self.0.push(false);
+        }
+        self.0[place] = true;
+        place
+    }
+
+    /// Frees all but `places`.
+    fn keep(&mut self, places: impl Iterator<Item = usize>) {
+        self.0.fill(false);
+        places.for_each(|place| self.0[place] = true);
+    }
+}
+
+/// What there is to decide about a face.
+#[derive(Debug, Clone, Copy)]
+struct Wish {
+    /// How badly it wants to be generated anew.
+    need: f32,
+    /// Change of its cut since it last was; `None` if it never was.
+    change: Option<f32>,
+    /// Number among the chosen faces.
+    face: usize,
+}
+
+/// Plans the frames of one stream.
+#[derive(Debug, Default)]
+pub(crate) struct Planner {
+    memories: HashMap<u64, Memory>,
+    places: Places,
+    plans: Vec<Plan>,
+    wishes: Vec<Wish>,
+    budget: Budget,
+}
+
+impl Planner {
+    /// Forgets what is known of the faces.
+    pub(crate) fn reset(&mut self) {
+        self.memories.clear();
+        self.places = Places::default();
+    }
+
+    /// Takes down what it took to carry out the latest plans, and answers how many faces were
+    /// generated.
+    pub(crate) fn learn(&mut self, times: &PaintTimes) -> usize {
+        let generated = self.plans.iter().filter(|plan| plan.generate).count();
+        self.budget.learn(generated, times.generate);
+        generated
+    }
+
+    /// The latest plans.
+    #[cfg(test)]
+    pub(crate) fn plans(&self) -> &[Plan] {
+        &self.plans
+    }
+
+    /// Decides for each face whether it is generated anew, and how much of what its track showed
+    /// before goes into that, the more the less the cut has changed: noise in a still face makes
+    /// the generator answer other details each time, which the eye sees as flicker.
+    ///
+    /// `chosen` are the faces of frame `now` with their squares, `low` their cuts
+    /// (`[N, 3, 16, 16]`); the plans have the same order.
+    pub(crate) fn plan(
+        &mut self,
+        now: u64,
+        chosen: &[(Face, Square)],
+        low: &[f32],
+        options: &EnhancerOptions,
+    ) -> &[Plan] {
+        self.plans.clear();
+        self.wishes.clear();
+        let lows = low.chunks_exact(LOW_LEN);
+        for (i, ((face, square), low)) in chosen.iter().zip(lows).enumerate() {
+            let memory = self.memories.entry(face.id).or_insert_with(|| Memory {
+                low: Vec::new(),
+                place: self.places.take(),
+                frame: 0,
+                generated: 0,
+            });
+            if memory.frame == now {
+                // Two faces of one number must not share what is kept.
+                memory.place = self.places.take();
+            }
+            if memory.frame + 1 != now {
+                memory.low.clear();
+            }
+            memory.frame = now;
+            let change = (!memory.low.is_empty()).then(|| refresh::change(low, &memory.low));
+            let need = change.map_or(f32::INFINITY, |change| {
+                refresh::need(change, now - memory.generated, square.side, options.reuse)
+            });
+            self.wishes.push(Wish { need, change, face: i });
+            self.plans.push(Plan {
+                square: *square,
+                strength: options.strength_at(square.side),
+                place: memory.place,
+                generate: false,
+                keep: 0.0,
+            });
+        }
+        self.grant(now, chosen, low, options);
+        self.memories.retain(|_, memory| memory.frame == now);
+        self.places.keep(self.memories.values().map(|memory| memory.place));
+        &self.plans
+    }
+
+    /// Turns wishes into plans, as far as there is time.
+    fn grant(
+        &mut self,
+        now: u64,
+        chosen: &[(Face, Square)],
+        low: &[f32],
+        options: &EnhancerOptions,
+    ) {
+        let smoothing = options.temporal_smoothing.clamp(0.0, 1.0);
+        // Of faces that want it equally the larger ones first, which come last.
+        self.wishes.sort_by(|a, b| b.need.total_cmp(&a.need).then(b.face.cmp(&a.face)));
+        let room = self.budget.faces(options.budget);
+        for (rank, wish) in self.wishes.iter().enumerate() {
+            let plan = &mut self.plans[wish.face];
+            plan.generate = wish.need >= 1.0 && rank < room;
+            if !plan.generate {
+                if wish.change.is_none() {
+                    plan.strength = 0.0;
+                }
+                continue;
+            }
+            plan.keep = wish
+                .change
+                .map_or(0.0, |change| 0.9 * smoothing * (-(change / STILL).powi(2)).exp());
+            if let Some(memory) = self.memories.get_mut(&chosen[wish.face].0.id) {
+                memory.generated = now;
+                memory.low.clear();
+                memory.low.extend_from_slice(&low[wish.face * LOW_LEN..][..LOW_LEN]);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_used_again_and_never_twice_at_once() {
+        let mut places = Places::default();
+        assert_eq!([places.take(), places.take(), places.take()], [0, 1, 2]);
+        places.keep([0, 2].into_iter());
+        assert_eq!([places.take(), places.take()], [1, 3]);
+    }
+}
