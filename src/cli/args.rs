@@ -127,6 +127,11 @@ pub(crate) struct StreamArgs {
     #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..=1000),
           help_heading = "Faces")]
     pub(crate) detect_every: Option<u32>,
+    /// Where frames are shrunk for detection: search a part at full size on every N-th frame in
+    /// between, each part in its turn; 0 for never
+    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(0..=1000),
+          help_heading = "Faces")]
+    pub(crate) tile_every: Option<u32>,
     /// Look for faces only there, in pixels of the input; may be given several times
     #[arg(long, value_name = "X,Y,W,H", value_parser = rects, help_heading = "Faces")]
     pub(crate) roi: Vec<Rects>,
@@ -337,6 +342,7 @@ impl StreamArgs {
         let mut list = f.find.properties();
         list.extend(given([
             ("detect-every", text(self.detect_every)),
+            ("tile-every", text(self.tile_every)),
             ("roi", zone(&self.roi)),
             ("exclude", zone(&self.exclude)),
             ("generator", path(&f.generator)),

@@ -10,19 +10,17 @@ use std::time::Duration;
 
 use crossbeam::channel::{Receiver, Sender, TryRecvError, TrySendError, bounded};
 
-use crate::detect::{Detection, Detector, search};
+use crate::detect::{Detection, Detector, View, search};
 use crate::error::Error;
 use crate::frame::Frame;
 use crate::snapshot::Snapshot;
 use crate::stopwatch::Stopwatch;
-use crate::zone::Window;
 
 /// A frame for the detector.
 struct Job {
     number: u64,
     snapshot: Snapshot,
-    /// What is to be searched of it, if not all.
-    window: Option<Window>,
+    view: View,
     found: Vec<Detection>,
 }
 
@@ -30,14 +28,19 @@ struct Job {
 struct Answer {
     job: Job,
     outcome: Result<(), Error>,
+    reduction: Option<f32>,
     cost: Duration,
 }
 
 /// What became of the frame with this number.
 pub(crate) struct Looked {
     pub(crate) number: u64,
-    /// The faces in it.
+    /// What of it was searched.
+    pub(crate) view: View,
+    /// The faces in that.
     pub(crate) outcome: Result<Vec<Detection>, Error>,
+    /// By how much the detector has reduced it; `None` for a tile.
+    pub(crate) reduction: Option<f32>,
     /// CPU time that was spent.
     pub(crate) cost: Duration,
     /// Its pixels; to be given [back](Background::reuse).
@@ -77,14 +80,9 @@ impl Background {
         Ok(Self { name, jobs, waiting, answers, thread: Some(thread), spare, mourned: false })
     }
 
-    /// Leaves a copy of `frame` for the detector, which is to search `window`, or all of it. Answers
+    /// Leaves a copy of `frame` for the detector, which is to search `view` of it. Answers
     /// the number of the frame that had waited until now and will not be looked at any more.
-    pub(crate) fn offer(
-        &mut self,
-        number: u64,
-        frame: &Frame<'_>,
-        window: Option<Window>,
-    ) -> Option<u64> {
+    pub(crate) fn offer(&mut self, number: u64, frame: &Frame<'_>, view: View) -> Option<u64> {
         let replaced = self.waiting.try_recv().ok();
         let replaced = replaced.map(|job| {
             self.spare.push(job.snapshot);
@@ -92,7 +90,7 @@ impl Background {
         });
         let mut snapshot = self.spare.pop().unwrap_or_default();
         snapshot.take(frame);
-        match self.jobs.try_send(Job { number, snapshot, window, found: Vec::new() }) {
+        match self.jobs.try_send(Job { number, snapshot, view, found: Vec::new() }) {
             Ok(()) => {}
             // Only this thread sends, and it has just made room.
             Err(TrySendError::Full(job) | TrySendError::Disconnected(job)) => {
@@ -108,9 +106,10 @@ impl Background {
     /// Once, if the thread has died.
     pub(crate) fn answer(&mut self) -> Result<Option<Looked>, Error> {
         match self.answers.try_recv() {
-            Ok(Answer { job, outcome, cost }) => {
-                let outcome = outcome.map(|()| job.found);
-                Ok(Some(Looked { number: job.number, outcome, cost, snapshot: job.snapshot }))
+            Ok(Answer { mut job, outcome, reduction, cost }) => {
+                let outcome = outcome.map(|()| std::mem::take(&mut job.found));
+                let Job { number, snapshot, view, .. } = job;
+                Ok(Some(Looked { number, view, outcome, reduction, cost, snapshot }))
             }
             Err(TryRecvError::Empty) => Ok(None),
             Err(TryRecvError::Disconnected) if self.mourned => Ok(None),
@@ -166,7 +165,7 @@ fn work(
             None => Ok(()),
             Some(frame) => {
                 let look =
-                    AssertUnwindSafe(|| search(&mut *detector, &frame, job.window, &mut job.found));
+                    AssertUnwindSafe(|| search(&mut *detector, &frame, job.view, &mut job.found));
                 catch_unwind(look).unwrap_or_else(|panic| {
                     let text = panic.downcast_ref::<String>().map(String::as_str);
                     let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
@@ -177,8 +176,10 @@ fn work(
                 })
             }
         };
+        let whole = job.snapshot.frame().and_then(|frame| job.view.of_whole(&frame));
+        let reduction = whole.map(|(width, height)| detector.reduction(width, height));
         let cost = watch.elapsed() + detector.helper_time().saturating_sub(helper);
-        if answers.send(Answer { job, outcome, cost }).is_err() {
+        if answers.send(Answer { job, outcome, reduction, cost }).is_err() {
             break;
         }
     }

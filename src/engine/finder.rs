@@ -8,15 +8,16 @@
 use std::time::Duration;
 
 use crate::background::Background;
-use crate::detect::{self, Detection, Detector};
+use crate::detect::{self, Detection, Detector, View};
 use crate::error::Error;
 use crate::frame::Frame;
 use crate::geometry::Rect;
 use crate::scene::SceneWatch;
 use crate::snapshot::Snapshot;
 use crate::stopwatch::Stopwatch;
+use crate::tiles::Tiles;
 use crate::track::Tracker;
-use crate::zone::Zone;
+use crate::zone::{Window, Zone};
 
 /// A face in a frame.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -35,6 +36,9 @@ pub struct FinderOptions {
     /// The detector runs on every n-th frame, 1 or more; twice as often while it has seen a face
     /// only once.
     pub detect_every: u32,
+    /// On every n-th frame, if it is not searched as a whole, a part of it is searched at full
+    /// resolution, where the detector would else see large frames reduced only; 0 for never.
+    pub tile_every: u32,
     /// How much boxes are steadied over time, 0 (not at all) to 1.
     pub smoothing: f32,
     /// Whether the detector works on a thread of its own, on the newest frame there is, and the
@@ -46,7 +50,13 @@ pub struct FinderOptions {
 
 impl Default for FinderOptions {
     fn default() -> Self {
-        Self { detect_every: 8, smoothing: 0.5, background: false, zone: Zone::default() }
+        Self {
+            detect_every: 8,
+            tile_every: 8,
+            smoothing: 0.5,
+            background: false,
+            zone: Zone::default(),
+        }
     }
 }
 
@@ -60,6 +70,8 @@ pub struct FinderStats {
     pub frames: u64,
     /// Frames on which the detector ran.
     pub detections_run: u64,
+    /// Those of them of which a part was searched, at full resolution.
+    pub tiles_searched: u64,
     /// Frames that were to be searched in the background, but a newer one took their place.
     pub detections_skipped: u64,
     /// Faces the detector found, over all its frames.
@@ -90,6 +102,11 @@ pub struct Finder {
     scene: SceneWatch,
     options: FinderOptions,
     since_detection: u32,
+    /// Frames since one of the tiles was searched.
+    since_tile: u32,
+    tiles: Tiles,
+    /// By how much the detector reduces what is searched as a whole, once that is known.
+    reduction: Option<f32>,
     /// Searches that have failed since the last one that has not.
     failures: u32,
     found: Vec<Detection>,
@@ -109,6 +126,9 @@ impl Finder {
             scene: SceneWatch::default(),
             options,
             since_detection: u32::MAX,
+            since_tile: 0,
+            tiles: Tiles::default(),
+            reduction: None,
             failures: 0,
             found: Vec::new(),
             faces: Vec::new(),
@@ -173,15 +193,12 @@ impl Finder {
         if self.scene.is_new(frame) {
             self.forget();
         }
-        let every = self.options.detect_every.max(1);
-        let every = if self.tracker.is_unsure() { every.div_ceil(2) } else { every };
-        let due = self.since_detection >= every - 1;
-        self.since_detection = if due { 0 } else { self.since_detection + 1 };
+        let due = self.due(frame);
         let outcome = match self.search {
             Search::Here(_) => self.find_here(frame, due),
             Search::Beside(_) => self.find_beside(frame, due),
             Search::Lost => {
-                self.step(frame, false);
+                self.step(frame, None);
                 Ok(())
             }
         };
@@ -189,33 +206,64 @@ impl Finder {
         outcome.map(|()| self.faces.as_slice())
     }
 
-    fn find_here(&mut self, frame: &Frame<'_>, due: bool) -> Result<(), Error> {
+    /// What is to be searched of this frame, if anything.
+    fn due(&mut self, frame: &Frame<'_>) -> Option<View> {
+        let every = self.options.detect_every.max(1);
+        let every = if self.tracker.is_unsure() { every.div_ceil(2) } else { every };
+        if self.since_detection == u32::MAX {
+            // Halfway between searches of the whole frame.
+            self.since_tile = self.options.tile_every.div_ceil(2).saturating_sub(1);
+        }
+        let whole = self.since_detection >= every - 1;
+        self.since_detection = if whole { 0 } else { self.since_detection + 1 };
+        self.since_tile = self.since_tile.saturating_add(1);
+        let size = (frame.info().width, frame.info().height);
+        let window = self.options.zone.window(size.0, size.1);
+        if whole {
+            return Some(window.map_or(View::Whole, View::Window));
+        }
+        // The thread has better things to do than a tile while it is busy.
+        let due = self.options.tile_every > 0 && self.since_tile >= self.options.tile_every;
+        let reduction = self.reduction.filter(|_| due && self.before.is_empty())?;
+        let all = Window { x: 0, y: 0, width: size.0, height: size.1 };
+        self.tiles.lay(window.unwrap_or(all), size, reduction);
+        let tile = self.tiles.next(&self.tracker)?;
+        self.since_tile = 0;
+        Some(View::Tile(tile))
+    }
+
+    fn find_here(&mut self, frame: &Frame<'_>, due: Option<View>) -> Result<(), Error> {
         let mut outcome = Ok(());
-        if let (Search::Here(detector), true) = (&mut self.search, due) {
+        if let (Search::Here(detector), Some(view)) = (&mut self.search, due) {
             self.found.clear();
             let (watch, helper) = (Stopwatch::start(), detector.helper_time());
-            let (zone, info) = (&self.options.zone, frame.info());
-            let window = zone.window(info.width, info.height);
-            outcome = detect::search(&mut **detector, frame, window, &mut self.found);
+            outcome = detect::search(&mut **detector, frame, view, &mut self.found);
+            if let Some((width, height)) = view.of_whole(frame) {
+                self.reduction = Some(detector.reduction(width, height));
+            }
+            let zone = &self.options.zone;
             self.found.retain(|detection| zone.holds(detection.rect.center()));
             let helper = detector.helper_time().saturating_sub(helper);
             self.stats.detect += watch.elapsed() + helper;
             self.stats.detections_run += 1;
+            self.stats.tiles_searched += u64::from(matches!(view, View::Tile(_)));
             self.stats.faces_detected += self.found.len() as u64;
             self.count_failures(&outcome);
         }
-        self.step(frame, due && outcome.is_ok());
+        self.step(frame, due.filter(|_| outcome.is_ok()));
         outcome
     }
 
-    fn find_beside(&mut self, frame: &Frame<'_>, due: bool) -> Result<(), Error> {
+    fn find_beside(&mut self, frame: &Frame<'_>, due: Option<View>) -> Result<(), Error> {
         let mut outcome = Ok(());
         while let Search::Beside(background) = &mut self.search {
             match background.answer() {
                 Ok(Some(looked)) => {
                     self.stats.detect += looked.cost;
                     self.stats.detections_run += 1;
-                    let searched = (looked.number, &looked.snapshot);
+                    self.stats.tiles_searched += u64::from(matches!(looked.view, View::Tile(_)));
+                    self.reduction = looked.reduction.or(self.reduction);
+                    let searched = (looked.number, &looked.snapshot, looked.view);
                     outcome = outcome.and(self.take_in(looked.outcome, searched));
                     if let Search::Beside(background) = &mut self.search {
                         background.reuse(looked.snapshot);
@@ -230,24 +278,22 @@ impl Finder {
                 }
             }
         }
-        if let (Search::Beside(background), true) = (&mut self.search, due) {
-            let info = frame.info();
-            let window = self.options.zone.window(info.width, info.height);
+        if let (Search::Beside(background), Some(view)) = (&mut self.search, due) {
             self.before.push((self.stats.frames, self.tracker.clone()));
-            if let Some(replaced) = background.offer(self.stats.frames, frame, window) {
+            if let Some(replaced) = background.offer(self.stats.frames, frame, view) {
                 self.before.retain(|(number, _)| *number != replaced);
                 self.stats.detections_skipped += 1;
             }
         }
-        self.step(frame, false);
+        self.step(frame, None);
         outcome
     }
 
-    /// Goes on by one frame, with what was `found` in it or without.
-    fn step(&mut self, frame: &Frame<'_>, found: bool) {
+    /// Goes on by one frame, with what was found in a part of it, or without.
+    fn step(&mut self, frame: &Frame<'_>, searched: Option<View>) {
         let watch = Stopwatch::start();
         let info = frame.info();
-        let seen = found.then_some(self.found.as_slice());
+        let seen = searched.map(|view| view.seen(&self.found, self.reduction));
         self.tracker.step(seen, Some(frame), (info.width, info.height), &mut self.faces);
         self.faces.retain(|face| self.options.zone.holds(face.rect.center()));
         self.stats.track += watch.elapsed();
@@ -259,7 +305,7 @@ impl Finder {
     fn take_in(
         &mut self,
         found: Result<Vec<Detection>, Error>,
-        searched: (u64, &Snapshot),
+        searched: (u64, &Snapshot, View),
     ) -> Result<(), Error> {
         let before = self.before.iter().position(|(number, _)| *number == searched.0);
         let before = before.map(|i| self.before.remove(i).1);
@@ -274,7 +320,8 @@ impl Finder {
         let watch = Stopwatch::start();
         let size = (frame.info().width, frame.info().height);
         tracker.set_smoothing(self.options.smoothing);
-        tracker.step(Some(&found), Some(&frame), size, &mut self.faces);
+        let seen = searched.2.seen(&found, self.reduction);
+        tracker.step(Some(seen), Some(&frame), size, &mut self.faces);
         for number in searched.0 + 1..self.stats.frames {
             // The detector may have been left one more frame meanwhile.
             if let Some((_, later)) = self.before.iter_mut().find(|(n, _)| *n == number) {
@@ -438,6 +485,98 @@ mod tests {
             }
         }
         assert_eq!(searched, [1, 9, 13, 21]);
+    }
+
+    /// A detector that sees frames reduced to a half, and finds something only up close.
+    struct Reducing(mpsc::Sender<(u32, bool)>);
+
+    impl Detector for Reducing {
+        fn name(&self) -> &'static str {
+            "reducing"
+        }
+
+        fn detect(&mut self, frame: &Frame<'_>, _: &mut Vec<Detection>) -> Result<(), Error> {
+            self.0.send((frame.info().width, false)).unwrap();
+            Ok(())
+        }
+
+        fn reduction(&self, width: u32, _: u32) -> f32 {
+            if width > 100 { 2.0 } else { 1.0 }
+        }
+
+        fn detect_closely(
+            &mut self,
+            frame: &Frame<'_>,
+            found: &mut Vec<Detection>,
+        ) -> Result<(), Error> {
+            self.0.send((frame.info().width, true)).unwrap();
+            found.push(Detection { rect: Rect::new(20.0, 30.0, 9.0, 9.0), score: 0.9 });
+            Ok(())
+        }
+    }
+
+    /// What was searched in each of some frames: `w`hole, `t`ile or nothing.
+    fn searches(finder: &mut Finder, searched: &mpsc::Receiver<(u32, bool)>, n: usize) -> String {
+        let of_frame = |_| {
+            find(finder, 90).unwrap();
+            match searched.try_iter().collect::<Vec<_>>()[..] {
+                [] => '-',
+                [(200, false)] => 'w',
+                [(_, true)] => 't',
+                ref other => panic!("{other:?}"),
+            }
+        };
+        (0..n).map(of_frame).collect()
+    }
+
+    #[test]
+    fn tiles_take_turns_with_searches_of_the_whole_frame() {
+        for (detect_every, tile_every, wanted) in [
+            (8, 8, "w---t---w---t---w---"),
+            (8, 4, "w-t---t-w-t---t-w-t-"),
+            (4, 2, "wt-twt-t"),
+            (8, 1, "wtttttttwttttttt"),
+            (1, 1, "wwwwww"),
+            (6, 0, "w-----w-----w"),
+        ] {
+            let (tell, searched) = mpsc::channel();
+            let options = FinderOptions { detect_every, tile_every, ..Default::default() };
+            let mut finder = Finder::new(Box::new(Reducing(tell)), options);
+            let got = searches(&mut finder, &searched, wanted.len());
+            assert_eq!(got, wanted, "{detect_every} {tile_every}");
+            let tiles = wanted.matches('t').count();
+            assert_eq!(finder.stats().tiles_searched, tiles as u64);
+            // Twice seen at full resolution, it is a face.
+            assert_eq!(finder.stats().tracks, u64::from(tiles >= 2));
+        }
+    }
+
+    #[test]
+    fn what_is_not_reduced_needs_no_tiles() {
+        let (tell, searched) = mpsc::channel();
+        let zone = Zone { inside: "0,0,20,20".parse().unwrap(), ..Default::default() };
+        let options = FinderOptions { tile_every: 1, zone, ..Default::default() };
+        let mut finder = Finder::new(Box::new(Reducing(tell)), options);
+        for _ in 0..9 {
+            find(&mut finder, 90).unwrap();
+        }
+        // 20 pixels and a margin: seen as they are.
+        assert_eq!(searched.try_iter().collect::<Vec<_>>(), [(68, false); 2]);
+    }
+
+    #[test]
+    fn tiles_are_searched_in_the_background_too() {
+        let (tell, searched) = mpsc::channel();
+        let options = FinderOptions { background: true, tile_every: 2, ..Default::default() };
+        let mut finder = Finder::new(Box::new(Reducing(tell)), options);
+        let mut faces = Vec::new();
+        for _ in 0..12 {
+            faces = find(&mut finder, 90).unwrap();
+            settle(&finder);
+        }
+        let tiles = searched.try_iter().filter(|(_, close)| *close).count();
+        assert!(tiles >= 3, "{tiles}");
+        assert_eq!(faces.len(), 1);
     }
 
     #[test]

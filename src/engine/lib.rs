@@ -38,6 +38,7 @@ pub mod session;
 mod snapshot;
 mod spread;
 pub mod stopwatch;
+mod tiles;
 pub mod track;
 pub mod zone;
 

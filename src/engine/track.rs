@@ -7,11 +7,12 @@
 //! jitter. A detection belongs to the track whose centre is nearest, measured in face sizes; small
 //! faces that move overlap too little for the usual intersection-over-union.
 
-use crate::detect::Detection;
+use crate::detect::{Detection, is_same, is_small};
 use crate::finder::Face;
 use crate::follow::{Follower, Look};
 use crate::frame::Frame;
 use crate::geometry::{Point, Rect, Square};
+use crate::tiles::Tile;
 
 /// A detection further from a track than this, in face sizes, is another face.
 const MAX_DISTANCE: f32 = 0.7;
@@ -19,10 +20,14 @@ const MAX_DISTANCE: f32 = 0.7;
 const MAX_GROWTH: f32 = 1.8;
 /// A track is believed once so many detections have met it.
 const CONFIRM_HITS: u32 = 2;
-/// A track is dropped when so many detections in a row have missed it.
-const MAX_MISSES: u32 = 3;
-/// As so many counts one that misses a track whose pixels are lost, too.
-const MISS_UNFOLLOWED: u32 = 2;
+/// A track is dropped when the searches that have missed it since the last hit come to this: ...
+const PATIENCE: u32 = 12;
+/// ... by one search three times, ...
+const MISS: u32 = 4;
+/// ... sooner if its pixels are lost, too, ...
+const MISS_UNFOLLOWED: u32 = 8;
+/// ... and much later if it was a tile that found it, and the reduced frame does not show it.
+const MISS_TOO_SMALL: u32 = 1;
 /// While detections miss a track, its speed shrinks by this factor a frame.
 const COAST: f32 = 0.85;
 /// Share of a position residual, per frame since the last detection, that becomes speed.
@@ -41,7 +46,12 @@ struct Track {
     h: f32,
     score: f32,
     hits: u32,
+    /// What the misses since the last hit come to.
     misses: u32,
+    /// Frames since a search that should have met it.
+    since: f32,
+    /// Whether it was a tile, at full resolution, that met it last.
+    close: bool,
     /// What it looked like when a detection last met it.
     look: Option<Look>,
     /// Whether it was found by its pixels in the latest frame.
@@ -93,8 +103,9 @@ impl Track {
         self.h *= growth;
     }
 
-    /// Takes in a detection, `frames` after the last one.
-    fn update(&mut self, seen: &Detection, frames: f32, smoothing: f32) {
+    /// Takes in a detection.
+    fn update(&mut self, seen: &Detection, smoothing: f32) {
+        let frames = self.since.max(1.0);
         let c = seen.rect.center();
         let (dx, dy) = (c.x - self.center.x, c.y - self.center.y);
         // The noise of a detector is a few hundredths of the face's size; what is further off is
@@ -122,6 +133,49 @@ impl Track {
         self.score = seen.score;
         self.hits += 1;
         self.misses = 0;
+        self.since = 0.0;
+    }
+
+    /// Takes in that a search has not met it.
+    fn miss(&mut self, seen: &Seen<'_>) {
+        let rect = self.rect();
+        let counts = match &seen.tile {
+            Some(tile) => tile.holds(&rect) && is_small(&rect, seen.reduction),
+            None => true,
+        };
+        if !counts {
+            return;
+        }
+        let too_small = self.close && seen.tile.is_none() && is_small(&rect, seen.reduction);
+        // Its pixels speak for a face that the detector does not see this time.
+        self.misses += match (self.followed, too_small) {
+            (true, true) => MISS_TOO_SMALL,
+            (true, false) | (false, true) => MISS,
+            (false, false) => MISS_UNFOLLOWED,
+        };
+        self.since = 0.0;
+    }
+
+    fn is_confirmed(&self) -> bool {
+        self.hits >= CONFIRM_HITS
+    }
+}
+
+/// What a search of a frame has found.
+#[derive(Debug, Clone, Copy)]
+pub struct Seen<'a> {
+    /// The faces.
+    pub found: &'a [Detection],
+    /// The part that was searched at full resolution, if it was not all of the frame.
+    pub(crate) tile: Option<Tile>,
+    /// By how much a search of the whole frame reduces it.
+    pub(crate) reduction: f32,
+}
+
+impl<'a> Seen<'a> {
+    /// What was found in the whole frame, not reduced.
+    pub fn whole(found: &'a [Detection]) -> Self {
+        Self { found, tile: None, reduction: 1.0 }
     }
 }
 
@@ -133,8 +187,6 @@ pub struct Tracker {
     next_id: u64,
     confirmed: u64,
     smoothing: f32,
-    /// Frames since detections last came in.
-    frames: f32,
     /// Nothing was seen yet since the start or a reset.
     fresh: bool,
 }
@@ -149,7 +201,6 @@ impl Tracker {
             next_id: 1,
             confirmed: 0,
             smoothing,
-            frames: 0.0,
             fresh: true,
         }
     }
@@ -165,9 +216,15 @@ impl Tracker {
         self.fresh = true;
     }
 
-    /// Whether a detection has been seen that a second one has yet to confirm.
+    /// Whether a detection has been seen that a second search of the whole frame has yet to confirm.
     pub fn is_unsure(&self) -> bool {
-        self.tracks.iter().any(|track| track.hits < CONFIRM_HITS && track.misses == 0)
+        self.tracks.iter().any(|t| !t.is_confirmed() && !t.close && t.misses == 0)
+    }
+
+    /// The faces that a tile met last, and whether that was the first time and they wait for another.
+    pub(crate) fn small_faces(&self) -> impl Iterator<Item = (Rect, bool)> {
+        let close = self.tracks.iter().filter(|t| t.close);
+        close.map(|t| (t.rect(), !t.is_confirmed() && t.misses < MISS))
     }
 
     /// Number of tracks that were confirmed so far.
@@ -175,18 +232,18 @@ impl Tracker {
         self.confirmed
     }
 
-    /// Goes on by one frame of `width` x `height` pixels. `seen` are its detections, `None` if the
-    /// detector did not run; `frame` are its pixels, `None` if they are not at hand. The confirmed
+    /// Goes on by one frame of `width` x `height` pixels. `seen` is what a search of it has found, `None` if
+    /// there was none; `frame` are its pixels, `None` if they are not at hand. The confirmed
     /// faces of this frame replace the content of `faces`.
     pub fn step(
         &mut self,
-        seen: Option<&[Detection]>,
+        seen: Option<Seen<'_>>,
         frame: Option<&Frame<'_>>,
         (width, height): (u32, u32),
         faces: &mut Vec<Face>,
     ) {
-        self.frames += 1.0;
         for track in &mut self.tracks {
+            track.since += 1.0;
             track.predict();
             match frame {
                 Some(frame) => track.follow(frame, &mut self.follower),
@@ -194,10 +251,9 @@ impl Tracker {
             }
         }
         if let Some(seen) = seen {
-            self.associate(seen);
-            self.frames = 0.0;
-            self.fresh = false;
-            for track in self.tracks.iter_mut().filter(|track| track.misses == 0) {
+            self.associate(&seen);
+            self.fresh &= seen.tile.is_some();
+            for track in self.tracks.iter_mut().filter(|t| t.misses == 0 && t.since == 0.0) {
                 track.look = frame.and_then(|frame| self.follower.look(frame, &track.square()));
                 track.followed = track.look.is_some();
             }
@@ -205,48 +261,58 @@ impl Tracker {
         let inside = |t: &Track| {
             (0.0..width as f32).contains(&t.center.x) && (0.0..height as f32).contains(&t.center.y)
         };
-        self.tracks.retain(|t| t.misses < MAX_MISSES && inside(t));
+        self.tracks.retain(|t| t.misses < PATIENCE && inside(t));
         faces.clear();
-        let confirmed = self.tracks.iter().filter(|t| t.hits >= CONFIRM_HITS);
+        let confirmed = self.tracks.iter().filter(|t| t.is_confirmed());
         faces.extend(confirmed.map(|t| Face { id: t.id, rect: t.rect(), score: t.score }));
     }
 
-    fn associate(&mut self, seen: &[Detection]) {
+    fn associate(&mut self, seen: &Seen<'_>) {
+        let found = seen.found;
         let mut pairs = Vec::new();
         for (t, track) in self.tracks.iter().enumerate() {
-            for (d, detection) in seen.iter().enumerate() {
+            for (d, detection) in found.iter().enumerate() {
                 pairs.extend(track.distance(&detection.rect).map(|distance| (distance, t, d)));
             }
         }
         pairs.sort_by(|a, b| a.0.total_cmp(&b.0).then((a.1, a.2).cmp(&(b.1, b.2))));
-        let mut used = vec![false; seen.len()];
+        let mut used = vec![false; found.len()];
         let mut met = vec![false; self.tracks.len()];
         for (_, t, d) in pairs {
             if !used[d] && !met[t] {
                 (used[d], met[t]) = (true, true);
                 let track = &mut self.tracks[t];
-                track.update(&seen[d], self.frames.max(1.0), self.smoothing);
+                track.update(&found[d], self.smoothing);
+                track.close = seen.tile.is_some();
                 self.confirmed += u64::from(track.hits == CONFIRM_HITS);
             }
         }
         for (track, met) in self.tracks.iter_mut().zip(met) {
             if !met {
-                // Its pixels speak for a face that the detector does not see this time.
-                track.misses += if track.followed { 1 } else { MISS_UNFOLLOWED };
+                track.miss(seen);
             }
         }
-        for (detection, used) in seen.iter().zip(used) {
-            if !used && detection.rect.is_valid() {
-                self.begin(detection);
+        for (detection, used) in found.iter().zip(used) {
+            if !used && detection.rect.is_valid() && self.is_new(detection, seen) {
+                self.begin(detection, seen.tile.is_some());
             }
         }
     }
 
-    fn begin(&mut self, seen: &Detection) {
+    /// Whether a detection that belongs to no track is a face: at full resolution a part of a large
+    /// face may look like one.
+    fn is_new(&self, detection: &Detection, seen: &Seen<'_>) -> bool {
+        let rect = &detection.rect;
+        let known = |track: &Track| is_same(&track.rect(), rect);
+        seen.tile.is_none() || is_small(rect, seen.reduction) && !self.tracks.iter().any(known)
+    }
+
+    fn begin(&mut self, seen: &Detection, close: bool) {
         // At the start of a scene there is nothing to compare with, and a viewer would see the
         // faces jump into focus a moment later.
-        let hits = if self.fresh { CONFIRM_HITS } else { 1 };
-        self.confirmed += u64::from(self.fresh);
+        let believed = self.fresh && !close;
+        let hits = if believed { CONFIRM_HITS } else { 1 };
+        self.confirmed += u64::from(believed);
         self.tracks.push(Track {
             id: self.next_id,
             center: seen.rect.center(),
@@ -256,6 +322,8 @@ impl Tracker {
             score: seen.score,
             hits,
             misses: 0,
+            since: 0.0,
+            close,
             look: None,
             followed: false,
         });
@@ -266,6 +334,7 @@ impl Tracker {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::zone::Window;
 
     fn at(x: f32, y: f32, size: f32) -> Detection {
         Detection { rect: Rect::new(x - size / 2.0, y - size / 2.0, size, size), score: 0.9 }
@@ -273,8 +342,98 @@ mod tests {
 
     fn step(tracker: &mut Tracker, seen: Option<&[Detection]>) -> Vec<Face> {
         let mut faces = Vec::new();
-        tracker.step(seen, None, (1000, 1000), &mut faces);
+        tracker.step(seen.map(Seen::whole), None, (1000, 1000), &mut faces);
         faces
+    }
+
+    /// A search of one tile, where the whole frame is seen reduced to a half.
+    fn step_tile(tracker: &mut Tracker, seen: &[Detection]) -> Vec<Face> {
+        let mut faces = Vec::new();
+        let window = Window { x: 200, y: 200, width: 300, height: 300 };
+        let tile = Some(Tile { window, frame: (1000, 1000) });
+        let seen = Seen { found: seen, tile, reduction: 2.0 };
+        tracker.step(Some(seen), None, (1000, 1000), &mut faces);
+        faces
+    }
+
+    fn step_reduced(tracker: &mut Tracker, found: &[Detection]) -> Vec<Face> {
+        let mut faces = Vec::new();
+        let seen = Seen { found, tile: None, reduction: 2.0 };
+        tracker.step(Some(seen), None, (1000, 1000), &mut faces);
+        faces
+    }
+
+    #[test]
+    fn a_tile_confirms_what_the_whole_frame_has_shown_and_the_other_way_round() {
+        for tile_first in [false, true] {
+            let mut tracker = Tracker::new(0.5);
+            step_reduced(&mut tracker, &[]);
+            let face = [at(300.0, 300.0, 20.0)];
+            let one = |tracker: &mut Tracker, tile: bool| {
+                if tile { step_tile(tracker, &face) } else { step_reduced(tracker, &face) }
+            };
+            assert_eq!(one(&mut tracker, tile_first), []);
+            assert_eq!(one(&mut tracker, !tile_first).len(), 1);
+            assert_eq!(tracker.confirmed(), 1);
+        }
+    }
+
+    #[test]
+    fn a_tile_misses_only_small_faces_that_lie_in_it() {
+        // Inside; across its edge; elsewhere; too large to be told from its parts.
+        let faces = [
+            at(300.0, 300.0, 20.0),
+            at(200.0, 300.0, 20.0),
+            at(700.0, 700.0, 20.0),
+            at(350.0, 400.0, 60.0),
+        ];
+        let mut tracker = Tracker::new(0.5);
+        assert_eq!(step_reduced(&mut tracker, &faces).len(), 4);
+        for _ in 0..4 {
+            step_tile(&mut tracker, &[]);
+        }
+        let ids: Vec<u64> = step(&mut tracker, None).iter().map(|face| face.id).collect();
+        assert_eq!(ids, [2, 3, 4]);
+    }
+
+    #[test]
+    fn a_face_that_only_tiles_show_outlives_searches_of_the_whole_frame() {
+        let mut tracker = Tracker::new(0.5);
+        step_reduced(&mut tracker, &[]);
+        let face = [at(300.0, 300.0, 12.0)];
+        step_tile(&mut tracker, &face);
+        assert!(!tracker.is_unsure(), "the whole frame cannot help it");
+        assert_eq!(tracker.small_faces().map(|(_, unsure)| unsure).collect::<Vec<_>>(), [true]);
+        assert_eq!(step_tile(&mut tracker, &face).len(), 1);
+        let long = |tracker: &mut Tracker, followed: bool| {
+            let mut searches = 0;
+            while tracker.tracks.iter().any(|t| t.hits > 0) {
+                tracker.tracks.iter_mut().for_each(|t| t.followed = followed);
+                let seen = Seen { found: &[], tile: None, reduction: 2.0 };
+                tracker.associate(&seen);
+                tracker.tracks.retain(|t| t.misses < PATIENCE);
+                searches += 1;
+            }
+            searches
+        };
+        assert_eq!(long(&mut tracker.clone(), true), 12);
+        assert_eq!(long(&mut tracker.clone(), false), 3);
+        // One that the whole frame has shown is not given that long.
+        step_reduced(&mut tracker, &face);
+        assert_eq!(long(&mut tracker.clone(), true), 3);
+        assert_eq!(long(&mut tracker, false), 2);
+    }
+
+    #[test]
+    fn a_tile_takes_no_part_of_a_large_face_for_another() {
+        let mut tracker = Tracker::new(0.5);
+        step_reduced(&mut tracker, &[at(350.0, 350.0, 120.0)]);
+        for _ in 0..3 {
+            // An eye, and a head that the whole frame would show.
+            let found = [at(330.0, 330.0, 14.0), at(250.0, 250.0, 50.0)];
+            assert_eq!(step_tile(&mut tracker, &found).len(), 1);
+        }
+        assert_eq!(tracker.tracks.len(), 1);
     }
 
     #[test]
@@ -326,7 +485,7 @@ mod tests {
     fn a_lost_face_is_dropped_and_its_id_not_reused() {
         let mut tracker = Tracker::new(0.5);
         step(&mut tracker, Some(&[at(100.0, 100.0, 20.0)]));
-        for _ in 0..MAX_MISSES {
+        for _ in 0..PATIENCE / MISS_UNFOLLOWED + 1 {
             step(&mut tracker, Some(&[]));
         }
         assert!(step(&mut tracker, Some(&[])).is_empty());

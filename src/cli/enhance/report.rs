@@ -47,6 +47,7 @@ impl Report<'_> {
             "faces_generated": count("faces-generated"),
             "tracks": count("tracks"),
             "detections_run": count("detections-run"),
+            "tiles_searched": count("tiles-searched"),
             "errors": count("detection-errors") + count("enhancement-errors"),
             "wall_s": (wall * 1e3).round() / 1e3,
             "startup_s": (run.startup.as_secs_f64() * 1e3).round() / 1e3,

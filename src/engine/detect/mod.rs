@@ -19,10 +19,12 @@ use std::time::Duration;
 
 use crate::error::{Error, ModelError};
 use crate::frame::Frame;
-use crate::geometry::Rect;
+use crate::geometry::{Point, Rect};
 use crate::models::{self, Source};
 use crate::onnx;
 use crate::session;
+use crate::tiles::{Tile, Tiles};
+use crate::track::Seen;
 use crate::zone::Window;
 
 /// One face that was found.
@@ -46,6 +48,25 @@ pub trait Detector: Send {
     /// [`Error::Inference`] if the model fails on this frame; later frames may be tried.
     fn detect(&mut self, frame: &Frame<'_>, found: &mut Vec<Detection>) -> Result<(), Error>;
 
+    /// How many pixels of a frame of this size, across, become one of those that the detector looks
+    /// at: what is smaller is lost. At most 1 where nothing is.
+    fn reduction(&self, _width: u32, _height: u32) -> f32 {
+        1.0
+    }
+
+    /// As [`Detector::detect`], but looks at each pixel of `frame`, which is a part of a frame that
+    /// would be [reduced](Detector::reduction).
+    ///
+    /// # Errors
+    /// As [`Detector::detect`].
+    fn detect_closely(
+        &mut self,
+        frame: &Frame<'_>,
+        found: &mut Vec<Detection>,
+    ) -> Result<(), Error> {
+        self.detect(frame, found)
+    }
+
     /// CPU time that threads of its own have spent on detection so far. Threads of ONNX Runtime
     /// (more than one was asked for) cannot be counted.
     fn helper_time(&self) -> Duration {
@@ -53,26 +74,115 @@ pub trait Detector: Send {
     }
 }
 
-/// Has `detector` look at `window` of `frame`, or at all of it.
+/// What is searched of a frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum View {
+    /// All of it.
+    Whole,
+    /// A part, as if it were all.
+    Window(Window),
+    /// A part of which each pixel is looked at.
+    Tile(Tile),
+}
+
+impl View {
+    /// Size of what is searched as a whole; `None` if it is a tile.
+    pub(crate) fn of_whole(&self, frame: &Frame<'_>) -> Option<(u32, u32)> {
+        match self {
+            Self::Whole => Some((frame.info().width, frame.info().height)),
+            Self::Window(window) => Some((window.width, window.height)),
+            Self::Tile(_) => None,
+        }
+    }
+
+    /// What was `found` there, for a tracker.
+    pub(crate) fn seen<'a>(&self, found: &'a [Detection], reduction: Option<f32>) -> Seen<'a> {
+        let tile = match *self {
+            Self::Whole | Self::Window(_) => None,
+            Self::Tile(tile) => Some(tile),
+        };
+        Seen { found, tile, reduction: reduction.unwrap_or(1.0) }
+    }
+}
+
+/// Has `detector` look at what `view` says of `frame`. Faces that a tile shows only a part of are
+/// left to its neighbours.
 ///
 /// # Errors
 /// What the detector answers.
 pub(crate) fn search(
     detector: &mut dyn Detector,
     frame: &Frame<'_>,
-    window: Option<Window>,
+    view: View,
     found: &mut Vec<Detection>,
 ) -> Result<(), Error> {
-    let Some((window, part)) = window.and_then(|w| Some((w, w.of(frame)?))) else {
-        return detector.detect(frame, found);
+    let (window, tile) = match view {
+        View::Whole => return detector.detect(frame, found),
+        View::Window(window) => (window, None),
+        View::Tile(tile) => (tile.window, Some(tile)),
     };
-    let before = found.len();
-    detector.detect(&part, found)?;
-    for Detection { rect, .. } in &mut found[before..] {
+    // A frame of another size than the view was made for.
+    let Some(part) = window.of(frame) else { return detector.detect(frame, found) };
+    let mut seen = Vec::new();
+    match tile {
+        Some(_) => detector.detect_closely(&part, &mut seen)?,
+        None => detector.detect(&part, &mut seen)?,
+    }
+    for Detection { rect, .. } in &mut seen {
         rect.x += window.x as f32;
         rect.y += window.y as f32;
     }
+    found.extend(seen.iter().filter(|d| tile.is_none_or(|tile| tile.holds(&d.rect))));
     Ok(())
+}
+
+/// The faces of a picture that is searched as a whole and, where that means reduced, in tiles at
+/// full resolution: as many are found as the detector can, in several times the time.
+///
+/// # Errors
+/// What [`Detector::detect`] answers.
+pub fn search_closely(
+    detector: &mut dyn Detector,
+    frame: &Frame<'_>,
+    found: &mut Vec<Detection>,
+) -> Result<(), Error> {
+    detector.detect(frame, found)?;
+    let (width, height) = (frame.info().width, frame.info().height);
+    let reduction = detector.reduction(width, height);
+    let mut tiles = Tiles::default();
+    tiles.lay(Window { x: 0, y: 0, width, height }, (width, height), reduction);
+    let mut close = Vec::new();
+    for tile in tiles.all() {
+        search(detector, frame, View::Tile(tile), &mut close)?;
+    }
+    let small = |d: &Detection| is_small(&d.rect, reduction);
+    let part = |d: &Detection, of: &Detection| {
+        !small(of) && of.score >= d.score && is_same(&of.rect, &d.rect)
+    };
+    close.retain(|d| small(d) && !found.iter().any(|of| part(d, of)));
+    // What several see is believed where it is seen best.
+    found.append(&mut close);
+    nms::suppress(found, MAX_IOU_OF_TILES);
+    Ok(())
+}
+
+/// Boxes of two tiles that overlap by more are one face.
+const MAX_IOU_OF_TILES: f32 = 0.3;
+
+/// Faces with a longer side of so many pixels of the reduced frame are seen in it well: a tile need
+/// not find them, and may take a part of one for a face.
+const SEEN_REDUCED: f32 = 24.0;
+
+/// Whether a face may be lost in a frame that is reduced by `reduction`.
+pub(crate) fn is_small(rect: &Rect, reduction: f32) -> bool {
+    rect.w.max(rect.h) < SEEN_REDUCED * reduction
+}
+
+/// Whether two boxes are of the same face, or one of a part of the other's.
+pub(crate) fn is_same(a: &Rect, b: &Rect) -> bool {
+    let holds =
+        |r: &Rect, p: Point| (r.x..r.x + r.w).contains(&p.x) && (r.y..r.y + r.h).contains(&p.y);
+    holds(a, b.center()) || holds(b, a.center())
 }
 
 /// How a detector's own boxes become WIDER-style boxes.

@@ -47,9 +47,19 @@ pub(super) struct Network {
     threads: usize,
     width: u32,
     reducer: Reducer,
-    tensor: Vec<f32>,
-    open: Option<(Layout, Arc<Pool>)>,
+    /// What was looked at last comes first.
+    open: Vec<Open>,
 }
+
+/// Ready to look at pictures of one size.
+struct Open {
+    layout: Layout,
+    pool: Arc<Pool>,
+    tensor: Vec<f32>,
+}
+
+/// Sizes that are kept open: whole frames and tiles of them take turns.
+const KEPT_OPEN: usize = 2;
 
 /// What all streams share that use the same file.
 struct Model {
@@ -109,8 +119,7 @@ impl Network {
             threads: options.threads,
             width: options.width,
             reducer: Reducer::default(),
-            tensor: Vec::new(),
-            open: None,
+            open: Vec::new(),
         };
         if is_new {
             network.check(sizes, wanted)?;
@@ -134,7 +143,7 @@ impl Network {
             |outputs: &[&[f32]]| outputs.iter().map(|output| output.len()).collect::<Vec<_>>();
         let got = self.fit(layout).and_then(|()| self.run(lengths));
         // Streams have other sizes.
-        self.open = None;
+        self.open.clear();
         match got {
             Ok(got) if got == sizes(layout) => Ok(()),
             Ok(got) => Err(contract(format!("outputs of {got:?} values for a picture of 128x96"))),
@@ -144,8 +153,13 @@ impl Network {
         }
     }
 
-    /// Reduces `frame` to the detection size and runs the network on it. `decode` gets the
-    /// outputs in the order in which they were named, and the layout of the picture; its boxes
+    /// How many pixels of a frame of this size become one of the picture, across.
+    pub(super) fn reduction(&self, width: u32, height: u32) -> f32 {
+        width as f32 / picture_size(width, height, self.width).0 as f32
+    }
+
+    /// Reduces `frame` to the detection size, unless it is to be looked at `closely`, and runs the
+    /// network on it. `decode` gets the outputs in the order in which they were named, and the layout of the picture; its boxes
     /// are picture pixels. They are appended to `found`, scaled to the frame.
     ///
     /// # Errors
@@ -153,14 +167,21 @@ impl Network {
     pub(super) fn detect(
         &mut self,
         frame: &Frame<'_>,
+        closely: bool,
         found: &mut Vec<Detection>,
         decode: impl FnOnce(&[&[f32]], Layout) -> Vec<Detection>,
     ) -> Result<(), Error> {
         let info = *frame.info();
-        let (width, height) = picture_size(info.width, info.height, self.width);
+        let (width, height) = if closely {
+            (info.width as usize, info.height as usize)
+        } else {
+            picture_size(info.width, info.height, self.width)
+        };
         let layout = Layout::padded(width, height, MULTIPLE);
         self.fit(layout)?;
-        self.reducer.planar(frame, layout, self.channels, &mut self.tensor);
+        if let Some(open) = self.open.first_mut() {
+            self.reducer.planar(frame, layout, self.channels, &mut open.tensor);
+        }
         let scale = Scale::new((info.width, info.height), (width, height));
         let boxes = self.run(|outputs| decode(outputs, layout))?;
         found.extend(boxes.iter().map(|d| Detection { rect: scale.apply(&d.rect), ..*d }));
@@ -169,27 +190,29 @@ impl Network {
 
     /// Opens sessions for `layout` unless the open ones are.
     fn fit(&mut self, layout: Layout) -> Result<(), Error> {
-        if self.open.as_ref().is_some_and(|(open, _)| *open == layout) {
+        if let Some(known) = self.open.iter().position(|open| open.layout == layout) {
+            self.open[..=known].rotate_right(1);
             return Ok(());
         }
-        self.open = None;
+        self.open.truncate(KEPT_OPEN - 1);
         let model = &*self.model;
         let dims = [1, 3, layout.padded_height, layout.padded_width];
         let file = onnx::specialised(&model.file, &model.input, &dims, &model.outputs)
             .map_err(|reason| ModelError::Invalid { model: model.source.to_string(), reason })?;
         // All black, and black it stays around the picture.
-        self.tensor = vec![0.0; layout.len()];
-        let check = |session: &mut Session| model.run(session, layout, &self.tensor, |_| ());
-        self.open = Some((layout, Pool::open(&model.source, file.into(), self.threads, check)?));
+        let tensor = vec![0.0; layout.len()];
+        let check = |session: &mut Session| model.run(session, layout, &tensor, |_| ());
+        let pool = Pool::open(&model.source, file.into(), self.threads, check)?;
+        self.open.insert(0, Open { layout, pool, tensor });
         Ok(())
     }
 
-    /// Runs a session on the tensor.
+    /// Runs a session on the tensor of the layout that was fitted last.
     fn run<R>(&self, use_outputs: impl FnOnce(&[&[f32]]) -> R) -> Result<R, Error> {
-        let Some((layout, pool)) = &self.open else {
+        let Some(Open { layout, pool, tensor }) = self.open.first() else {
             return Err(self.model.failed("no session is open".into()));
         };
-        pool.run(|session| self.model.run(session, *layout, &self.tensor, use_outputs))?
+        pool.run(|session| self.model.run(session, *layout, tensor, use_outputs))?
     }
 }
 

@@ -84,6 +84,21 @@ impl YuNet {
         )?;
         Ok(Self { network, min_score: options.min_score.unwrap_or(MIN_SCORE) })
     }
+
+    fn look(
+        &mut self,
+        frame: &Frame<'_>,
+        closely: bool,
+        found: &mut Vec<Detection>,
+    ) -> Result<(), Error> {
+        let min_score = self.min_score;
+        self.network.detect(frame, closely, found, |outputs, layout| {
+            let mut boxes = decode(outputs, layout, min_score);
+            nms::suppress(&mut boxes, MAX_IOU);
+            FIT.apply(&mut boxes);
+            boxes
+        })
+    }
 }
 
 impl Detector for YuNet {
@@ -92,13 +107,19 @@ impl Detector for YuNet {
     }
 
     fn detect(&mut self, frame: &Frame<'_>, found: &mut Vec<Detection>) -> Result<(), Error> {
-        let min_score = self.min_score;
-        self.network.detect(frame, found, |outputs, layout| {
-            let mut boxes = decode(outputs, layout, min_score);
-            nms::suppress(&mut boxes, MAX_IOU);
-            FIT.apply(&mut boxes);
-            boxes
-        })
+        self.look(frame, false, found)
+    }
+
+    fn reduction(&self, width: u32, height: u32) -> f32 {
+        self.network.reduction(width, height)
+    }
+
+    fn detect_closely(
+        &mut self,
+        frame: &Frame<'_>,
+        found: &mut Vec<Detection>,
+    ) -> Result<(), Error> {
+        self.look(frame, true, found)
     }
 }
 

@@ -69,6 +69,7 @@ struct Stats {
     late: u64,
     errors: u64,
     detections_run: u64,
+    tiles_searched: u64,
     detections_skipped: u64,
     faces_detected: u64,
     tracks: u64,
@@ -81,6 +82,7 @@ impl Stats {
     fn follow(&mut self, before: &Stats, finder: &Finder) {
         let now = finder.stats();
         self.detections_run = before.detections_run + now.detections_run;
+        self.tiles_searched = before.tiles_searched + now.tiles_searched;
         self.detections_skipped = before.detections_skipped + now.detections_skipped;
         self.faces_detected = before.faces_detected + now.faces_detected;
         self.tracks = before.tracks + now.tracks;
@@ -94,6 +96,7 @@ impl Stats {
             .field("frames-not-searched-late", self.late)
             .field("detection-errors", self.errors)
             .field("detections-run", self.detections_run)
+            .field("tiles-searched", self.tiles_searched)
             .field("detections-skipped", self.detections_skipped)
             .field("faces-detected", self.faces_detected)
             .field("tracks", self.tracks)

@@ -26,6 +26,7 @@ pub(crate) struct Settings {
 pub(crate) struct Live {
     pub(crate) live: LiveUse,
     pub(crate) detect_every: u32,
+    pub(crate) tile_every: u32,
     pub(crate) detect_width: u32,
     pub(crate) min_score: f64,
     pub(crate) temporal_smoothing: f64,
@@ -44,6 +45,7 @@ impl Default for Settings {
             live: Live {
                 live: LiveUse::default(),
                 detect_every: finder.detect_every,
+                tile_every: finder.tile_every,
                 detect_width: detector.width,
                 min_score: 0.0,
                 temporal_smoothing: f64::from(finder.smoothing),
@@ -82,6 +84,7 @@ impl Settings {
             "threads" => take(value, &mut self.threads),
             "live" => take(value, &mut self.live.live),
             "detect-every" => take(value, &mut self.live.detect_every),
+            "tile-every" => take(value, &mut self.live.tile_every),
             "detect-width" => take(value, &mut self.live.detect_width),
             "min-score" => take(value, &mut self.live.min_score),
             "temporal-smoothing" => take(value, &mut self.live.temporal_smoothing),
@@ -100,6 +103,7 @@ impl Settings {
             "threads" => self.threads.to_value(),
             "live" => self.live.live.to_value(),
             "detect-every" => self.live.detect_every.to_value(),
+            "tile-every" => self.live.tile_every.to_value(),
             "detect-width" => self.live.detect_width.to_value(),
             "min-score" => self.live.min_score.to_value(),
             "temporal-smoothing" => self.live.temporal_smoothing.to_value(),
@@ -131,6 +135,7 @@ impl Live {
     pub(crate) fn finder_options(&self, background: bool, late: bool) -> FinderOptions {
         FinderOptions {
             detect_every: if late { u32::MAX } else { self.detect_every },
+            tile_every: if late { 0 } else { self.tile_every },
             smoothing: self.temporal_smoothing as f32,
             background,
             zone: Zone::clone(&self.zone),
@@ -166,6 +171,16 @@ pub(crate) fn properties() -> Vec<glib::ParamSpec> {
             .minimum(1)
             .maximum(1000)
             .default_value(default.live.detect_every)
+            .mutable_playing()
+            .build(),
+        glib::ParamSpecUInt::builder("tile-every")
+            .nick("Tile every")
+            .blurb(
+                "Where frames are reduced before they are searched: search a part at full \
+                 resolution on every n-th frame in between, each in its turn (0 = never)",
+            )
+            .maximum(1000)
+            .default_value(default.live.tile_every)
             .mutable_playing()
             .build(),
         glib::ParamSpecUInt::builder("detect-width")
