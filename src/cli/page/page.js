@@ -38,6 +38,7 @@
     `a face sharpened ${count(report.faces_enhanced ?? 0, "time")}`,
   ];
   get("facts").textContent = facts.filter(Boolean).join(" · ");
+  get("none").hidden = report.tracks > 0;
 
   // ---- Before and after.
   const stage = get("stage"), slider = get("slider");
@@ -178,7 +179,7 @@
     ["encoder", report.video && report.video.encoder],
     ...Object.entries(report.versions ?? {}),
   ]);
-  rows(get("stages"), Object.entries(report.stages ?? {}).map(([name, ms]) => [name, `${ms} ms of a core a frame`]));
+  rows(get("stages"), Object.entries(report.stages ?? {}).map(([name, ms]) => [name, `${ms.toFixed(2)} ms of a core a frame`]));
   rows(get("options"), Object.entries(report.options ?? {}).filter(([name]) => name !== "given"));
   rows(get("properties"), Object.entries(report.properties ?? {}));
 }

@@ -123,6 +123,8 @@ fn browser_shows_the_page_and_obeys_keys() {
     assert_eq!(browser.value("document.title"), "in.mp4 – facesr");
     let loaded = "[...document.images].filter(i => i.src).every(i => i.complete && i.naturalWidth)";
     assert_eq!(browser.value(loaded), true);
+    let says_none = "document.getElementById('none').checkVisibility()";
+    assert_eq!(browser.value(says_none), false);
     shoot(&mut browser, "light.png");
 
     // The slider, by keys and by the mouse.
@@ -186,6 +188,13 @@ fn browser_shows_the_page_and_obeys_keys() {
     browser.value("scrollTo(0, 0)");
     assert_eq!(browser.value("document.documentElement.scrollWidth <= 380"), true);
     shoot(&mut browser, "narrow.png");
+
+    // A video without a face says so.
+    let page = file("none.html");
+    let options = ["--detector=none", "--report", page.to_str().unwrap()];
+    enhance(&file("in.mp4"), &file("none.mp4"), &options);
+    browser.open(&page);
+    assert_eq!(browser.value(says_none), true);
 
     assert!(browser.complaints().is_empty(), "{:?}", browser.complaints());
     let outside = |url: &&String| !url.starts_with("file://") && !url.starts_with("data:");
