@@ -163,8 +163,7 @@ impl Follower {
         let (width, height) = (x1 - x0, y1 - y0);
         self.b.clear();
         for y in y0..y1 {
-            let row = &c.data[y * c.stride + x0 * c.step..];
-            self.b.extend(row.iter().step_by(c.step).take(width).map(|v| f32::from(*v)));
+            c.row(y, x0, width, &mut self.b);
         }
         self.rows.apply(&self.b, y0, width, &mut self.a);
         transpose(&self.a, width, &mut self.b);

@@ -54,12 +54,7 @@ impl Cutter {
         let (width, height) = (x1 - x0, y1 - y0);
         self.b.clear();
         for y in y0..y1 {
-            let row = &c.data[y * c.stride + x0 * c.step..];
-            if c.step == 1 {
-                self.b.extend(row[..width].iter().map(|v| f32::from(*v)));
-            } else {
-                self.b.extend(row.iter().step_by(c.step).take(width).map(|v| f32::from(*v)));
-            }
+            c.row(y, x0, width, &mut self.b);
         }
         transpose(&self.b, width, &mut self.a);
         self.columns.apply(&self.a, x0, height, &mut self.b);

@@ -124,6 +124,22 @@ pub struct Component<'a> {
     pub vsub: u32,
 }
 
+impl Component<'_> {
+    /// Appends `width` samples of row `y`, from sample `x` on, to `out`.
+    ///
+    /// # Panics
+    /// If they are not all there.
+    pub(crate) fn row(&self, y: usize, x: usize, width: usize, out: &mut Vec<f32>) {
+        let row = &self.data[y * self.stride + x * self.step..];
+        if self.step == 1 {
+            // The same, but many at a time.
+            out.extend(row[..width].iter().map(|v| f32::from(*v)));
+        } else {
+            out.extend(row.iter().step_by(self.step).take(width).map(|v| f32::from(*v)));
+        }
+    }
+}
+
 /// Like [`Component`], ready to be written.
 #[derive(Debug)]
 pub struct ComponentMut<'a> {
