@@ -181,8 +181,8 @@ fn flicker(clip: &Clip, detector: &DetectorOptions) {
     let faces = faces(clip, detector);
     println!("| temporal-smoothing | reuse | faces | pairs | input | output | ratio |");
     println!("|---|---|---|---|---|---|---|");
-    for (smoothing, reuse) in
-        [(0.0, 0.0), (0.5, 0.0), (1.0, 0.0), (0.0, 0.05), (0.5, 0.05), (1.0, 0.05)]
+    let default = EnhancerOptions::default().reuse;
+    for (smoothing, reuse) in [(0.0, 0.0), (0.5, 0.0), (0.5, 0.05), (0.5, default), (1.0, default)]
     {
         let options =
             EnhancerOptions { temporal_smoothing: smoothing, reuse, ..Default::default() };
