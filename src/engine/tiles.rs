@@ -13,8 +13,9 @@ const OVERLAP: u32 = 48;
 /// Largest sides of a tile, pixels: the longer one along the longer side of the frame. A search of
 /// one costs about half of what a search of a reduced frame does.
 const SIDES: [u32; 2] = [704, 416];
-/// Frames that are reduced by less lose too little for tiles.
-const MIN_REDUCTION: f32 = 1.25;
+/// Frames that are reduced by less lose too little for tiles: in a crowd of 190 faces in 1280x720, which
+/// is reduced by 1.33, they found one face in a hundred more for a third more work.
+const MIN_REDUCTION: f32 = 1.5;
 /// A face whose box reaches so near to an edge beyond which the frame goes on may be cut off there.
 const EDGE: f32 = 2.0;
 
