@@ -471,7 +471,7 @@ mod tests {
     fn a_face_seen_once_is_searched_for_sooner() {
         let (mut finder, tell) = finder(false);
         finder.set_options(FinderOptions { detect_every: 8, ..finder.options.clone() });
-        let other = Detection { rect: Rect::new(120.0, 40.0, 20.0, 20.0), score: 0.9 };
+        let other = Detection { rect: Rect::new(120.0, 40.0, 20.0, 20.0), score: 0.6 };
         let still = face(1);
         for seen in [vec![still], vec![still, other], vec![still, other], vec![still, other]] {
             tell.send(Ok(seen)).unwrap();

@@ -20,6 +20,9 @@ const MAX_DISTANCE: f32 = 0.7;
 const MAX_GROWTH: f32 = 1.8;
 /// A track is believed once so many detections have met it.
 const CONFIRM_HITS: u32 = 2;
+/// One that a search of the whole frame has found with this score is believed at once: more than 95 of 100
+/// such detections are faces, whichever the detector (docs/performance.md).
+const SURE: f32 = 0.7;
 /// A track is dropped when the searches that have missed it since the last hit come to this: ...
 const PATIENCE: u32 = 12;
 /// ... by one search three times, ...
@@ -28,6 +31,9 @@ const MISS: u32 = 4;
 const MISS_UNFOLLOWED: u32 = 8;
 /// ... and much later if it was a tile that found it, and the reduced frame does not show it.
 const MISS_TOO_SMALL: u32 = 1;
+/// A face whose pixels have been lost for more than so many frames is not shown until it is found again: a
+/// hand or a head may be before it.
+const MAX_LOST: u32 = 2;
 /// While detections miss a track, its speed shrinks by this factor a frame.
 const COAST: f32 = 0.85;
 /// Share of a position residual, per frame since the last detection, that becomes speed.
@@ -56,6 +62,8 @@ struct Track {
     look: Option<Look>,
     /// Whether it was found by its pixels in the latest frame.
     followed: bool,
+    /// Frames since it was, if it was looked for.
+    lost: u32,
 }
 
 impl Track {
@@ -92,7 +100,11 @@ impl Track {
         let square = self.square();
         let motion = self.look.as_ref().and_then(|look| follower.find(frame, look, &square));
         self.followed = motion.is_some();
-        let Some(motion) = motion else { return };
+        let Some(motion) = motion else {
+            self.lost += u32::from(self.look.is_some());
+            return;
+        };
+        self.lost = 0;
         self.center.x += motion.by.x;
         self.center.y += motion.by.y;
         // The prediction held the speed so far already.
@@ -131,6 +143,7 @@ impl Track {
         self.w += size_gain * (seen.rect.w - self.w);
         self.h += size_gain * (seen.rect.h - self.h);
         self.score = seen.score;
+        self.lost = 0;
         self.hits += 1;
         self.misses = 0;
         self.since = 0.0;
@@ -234,7 +247,7 @@ impl Tracker {
 
     /// Goes on by one frame of `width` x `height` pixels. `seen` is what a search of it has found, `None` if
     /// there was none; `frame` are its pixels, `None` if they are not at hand. The confirmed
-    /// faces of this frame replace the content of `faces`.
+    /// faces of this frame that are in sight replace the content of `faces`.
     pub fn step(
         &mut self,
         seen: Option<Seen<'_>>,
@@ -263,7 +276,7 @@ impl Tracker {
         };
         self.tracks.retain(|t| t.misses < PATIENCE && inside(t));
         faces.clear();
-        let confirmed = self.tracks.iter().filter(|t| t.is_confirmed());
+        let confirmed = self.tracks.iter().filter(|t| t.is_confirmed() && t.lost <= MAX_LOST);
         faces.extend(confirmed.map(|t| Face { id: t.id, rect: t.rect(), score: t.score }));
     }
 
@@ -310,7 +323,7 @@ impl Tracker {
     fn begin(&mut self, seen: &Detection, close: bool) {
         // At the start of a scene there is nothing to compare with, and a viewer would see the
         // faces jump into focus a moment later.
-        let believed = self.fresh && !close;
+        let believed = (self.fresh || seen.score >= SURE) && !close;
         let hits = if believed { CONFIRM_HITS } else { 1 };
         self.confirmed += u64::from(believed);
         self.tracks.push(Track {
@@ -326,6 +339,7 @@ impl Tracker {
             close,
             look: None,
             followed: false,
+            lost: 0,
         });
         self.next_id += 1;
     }
@@ -337,7 +351,7 @@ mod tests {
     use crate::zone::Window;
 
     fn at(x: f32, y: f32, size: f32) -> Detection {
-        Detection { rect: Rect::new(x - size / 2.0, y - size / 2.0, size, size), score: 0.9 }
+        Detection { rect: Rect::new(x - size / 2.0, y - size / 2.0, size, size), score: 0.6 }
     }
 
     fn step(tracker: &mut Tracker, seen: Option<&[Detection]>) -> Vec<Face> {
@@ -479,6 +493,49 @@ mod tests {
             let seen: &[Detection] = if i % 4 == 0 { &flash } else { &[] };
             assert!(step(&mut tracker, Some(seen)).is_empty(), "frame {i}");
         }
+    }
+
+    #[test]
+    fn a_sure_detection_is_shown_at_once() {
+        let mut tracker = Tracker::new(0.5);
+        step(&mut tracker, Some(&[]));
+        let sure = Detection { score: SURE, ..at(200.0, 200.0, 30.0) };
+        assert_eq!(step(&mut tracker, Some(&[sure, at(500.0, 500.0, 30.0)])).len(), 1);
+        assert_eq!(tracker.confirmed(), 1);
+    }
+
+    #[test]
+    fn a_face_that_something_hides_is_not_shown_until_it_is_found_again() {
+        use crate::frame::{FrameInfo, PixelFormat};
+        let info = FrameInfo::new(PixelFormat::Gray8, 100, 100);
+        // Rings in the middle, or noise.
+        let picture = |hidden: bool| -> Vec<u8> {
+            (0..100 * 100u32)
+                .map(|i| {
+                    let (x, y) = ((i % 100) as f32 - 50.0, (i / 100) as f32 - 50.0);
+                    let ring = (x * x + 1.4 * y * y).sqrt() * 0.5;
+                    let noise = (i.wrapping_mul(2_654_435_761) >> 24) as u8;
+                    if hidden { noise } else { (128.0 + 90.0 * ring.cos()) as u8 }
+                })
+                .collect()
+        };
+        let mut tracker = Tracker::new(0.5);
+        let mut shown = |seen: Option<&[Detection]>, hidden: bool| {
+            let data = picture(hidden);
+            let frame = Frame::new(info, &[&data], &[100]).unwrap();
+            let mut faces = Vec::new();
+            tracker.step(seen.map(Seen::whole), Some(&frame), (100, 100), &mut faces);
+            faces.len()
+        };
+        let face = [at(50.0, 50.0, 30.0)];
+        assert_eq!(shown(Some(&face), false), 1);
+        assert_eq!(shown(None, false), 1);
+        // A frame or two may be torn or blurred.
+        let hidden: Vec<_> = (0..4).map(|_| shown(None, true)).collect();
+        assert_eq!(hidden, [1, 1, 0, 0]);
+        assert_eq!(shown(None, false), 1);
+        assert_eq!([shown(None, true), shown(None, true), shown(None, true)], [1, 1, 0]);
+        assert_eq!(shown(Some(&face), false), 1);
     }
 
     #[test]
