@@ -153,8 +153,9 @@ impl Generator {
     pub fn run(&self, faces: &[f32], out: &mut [f32]) -> Result<Duration, Error> {
         let n = faces.len() / LOW_LEN;
         assert_eq!((faces.len(), out.len()), (n * LOW_LEN, n * HIGH_LEN), "lengths do not match");
-        // Small enough that all threads have something to do until the end.
-        let chunk = if self.threads == 1 { CHUNK } else { n.div_ceil(2 * self.threads) };
+        // Small enough that all threads have something to do until the end: one may be held up by
+        // what else its core does.
+        let chunk = if self.threads == 1 { CHUNK } else { n.div_ceil(4 * self.threads) };
         let chunk = chunk.clamp(2, CHUNK);
         let chunks = faces.chunks(chunk * LOW_LEN).zip(out.chunks_mut(chunk * HIGH_LEN));
         let mut outcomes: Vec<_> =
