@@ -7,10 +7,9 @@
 //! top left corner in units of its sides, the eyes first).
 
 use super::input::{Channels, Layout};
-use super::network::{Network, looks_this_way};
-use super::{BoxFit, Detection, Detector, DetectorOptions, nms};
-use crate::error::{Error, ModelError};
-use crate::frame::Frame;
+use super::network::{Kind, Network, looks_this_way};
+use super::{BoxFit, Detection, DetectorOptions};
+use crate::error::ModelError;
 use crate::geometry::Rect;
 use crate::models::Source;
 use crate::onnx::{Declared, Value};
@@ -35,11 +34,17 @@ const CELL: usize = 4;
 
 const WANTED: &str = "CenterFace: input [N,3,H,W], outputs [N,1,h,w], [N,2,h,w], [N,2,h,w], [N,10,h,w] in this order";
 
-/// The CenterFace detector.
-pub(super) struct CenterFace {
-    network: Network,
-    min_score: f32,
-}
+/// What is CenterFace's own.
+static KIND: Kind = Kind {
+    name: "centerface",
+    channels: Channels::Rgb,
+    min_score: MIN_SCORE,
+    max_iou: MAX_IOU,
+    fit: FIT,
+    output_sizes,
+    decode,
+    wanted: WANTED,
+};
 
 /// Whether a file declares what CenterFace files do. Their outputs have numbers for names, which
 /// differ from export to export; the channels tell.
@@ -59,69 +64,26 @@ fn output_sizes(layout: Layout) -> Vec<usize> {
     vec![cells, 2 * cells, 2 * cells, 10 * cells]
 }
 
-impl CenterFace {
-    /// The detector in `file`, which declares `declared`.
-    ///
-    /// # Errors
-    /// [`ModelError`] if it is no CenterFace, or ONNX Runtime cannot run it.
-    pub(super) fn open(
-        source: Source,
-        file: Vec<u8>,
-        declared: &Declared,
-        options: &DetectorOptions,
-    ) -> Result<Self, ModelError> {
-        if !is_centerface(declared) {
-            return Err(super::contract(&source, declared, WANTED));
-        }
-        let input = declared.inputs[0].name.clone();
-        let outputs = declared.outputs.iter().map(|o| o.name.clone()).collect();
-        let network = Network::open(
-            (source, file),
-            (input, outputs),
-            Channels::Rgb,
-            options,
-            output_sizes,
-            WANTED,
-        )?;
-        Ok(Self { network, min_score: options.min_score.unwrap_or(MIN_SCORE) })
+/// The detector in `file`, which declares `declared`.
+///
+/// # Errors
+/// [`ModelError`] if it is no CenterFace, or ONNX Runtime cannot run it.
+pub(super) fn open(
+    source: Source,
+    file: Vec<u8>,
+    declared: &Declared,
+    options: &DetectorOptions,
+) -> Result<Network, ModelError> {
+    if !is_centerface(declared) {
+        return Err(super::contract(&source, declared, WANTED));
     }
-
-    fn look(
-        &mut self,
-        frame: &Frame<'_>,
-        closely: bool,
-        found: &mut Vec<Detection>,
-    ) -> Result<(), Error> {
-        let min_score = self.min_score;
-        self.network.detect(frame, closely, found, |outputs, layout| {
-            let mut boxes = decode(outputs, layout, min_score);
-            nms::suppress(&mut boxes, MAX_IOU);
-            FIT.apply(&mut boxes);
-            boxes
-        })
-    }
-}
-
-impl Detector for CenterFace {
-    fn name(&self) -> &'static str {
-        "centerface"
-    }
-
-    fn detect(&mut self, frame: &Frame<'_>, found: &mut Vec<Detection>) -> Result<(), Error> {
-        self.look(frame, false, found)
-    }
-
-    fn reduction(&self, width: u32, height: u32) -> f32 {
-        self.network.reduction(width, height)
-    }
-
-    fn detect_closely(
-        &mut self,
-        frame: &Frame<'_>,
-        found: &mut Vec<Detection>,
-    ) -> Result<(), Error> {
-        self.look(frame, true, found)
-    }
+    let input = declared.inputs[0].name.clone();
+    Network::open(
+        &KIND,
+        (source, file),
+        (input, declared.outputs.iter().map(|o| o.name.clone()).collect()),
+        options,
+    )
 }
 
 /// The boxes of all cells that reach `min_score` and look this way, picture pixels.

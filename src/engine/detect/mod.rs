@@ -321,9 +321,9 @@ pub fn open(options: &DetectorOptions) -> Result<Box<dyn Detector>, ModelError> 
             let declared = declared(&source, &file)?;
             let file = file.into_owned();
             if yunet::is_yunet(&declared) {
-                Ok(Box::new(yunet::YuNet::open(source, file, &declared, options)?))
+                Ok(Box::new(yunet::open(source, file, &declared, options)?))
             } else if centerface::is_centerface(&declared) {
-                Ok(Box::new(centerface::CenterFace::open(source, file, &declared, options)?))
+                Ok(Box::new(centerface::open(source, file, &declared, options)?))
             } else {
                 let wanted = "a YuNet, CenterFace or SeetaFace model";
                 Err(contract(&source, &declared, wanted))
@@ -346,7 +346,7 @@ pub fn open(options: &DetectorOptions) -> Result<Box<dyn Detector>, ModelError> 
             let source = named_or_found(path, "detector yunet", &YUNET_FILES, YUNET_REMEDY)?;
             let file = session::read(&source)?;
             let declared = declared(&source, &file)?;
-            Ok(Box::new(yunet::YuNet::open(source, file.into_owned(), &declared, options)?))
+            Ok(Box::new(yunet::open(source, file.into_owned(), &declared, options)?))
         }
         (DetectorKind::CenterFace, path) => {
             let what = "detector centerface";
@@ -354,7 +354,7 @@ pub fn open(options: &DetectorOptions) -> Result<Box<dyn Detector>, ModelError> 
             let file = session::read(&source)?;
             let declared = declared(&source, &file)?;
             let file = file.into_owned();
-            Ok(Box::new(centerface::CenterFace::open(source, file, &declared, options)?))
+            Ok(Box::new(centerface::open(source, file, &declared, options)?))
         }
     }
 }

@@ -7,7 +7,7 @@ use ort::session::Session;
 use ort::value::TensorRef;
 
 use super::input::{Channels, Layout, Reducer};
-use super::{Detection, DetectorOptions};
+use super::{BoxFit, Detection, Detector, DetectorOptions, nms};
 use crate::error::{Error, ModelError};
 use crate::frame::Frame;
 use crate::geometry::Rect;
@@ -40,10 +40,31 @@ pub(super) fn looks_this_way(a: (f32, f32), b: (f32, f32), w: f32, h: f32) -> bo
     (a.0 - b.0).hypot(a.1 - b.1) >= MIN_EYE_DISTANCE * w.max(h)
 }
 
+/// What one kind of network has that others have not.
+pub(super) struct Kind {
+    /// Name of the detector.
+    pub(super) name: &'static str,
+    /// What it takes.
+    pub(super) channels: Channels,
+    /// Detections of a lower score are dropped unless the user says otherwise.
+    pub(super) min_score: f32,
+    /// Boxes that overlap by more are one face.
+    pub(super) max_iou: f32,
+    /// From its box to the WIDER-style box.
+    pub(super) fit: BoxFit,
+    /// Values of each output for a layout, in the order in which the outputs are named.
+    pub(super) output_sizes: fn(Layout) -> Vec<usize>,
+    /// The boxes, picture pixels, that reach a score, out of the outputs in that order.
+    pub(super) decode: fn(&[&[f32]], Layout, f32) -> Vec<Detection>,
+    /// What its files declare, for messages.
+    pub(super) wanted: &'static str,
+}
+
 /// A network and the picture it looks at.
 pub(super) struct Network {
+    kind: &'static Kind,
     model: Arc<Model>,
-    channels: Channels,
+    min_score: f32,
     threads: usize,
     width: u32,
     reducer: Reducer,
@@ -92,20 +113,17 @@ impl Scale {
 }
 
 impl Network {
-    /// The network in `file`, read from `source`, with the input and the outputs that are named.
-    /// One run on a black picture shows whether `sizes` (values of each output for a layout) are
-    /// met.
+    /// The network of this `kind` in `file`, read from `source`, with the input and the outputs that
+    /// are named. One run on a black picture shows whether the outputs have the kind's sizes.
     ///
     /// # Errors
-    /// [`ModelError::Invalid`] if ONNX Runtime refuses the model, [`ModelError::Contract`] saying
-    /// `wanted` if its outputs are of other sizes.
+    /// [`ModelError::Invalid`] if ONNX Runtime refuses the model, [`ModelError::Contract`] if its
+    /// outputs are of other sizes.
     pub(super) fn open(
+        kind: &'static Kind,
         (source, file): (Source, Vec<u8>),
         (input, outputs): (String, Vec<String>),
-        channels: Channels,
         options: &DetectorOptions,
-        sizes: impl Fn(Layout) -> Vec<usize>,
-        wanted: &'static str,
     ) -> Result<Self, ModelError> {
         let key = pool::fingerprint(&file);
         // Held while it is checked: streams that start together check it once.
@@ -114,15 +132,16 @@ impl Network {
         let is_new = known.is_none();
         let model = known.unwrap_or_else(|| Arc::new(Model { source, file, input, outputs }));
         let mut network = Self {
+            kind,
             model,
-            channels,
+            min_score: options.min_score.unwrap_or(kind.min_score),
             threads: options.threads,
             width: options.width,
             reducer: Reducer::default(),
             open: Vec::new(),
         };
         if is_new {
-            network.check(sizes, wanted)?;
+            network.check()?;
             models.retain(|_, model| model.strong_count() > 0);
             models.insert(key, Arc::downgrade(&network.model));
         }
@@ -130,14 +149,10 @@ impl Network {
     }
 
     /// Runs the network on a black picture.
-    fn check(
-        &mut self,
-        sizes: impl Fn(Layout) -> Vec<usize>,
-        wanted: &'static str,
-    ) -> Result<(), ModelError> {
+    fn check(&mut self) -> Result<(), ModelError> {
         // Not square, so that a model with its axes exchanged is found out too.
         let layout = Layout::padded(4 * MULTIPLE, 3 * MULTIPLE, MULTIPLE);
-        let model = self.model.source.to_string();
+        let (model, wanted) = (self.model.source.to_string(), self.kind.wanted);
         let contract = |reason: String| ModelError::Contract { model, reason, wanted };
         let lengths =
             |outputs: &[&[f32]]| outputs.iter().map(|output| output.len()).collect::<Vec<_>>();
@@ -145,7 +160,7 @@ impl Network {
         // Streams have other sizes.
         self.open.clear();
         match got {
-            Ok(got) if got == sizes(layout) => Ok(()),
+            Ok(got) if got == (self.kind.output_sizes)(layout) => Ok(()),
             Ok(got) => Err(contract(format!("outputs of {got:?} values for a picture of 128x96"))),
             Err(Error::Model(error)) => Err(error),
             Err(Error::Inference { reason, .. }) => Err(contract(reason)),
@@ -153,23 +168,16 @@ impl Network {
         }
     }
 
-    /// How many pixels of a frame of this size become one of the picture, across.
-    pub(super) fn reduction(&self, width: u32, height: u32) -> f32 {
-        width as f32 / picture_size(width, height, self.width).0 as f32
-    }
-
-    /// Reduces `frame` to the detection size, unless it is to be looked at `closely`, and runs the
-    /// network on it. `decode` gets the outputs in the order in which they were named, and the layout of the picture; its boxes
-    /// are picture pixels. They are appended to `found`, scaled to the frame.
+    /// Reduces `frame` to the detection size, unless it is to be looked at `closely`, and appends the
+    /// faces that the network sees there to `found`.
     ///
     /// # Errors
     /// [`Error::Inference`] if the network fails at this size.
-    pub(super) fn detect(
+    fn look(
         &mut self,
         frame: &Frame<'_>,
         closely: bool,
         found: &mut Vec<Detection>,
-        decode: impl FnOnce(&[&[f32]], Layout) -> Vec<Detection>,
     ) -> Result<(), Error> {
         let info = *frame.info();
         let (width, height) = if closely {
@@ -180,10 +188,12 @@ impl Network {
         let layout = Layout::padded(width, height, MULTIPLE);
         self.fit(layout)?;
         if let Some(open) = self.open.first_mut() {
-            self.reducer.planar(frame, layout, self.channels, &mut open.tensor);
+            self.reducer.planar(frame, layout, self.kind.channels, &mut open.tensor);
         }
         let scale = Scale::new((info.width, info.height), (width, height));
-        let boxes = self.run(|outputs| decode(outputs, layout))?;
+        let mut boxes = self.run(|outputs| (self.kind.decode)(outputs, layout, self.min_score))?;
+        nms::suppress(&mut boxes, self.kind.max_iou);
+        self.kind.fit.apply(&mut boxes);
         found.extend(boxes.iter().map(|d| Detection { rect: scale.apply(&d.rect), ..*d }));
         Ok(())
     }
@@ -213,6 +223,28 @@ impl Network {
             return Err(self.model.failed("no session is open".into()));
         };
         pool.run(|session| self.model.run(session, *layout, tensor, use_outputs))?
+    }
+}
+
+impl Detector for Network {
+    fn name(&self) -> &'static str {
+        self.kind.name
+    }
+
+    fn detect(&mut self, frame: &Frame<'_>, found: &mut Vec<Detection>) -> Result<(), Error> {
+        self.look(frame, false, found)
+    }
+
+    fn reduction(&self, width: u32, height: u32) -> f32 {
+        width as f32 / picture_size(width, height, self.width).0 as f32
+    }
+
+    fn detect_closely(
+        &mut self,
+        frame: &Frame<'_>,
+        found: &mut Vec<Detection>,
+    ) -> Result<(), Error> {
+        self.look(frame, true, found)
     }
 }
 

@@ -7,10 +7,9 @@
 //! the same units, the eyes first).
 
 use super::input::{Channels, Layout};
-use super::network::{Network, looks_this_way};
-use super::{BoxFit, Detection, Detector, DetectorOptions, nms};
-use crate::error::{Error, ModelError};
-use crate::frame::Frame;
+use super::network::{Kind, Network, looks_this_way};
+use super::{BoxFit, Detection, DetectorOptions};
+use crate::error::ModelError;
 use crate::geometry::Rect;
 use crate::models::Source;
 use crate::onnx::Declared;
@@ -36,11 +35,17 @@ const STRIDES: [usize; 3] = [8, 16, 32];
 const WANTED: &str =
     "YuNet: input [1,3,H,W], outputs cls_8, obj_8, bbox_8, kps_8, cls_16 ... kps_32";
 
-/// The YuNet detector.
-pub(super) struct YuNet {
-    network: Network,
-    min_score: f32,
-}
+/// What is YuNet's own.
+static KIND: Kind = Kind {
+    name: "yunet",
+    channels: Channels::Bgr,
+    min_score: MIN_SCORE,
+    max_iou: MAX_IOU,
+    fit: FIT,
+    output_sizes,
+    decode,
+    wanted: WANTED,
+};
 
 /// Whether a file declares what YuNet files do.
 pub(super) fn is_yunet(declared: &Declared) -> bool {
@@ -59,68 +64,21 @@ fn output_sizes(layout: Layout) -> Vec<usize> {
     STRIDES.iter().flat_map(|&s| [1, 1, 4, 10].map(|n| n * cells(s))).collect()
 }
 
-impl YuNet {
-    /// The detector in `file`, which declares `declared`.
-    ///
-    /// # Errors
-    /// [`ModelError`] if it is no YuNet, or ONNX Runtime cannot run it.
-    pub(super) fn open(
-        source: Source,
-        file: Vec<u8>,
-        declared: &Declared,
-        options: &DetectorOptions,
-    ) -> Result<Self, ModelError> {
-        if !is_yunet(declared) {
-            return Err(super::contract(&source, declared, WANTED));
-        }
-        let input = declared.inputs[0].name.clone();
-        let network = Network::open(
-            (source, file),
-            (input, output_names()),
-            Channels::Bgr,
-            options,
-            output_sizes,
-            WANTED,
-        )?;
-        Ok(Self { network, min_score: options.min_score.unwrap_or(MIN_SCORE) })
+/// The detector in `file`, which declares `declared`.
+///
+/// # Errors
+/// [`ModelError`] if it is no YuNet, or ONNX Runtime cannot run it.
+pub(super) fn open(
+    source: Source,
+    file: Vec<u8>,
+    declared: &Declared,
+    options: &DetectorOptions,
+) -> Result<Network, ModelError> {
+    if !is_yunet(declared) {
+        return Err(super::contract(&source, declared, WANTED));
     }
-
-    fn look(
-        &mut self,
-        frame: &Frame<'_>,
-        closely: bool,
-        found: &mut Vec<Detection>,
-    ) -> Result<(), Error> {
-        let min_score = self.min_score;
-        self.network.detect(frame, closely, found, |outputs, layout| {
-            let mut boxes = decode(outputs, layout, min_score);
-            nms::suppress(&mut boxes, MAX_IOU);
-            FIT.apply(&mut boxes);
-            boxes
-        })
-    }
-}
-
-impl Detector for YuNet {
-    fn name(&self) -> &'static str {
-        "yunet"
-    }
-
-    fn detect(&mut self, frame: &Frame<'_>, found: &mut Vec<Detection>) -> Result<(), Error> {
-        self.look(frame, false, found)
-    }
-
-    fn reduction(&self, width: u32, height: u32) -> f32 {
-        self.network.reduction(width, height)
-    }
-
-    fn detect_closely(
-        &mut self,
-        frame: &Frame<'_>,
-        found: &mut Vec<Detection>,
-    ) -> Result<(), Error> {
-        self.look(frame, true, found)
-    }
+    let input = declared.inputs[0].name.clone();
+    Network::open(&KIND, (source, file), (input, output_names()), options)
 }
 
 /// The boxes of all cells that reach `min_score` and look this way, picture pixels.
@@ -156,6 +114,7 @@ fn decode(outputs: &[&[f32]], layout: Layout, min_score: f32) -> Vec<Detection> 
 
 #[cfg(test)]
 mod tests {
+    use super::super::nms;
     use super::*;
 
     fn empty(layout: Layout) -> Vec<Vec<f32>> {
