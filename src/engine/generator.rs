@@ -31,7 +31,7 @@ pub const HIGH_LEN: usize = 3 * HIGH * HIGH;
 
 /// Faces in one run. More do not run faster on a CPU, and the intermediate results of sixteen
 /// still fit its second-level cache.
-const CHUNK: usize = 16;
+const MOST: usize = 16;
 
 const CONTRACT: &str = "an input f32 [N,3,16,16] named 'input' and an output f32 [N,3,64,64] \
                         named 'output', N free, RGB from -1 to 1";
@@ -133,8 +133,7 @@ impl Generator {
         // Shapes that a file declares need not be those it computes.
         let check = |session: &mut Session| {
             check_contract(session).map_err(contract)?;
-            let mut out = vec![0.0; 2 * HIGH_LEN];
-            run_in(session, &[0.0; 2 * LOW_LEN], &mut out).map_err(contract)
+            run_in(session, &[0.0; 2 * LOW_LEN], |_| ()).map_err(contract)
         };
         let pool = Pool::open(&source, file, 1, check)?;
         let arch = pool.run(|session| session.metadata().ok()?.custom("facesr.arch"))?;
@@ -153,23 +152,32 @@ impl Generator {
     pub fn run(&self, faces: &[f32], out: &mut [f32]) -> Result<Duration, Error> {
         let n = faces.len() / LOW_LEN;
         assert_eq!((faces.len(), out.len()), (n * LOW_LEN, n * HIGH_LEN), "lengths do not match");
-        // Small enough that all threads have something to do until the end: one may be held up by
-        // what else its core does.
-        let chunk = if self.threads == 1 { CHUNK } else { n.div_ceil(4 * self.threads) };
-        let chunk = chunk.clamp(2, CHUNK);
-        let chunks = faces.chunks(chunk * LOW_LEN).zip(out.chunks_mut(chunk * HIGH_LEN));
+        let share = self.share(n);
+        let shares = faces.chunks(share * LOW_LEN).zip(out.chunks_mut(share * HIGH_LEN));
         let mut outcomes: Vec<_> =
-            (0..self.threads.min(n.div_ceil(chunk)).max(1)).map(|_| Ok(())).collect();
-        let time = spread(&mut outcomes, chunks, |outcome, (faces, out)| {
+            (0..self.threads.min(n.div_ceil(share)).max(1)).map(|_| Ok(())).collect();
+        let time = spread(&mut outcomes, shares, |outcome, (faces, out)| {
             if outcome.is_ok() {
-                *outcome = self.run_chunk(faces, out);
+                *outcome = self.run_share(faces, |high| out.copy_from_slice(high));
             }
         });
         outcomes.into_iter().collect::<Result<(), _>>().map(|()| time)
     }
 
-    fn run_chunk(&self, faces: &[f32], out: &mut [f32]) -> Result<(), Error> {
-        let result = self.pool.run(|session| run_in(session, faces, out))?;
+    /// How many of `n` faces a thread should take at a time: few enough that all threads have
+    /// something to do until the end, as one may be held up by what else its core does.
+    pub(crate) fn share(&self, n: usize) -> usize {
+        let share = if self.threads == 1 { MOST } else { n.div_ceil(4 * self.threads) };
+        share.clamp(2, MOST)
+    }
+
+    /// Generates a [share](Self::share) of a frame's `faces` (`[N, 3, 16, 16]`) in one run, and
+    /// shows what came out (`[N, 3, 64, 64]`) to `take`.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run); `take` is then not called.
+    pub(crate) fn run_share(&self, faces: &[f32], take: impl FnOnce(&[f32])) -> Result<(), Error> {
+        let result = self.pool.run(|session| run_in(session, faces, take))?;
         result.map_err(|reason| self.failed(reason))
     }
 
@@ -193,8 +201,12 @@ impl Generator {
     }
 }
 
-/// One run; an error is a reason in words.
-fn run_in(session: &mut Session, faces: &[f32], out: &mut [f32]) -> Result<(), String> {
+/// One run, whose output is shown to `take`; an error is a reason in words.
+fn run_in(
+    session: &mut Session,
+    faces: &[f32],
+    take: impl FnOnce(&[f32]),
+) -> Result<(), String> {
     let n = faces.len() / LOW_LEN;
     let fail = |e: ort::Error| session::first_line(&e.to_string());
     let input = TensorRef::from_array_view(([n, 3, LOW, LOW], faces)).map_err(fail)?;
@@ -208,7 +220,7 @@ fn run_in(session: &mut Session, faces: &[f32], out: &mut [f32]) -> Result<(), S
     if !values.chunks(HIGH).all(finite) {
         return Err("it answered numbers that are not finite".into());
     }
-    out.copy_from_slice(values);
+    take(values);
     Ok(())
 }
 

@@ -54,5 +54,5 @@ pub fn frame(data: &[u8]) {
     let view = planes[..count].iter_mut().map(Vec::as_mut_slice);
     let mut frame = FrameMut::new(info, view, &strides[..count])
         .unwrap_or_else(|e| panic!("to be read, but not to be written: {e}"));
-    canvas.blend_all(&mut frame, &squares, &low, &high, &strengths);
+    canvas.blend(&mut frame, &squares, &low, &high, &strengths);
 }

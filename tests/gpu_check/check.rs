@@ -73,7 +73,7 @@ pub(crate) fn kernels(cuda: Arc<Cuda>) -> Result<()> {
         cpu.host(|frame| {
             let mut canvas = CpuCanvas::default();
             canvas.cut(&frame.as_frame(), &squares, &mut cpu_low);
-            canvas.blend_all(frame, &squares, &cpu_low, &answer, &strengths);
+            canvas.blend(frame, &squares, &cpu_low, &answer, &strengths);
         })?;
 
         let foretold = Foretold::new(cuda, answer)?;

@@ -141,7 +141,7 @@ proptest! {
         cpu.host(|frame| {
             let mut canvas = CpuCanvas::default();
             canvas.cut(&frame.as_frame(), &squares, &mut cpu_low);
-            canvas.blend_all(frame, &squares, &cpu_low, &high, &strengths);
+            canvas.blend(frame, &squares, &cpu_low, &high, &strengths);
         });
 
         let mut gpu_low = vec![f32::NAN; squares.len() * LOW_LEN];
@@ -284,7 +284,7 @@ fn kept_faces_are_shown_again_without_a_run() {
         let mut low = vec![0.0; 2 * LOW_LEN];
         a.host(|frame| {
             canvas.cut(&frame.as_frame(), &squares, &mut low);
-            canvas.blend_all(frame, &squares, &low, &wanted, &[0.9; 2]);
+            canvas.blend(frame, &squares, &low, &wanted, &[0.9; 2]);
         });
         b.host(|frame| {
             let mut picture = Picture::Host(frame);

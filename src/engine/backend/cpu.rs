@@ -4,24 +4,27 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Backend, PaintTimes, Plan};
-use crate::canvas::{ColorTruth, CpuCanvas, Layer};
+use crate::canvas::{CpuCanvas, Layer, Patch, Press};
 use crate::cuda::GpuError;
 use crate::error::Error;
-use crate::frame::Picture;
+use crate::frame::{FrameInfo, Picture};
 use crate::generator::{Generator, HIGH_LEN, LOW_LEN};
 use crate::geometry::Square;
+use crate::spread::spread;
 use crate::stopwatch::Stopwatch;
+
+/// Fewer kept faces than this are not worth a further thread.
+const KEPT_A_THREAD: usize = 12;
 
 /// Works in system memory. The generator may serve other streams too.
 #[derive(Debug)]
 pub struct CpuBackend {
     generator: Arc<Generator>,
     canvas: CpuCanvas,
-    truth: ColorTruth,
     /// By place.
     kept: Vec<Kept>,
+    /// Cuts of the faces that are generated anew.
     wanted: Vec<f32>,
-    high: Vec<f32>,
 }
 
 /// The last face of a track.
@@ -34,9 +37,14 @@ struct Kept {
 }
 
 impl Kept {
+    /// A place that was never filled shows grey.
+    fn fill(&mut self) {
+        self.high.resize(HIGH_LEN, 0.0);
+        self.shrunk.resize(LOW_LEN, 0.0);
+    }
+
     /// Puts `high` in its place, with a share `keep` of what is there mixed in.
-    fn take_in(&mut self, high: &[f32], keep: f32, truth: &mut ColorTruth) {
-        self.fill();
+    fn take_in(&mut self, high: &[f32], keep: f32, press: &mut Press) {
         if keep > 0.0 {
             for (old, new) in self.high.iter_mut().zip(high) {
                 *old = new + keep * (*old - new);
@@ -44,44 +52,125 @@ impl Kept {
         } else {
             self.high.copy_from_slice(high);
         }
-        truth.shrink(&self.high, &mut self.shrunk);
+        press.shrink(&self.high, &mut self.shrunk);
     }
+}
 
-    /// A place that was never filled shows grey.
-    fn fill(&mut self) {
-        self.high.resize(HIGH_LEN, 0.0);
-        self.shrunk.resize(LOW_LEN, 0.0);
+/// A face on its way from the cut to what is laid over the frame.
+struct Piece<'a> {
+    plan: &'a Plan,
+    low: &'a [f32],
+    kept: &'a mut Kept,
+    patch: &'a mut Patch,
+}
+
+impl Piece<'_> {
+    /// Makes the patch out of what is kept.
+    fn press(&mut self, press: &mut Press, info: &FrameInfo) {
+        let Plan { square, strength, .. } = *self.plan;
+        let Kept { high, shrunk } = &*self.kept;
+        press.fill(self.patch, &Layer { square, strength, low: self.low, high, shrunk }, info);
     }
+}
+
+/// What a thread takes up at a time.
+enum Job<'a, 'b> {
+    /// Faces to be generated, from these cuts.
+    Anew(&'b [f32], &'b mut [Piece<'a>]),
+    /// A face that is shown again.
+    Again(&'b mut Piece<'a>),
+}
+
+/// A thread's own.
+struct Worker<'a> {
+    press: &'a mut Press,
+    generating: Duration,
+    outcome: Result<(), Error>,
 }
 
 impl CpuBackend {
     /// A backend for one stream, with as many threads as the generator has.
     pub fn new(generator: Arc<Generator>) -> Self {
         let canvas = CpuCanvas::new(generator.threads());
-        Self {
-            generator,
-            canvas,
-            truth: ColorTruth::default(),
-            kept: Vec::new(),
-            wanted: Vec::new(),
-            high: Vec::new(),
-        }
+        Self { generator, canvas, kept: Vec::new(), wanted: Vec::new() }
     }
 
-    /// Keeps what was generated.
-    fn steady(&mut self, plans: &[Plan]) {
+    /// Generates, steadies and presses: one round of threads, who begin with what takes longest, so
+    /// that small things fill the time until all are done.
+    ///
+    /// # Errors
+    /// What the generator answers.
+    fn press(
+        &mut self,
+        info: &FrameInfo,
+        low: &[f32],
+        plans: &[Plan],
+    ) -> Result<PaintTimes, Error> {
         let places = plans.iter().map(|plan| plan.place + 1).max().unwrap_or(0);
         if self.kept.len() < places {
             self.kept.resize(places, Kept::default());
         }
-        let mut generated = self.high.chunks_exact(HIGH_LEN);
-        for plan in plans {
-            let kept = &mut self.kept[plan.place];
-            match if plan.generate { generated.next() } else { None } {
-                Some(high) => kept.take_in(high, plan.keep, &mut self.truth),
-                None => kept.fill(),
+        let (presses, patches) = self.canvas.tools(plans.len());
+        let mut kept: Vec<_> = self.kept.iter_mut().map(Some).collect();
+        let (mut anew, mut again) = (Vec::new(), Vec::new());
+        self.wanted.clear();
+        for ((plan, low), patch) in plans.iter().zip(low.chunks_exact(LOW_LEN)).zip(patches) {
+            let Some(kept) = kept[plan.place].take() else {
+                // Against the contract of plans.
+                patch.clear();
+                continue;
+            };
+            kept.fill();
+            let piece = Piece { plan, low, kept, patch };
+            if plan.generate {
+                self.wanted.extend_from_slice(low);
+                anew.push(piece);
+            } else {
+                again.push(piece);
             }
         }
+
+        let share = self.generator.share(anew.len());
+        let needed = anew.len().div_ceil(share) + again.len() / KEPT_A_THREAD;
+        let mut workers: Vec<_> = presses
+            .iter_mut()
+            .take(needed.max(1))
+            .map(|press| Worker { press, generating: Duration::ZERO, outcome: Ok(()) })
+            .collect();
+        let cuts = self.wanted.chunks(share * LOW_LEN);
+        let shares = cuts.zip(anew.chunks_mut(share)).map(|(cuts, faces)| Job::Anew(cuts, faces));
+        let jobs = shares.chain(again.iter_mut().map(Job::Again));
+        let generator = &*self.generator;
+        let all = spread(&mut workers, jobs, |worker, job| worker.work(job, generator, info));
+
+        let mut generate = Duration::ZERO;
+        for worker in workers {
+            worker.outcome?;
+            generate += worker.generating;
+        }
+        Ok(PaintTimes { generate, blend: all.saturating_sub(generate) })
+    }
+}
+
+impl Worker<'_> {
+    /// Does one thing, unless an earlier one has failed.
+    fn work(&mut self, job: Job<'_, '_>, generator: &Generator, info: &FrameInfo) {
+        let Self { press, generating, outcome } = self;
+        if outcome.is_err() {
+            return;
+        }
+        let (cuts, faces) = match job {
+            Job::Again(face) => return face.press(press, info),
+            Job::Anew(cuts, faces) => (cuts, faces),
+        };
+        let watch = Stopwatch::start();
+        *outcome = generator.run_share(cuts, |high| {
+            *generating += watch.elapsed();
+            for (face, high) in faces.iter_mut().zip(high.chunks_exact(HIGH_LEN)) {
+                face.kept.take_in(high, face.plan.keep, press);
+                face.press(press, info);
+            }
+        });
     }
 }
 
@@ -112,26 +201,8 @@ impl Backend for CpuBackend {
         plans: &[Plan],
     ) -> Result<PaintTimes, Error> {
         let Picture::Host(frame) = picture else { return Err(out_of_reach()) };
-        self.wanted.clear();
-        for (plan, low) in plans.iter().zip(low.chunks_exact(LOW_LEN)) {
-            if plan.generate {
-                self.wanted.extend_from_slice(low);
-            }
-        }
-        self.high.resize(self.wanted.len() / LOW_LEN * HIGH_LEN, 0.0);
-        let generate = self.generator.run(&self.wanted, &mut self.high)?;
-
-        let watch = Stopwatch::start();
-        self.steady(plans);
-        let steadying = watch.elapsed();
-        let layers: Vec<_> = plans
-            .iter()
-            .zip(low.chunks_exact(LOW_LEN))
-            .map(|(plan, low)| {
-                let Kept { high, shrunk } = &self.kept[plan.place];
-                Layer { square: plan.square, strength: plan.strength, low, high, shrunk }
-            })
-            .collect();
-        Ok(PaintTimes { generate, blend: steadying + self.canvas.blend(frame, &layers) })
+        let times = self.press(frame.info(), low, plans)?;
+        let laying = self.canvas.lay(frame, plans.len());
+        Ok(PaintTimes { blend: times.blend + laying, ..times })
     }
 }

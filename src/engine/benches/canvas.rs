@@ -50,7 +50,7 @@ fn blend_one_face(bencher: Bencher<'_, '_>, side: u32) {
     let mut canvas = CpuCanvas::default();
     let planes = [y.as_mut_slice(), uv.as_mut_slice()];
     let mut frame = FrameMut::new(info, planes, &[1920, 1920]).expect("a whole frame");
-    bencher.bench_local(|| canvas.blend_all(&mut frame, &squares, &low, &high, &[1.0]));
+    bencher.bench_local(|| canvas.blend(&mut frame, &squares, &low, &high, &[1.0]));
 }
 
 #[divan::bench(args = [1, 8, 32])]

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use super::cut::Cutter;
 use super::patch::{Patch, Press};
-use super::truth::ColorTruth;
 use crate::frame::{Frame, FrameMut};
 use crate::generator::{HIGH_LEN, LOW_LEN};
 use crate::geometry::Square;
@@ -16,17 +15,17 @@ const FACES_A_THREAD: usize = 12;
 
 /// A face to be blended into a frame.
 #[derive(Debug, Clone, Copy)]
-pub struct Layer<'a> {
+pub(crate) struct Layer<'a> {
     /// The square it was cut from.
-    pub square: Square,
+    pub(crate) square: Square,
     /// Weight in the middle of the feather, 0..=1.
-    pub strength: f32,
+    pub(crate) strength: f32,
     /// The cut, `[3, 16, 16]` RGB in -1..=1.
-    pub low: &'a [f32],
+    pub(crate) low: &'a [f32],
     /// What was generated from it or from an earlier one, `[3, 64, 64]` RGB in -1..=1.
-    pub high: &'a [f32],
-    /// The same [shrunk](ColorTruth::shrink), `[3, 16, 16]`.
-    pub shrunk: &'a [f32],
+    pub(crate) high: &'a [f32],
+    /// The same [shrunk](super::ColorTruth::shrink), `[3, 16, 16]`.
+    pub(crate) shrunk: &'a [f32],
 }
 
 /// The CPU's canvas. It keeps its scratch space from frame to frame.
@@ -35,7 +34,6 @@ pub struct CpuCanvas {
     cutters: Vec<Cutter>,
     presses: Vec<Press>,
     patches: Vec<Patch>,
-    truth: ColorTruth,
 }
 
 impl Default for CpuCanvas {
@@ -52,12 +50,7 @@ impl CpuCanvas {
             cutters: (0..threads).map(|_| Cutter::default()).collect(),
             presses: (0..threads).map(|_| Press::default()).collect(),
             patches: Vec::new(),
-            truth: ColorTruth::default(),
         }
-    }
-
-    fn workers(&self, faces: usize) -> usize {
-        (faces / FACES_A_THREAD).clamp(1, self.cutters.len())
     }
 
     /// Cuts each of `squares` into `low`: `[N, 3, 16, 16]` RGB in -1..=1, N being the number of
@@ -68,42 +61,37 @@ impl CpuCanvas {
     /// If the lengths are not those of the same N.
     pub fn cut(&mut self, frame: &Frame<'_>, squares: &[Square], low: &mut [f32]) -> Duration {
         assert_eq!(low.len(), squares.len() * LOW_LEN, "one cut for each square");
-        let workers = self.workers(squares.len());
+        let workers = (squares.len() / FACES_A_THREAD).clamp(1, self.cutters.len());
         let faces = squares.iter().zip(low.chunks_exact_mut(LOW_LEN));
         spread(&mut self.cutters[..workers], faces, |cutter, (square, low)| {
             cutter.cut(frame, square, low);
         })
     }
 
-    /// Blends `layers` into the frame, in their order: where faces overlap, the later lies on top.
-    /// Answers the CPU time over all threads.
-    ///
-    /// # Panics
-    /// If the lengths in a layer are not as said there.
-    pub fn blend(&mut self, frame: &mut FrameMut<'_>, layers: &[Layer<'_>]) -> Duration {
-        let info = *frame.info();
-        let workers = self.workers(layers.len());
-        if self.patches.len() < layers.len() {
-            self.patches.resize_with(layers.len(), Patch::default);
+    /// A press for each thread, and a patch for each of so many faces. What is laid over a frame
+    /// does not depend on it, so all threads make patches at once; only the [laying](Self::lay) has
+    /// an order.
+    pub(crate) fn tools(&mut self, faces: usize) -> (&mut [Press], &mut [Patch]) {
+        if self.patches.len() < faces {
+            self.patches.resize_with(faces, Patch::default);
         }
-        // What is laid over a frame does not depend on it, so only the laying has an order.
-        let patches = self.patches.iter_mut().zip(layers);
-        let pressing = spread(&mut self.presses[..workers], patches, |press, (patch, layer)| {
-            press.fill(patch, layer, &info);
-        });
-        let watch = Stopwatch::start();
-        for (patch, _) in self.patches.iter().zip(layers) {
-            patch.lay(frame);
-        }
-        pressing + watch.elapsed()
+        (&mut self.presses, &mut self.patches[..faces])
     }
 
-    /// [Blends](Self::blend) `high` (`[N, 3, 64, 64]` RGB in -1..=1), generated from the cuts `low`
-    /// (`[N, 3, 16, 16]`) of `squares`, with `strengths` `[N]`.
+    /// Lays the patches of so many faces over the frame they were made for, in their order: where
+    /// faces overlap, the later lies on top. Answers the CPU time that took.
+    pub(crate) fn lay(&self, frame: &mut FrameMut<'_>, faces: usize) -> Duration {
+        let watch = Stopwatch::start();
+        self.patches.iter().take(faces).for_each(|patch| patch.lay(frame));
+        watch.elapsed()
+    }
+
+    /// Blends `high` (`[N, 3, 64, 64]` RGB in -1..=1), generated from the cuts `low`
+    /// (`[N, 3, 16, 16]`) of `squares`, with `strengths` `[N]`, in their order, on one thread.
     ///
     /// # Panics
     /// If the lengths are not those of the same N.
-    pub fn blend_all(
+    pub fn blend(
         &mut self,
         frame: &mut FrameMut<'_>,
         squares: &[Square],
@@ -114,22 +102,17 @@ impl CpuCanvas {
         assert_eq!(low.len(), squares.len() * LOW_LEN, "one cut for each square");
         assert_eq!(high.len(), squares.len() * HIGH_LEN, "one face for each square");
         assert_eq!(strengths.len(), squares.len(), "one strength for each square");
-        let mut shrunk = vec![0.0; low.len()];
-        let faces = high.chunks_exact(HIGH_LEN).zip(shrunk.chunks_exact_mut(LOW_LEN));
-        faces.for_each(|(high, shrunk)| self.truth.shrink(high, shrunk));
+        let info = *frame.info();
+        let (presses, patches) = self.tools(squares.len());
+        let press = &mut presses[0];
+        let mut shrunk = [0.0; LOW_LEN];
         let faces = low.chunks_exact(LOW_LEN).zip(high.chunks_exact(HIGH_LEN));
-        let layers: Vec<_> = squares
-            .iter()
-            .zip(strengths)
-            .zip(faces.zip(shrunk.chunks_exact(LOW_LEN)))
-            .map(|((&square, &strength), ((low, high), shrunk))| Layer {
-                square,
-                strength,
-                low,
-                high,
-                shrunk,
-            })
-            .collect();
-        self.blend(frame, &layers);
+        let places = squares.iter().zip(strengths).zip(patches);
+        for ((low, high), ((&square, &strength), patch)) in faces.zip(places) {
+            press.shrink(high, &mut shrunk);
+            let layer = Layer { square, strength, low, high, shrunk: &shrunk };
+            press.fill(patch, &layer, &info);
+        }
+        self.lay(frame, squares.len());
     }
 }

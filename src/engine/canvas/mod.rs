@@ -14,7 +14,9 @@ mod patch;
 pub(crate) mod resample;
 mod truth;
 
-pub use cpu::{CpuCanvas, Layer};
+pub use cpu::CpuCanvas;
+pub(crate) use cpu::Layer;
+pub(crate) use patch::{Patch, Press};
 pub use truth::ColorTruth;
 
 use crate::frame::FrameInfo;

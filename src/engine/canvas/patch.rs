@@ -29,12 +29,17 @@ struct Piece {
 
 /// What is laid over a frame: a piece for each component.
 #[derive(Debug, Default)]
-pub(super) struct Patch {
+pub(crate) struct Patch {
     pieces: [Piece; 3],
     count: usize,
 }
 
 impl Patch {
+    /// Makes it one that changes nothing.
+    pub(crate) fn clear(&mut self) {
+        self.count = 0;
+    }
+
     /// Lays it over the samples of the frame that it was made for.
     pub(super) fn lay(&self, frame: &mut FrameMut<'_>) {
         for (i, piece) in self.pieces[..self.count].iter().enumerate() {
@@ -89,7 +94,7 @@ fn lay_row_anywhere(old: &mut [u8], new: &[f32], weights: &[f32]) {
 
 /// Makes patches one by one; keeps its scratch space from face to face.
 #[derive(Debug, Default)]
-pub(super) struct Press {
+pub(crate) struct Press {
     truth: ColorTruth,
     rows: Taps,
     columns: Taps,
@@ -99,10 +104,15 @@ pub(super) struct Press {
 }
 
 impl Press {
+    /// Shrinks a face, `[3, 64, 64]`, to `[3, 16, 16]` for [`Layer::shrunk`].
+    pub(crate) fn shrink(&mut self, high: &[f32], shrunk: &mut [f32]) {
+        self.truth.shrink(high, shrunk);
+    }
+
     /// Makes `patch` of `layer` for a frame that is as `info` says; an empty one if the square
     /// does not lie in the frame.
-    pub(super) fn fill(&mut self, patch: &mut Patch, layer: &Layer<'_>, info: &FrameInfo) {
-        patch.count = 0;
+    pub(crate) fn fill(&mut self, patch: &mut Patch, layer: &Layer<'_>, info: &FrameInfo) {
+        patch.clear();
         if !layer.square.lies_in(info.width, info.height) {
             return;
         }

@@ -190,7 +190,7 @@ fn a_blend_adds_detail_and_keeps_the_colours() {
         let before: Vec<f32> = low.clone();
         let sharp_before = edges(&picture);
         let high = detailed(&low);
-        CpuCanvas::default().blend_all(&mut picture.frame_mut(), &squares, &low, &high, &[1.0]);
+        CpuCanvas::default().blend(&mut picture.frame_mut(), &squares, &low, &high, &[1.0]);
         let after = picture.cut(&squares);
         for c in 0..3 {
             let mean = |v: &[f32]| v[c * 256..(c + 1) * 256].iter().sum::<f32>() / 256.0;
@@ -238,7 +238,7 @@ proptest! {
         let low = picture.cut(&[square]);
         let high: Vec<f32> = (0..HIGH_LEN).map(|i| ((i * 31 % 101) as f32 / 50.0) - 1.0).collect();
         let before = picture.planes.clone();
-        CpuCanvas::default().blend_all(&mut picture.frame_mut(), &[square], &low, &high, &[strength]);
+        CpuCanvas::default().blend(&mut picture.frame_mut(), &[square], &low, &high, &[strength]);
 
         // Which bytes may have changed, said in the other direction: byte by byte.
         let mut may_change: Vec<Vec<bool>> = before.iter().map(|p| vec![false; p.len()]).collect();
@@ -277,7 +277,7 @@ proptest! {
         let before = picture.planes.clone();
         let square = Square { x, y, side };
         let low = picture.cut(&[square]);
-        CpuCanvas::default().blend_all(
+        CpuCanvas::default().blend(
             &mut picture.frame_mut(), &[square], &low, &vec![0.5; HIGH_LEN], &[1.0],
         );
         prop_assert!(square.lies_in(31, 17) || picture.planes == before);
