@@ -161,10 +161,7 @@ impl Follower {
         self.rows.set(FIELD, c.height, square.y - around, step);
         let ((x0, x1), (y0, y1)) = (self.columns.input_range(), self.rows.input_range());
         let (width, height) = (x1 - x0, y1 - y0);
-        self.b.clear();
-        for y in y0..y1 {
-            c.row(y, x0, width, &mut self.b);
-        }
+        c.samples(y0..y1, x0..x1, &mut self.b);
         self.rows.apply(&self.b, y0, width, &mut self.a);
         transpose(&self.a, width, &mut self.b);
         self.columns.apply(&self.b, x0, FIELD, &mut self.a);

@@ -202,11 +202,7 @@ impl Generator {
 }
 
 /// One run, whose output is shown to `take`; an error is a reason in words.
-fn run_in(
-    session: &mut Session,
-    faces: &[f32],
-    take: impl FnOnce(&[f32]),
-) -> Result<(), String> {
+fn run_in(session: &mut Session, faces: &[f32], take: impl FnOnce(&[f32])) -> Result<(), String> {
     let n = faces.len() / LOW_LEN;
     let fail = |e: ort::Error| session::first_line(&e.to_string());
     let input = TensorRef::from_array_view(([n, 3, LOW, LOW], faces)).map_err(fail)?;

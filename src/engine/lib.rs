@@ -40,6 +40,7 @@ mod spread;
 pub mod stopwatch;
 mod tiles;
 pub mod track;
+mod wide;
 pub mod zone;
 
 pub use enhancer::{Enhancer, EnhancerOptions};

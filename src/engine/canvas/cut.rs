@@ -52,10 +52,7 @@ impl Cutter {
         self.rows.set(LOW, c.height, area.y, area.h / LOW as f32);
         let ((x0, x1), (y0, y1)) = (self.columns.input_range(), self.rows.input_range());
         let (width, height) = (x1 - x0, y1 - y0);
-        self.b.clear();
-        for y in y0..y1 {
-            c.row(y, x0, width, &mut self.b);
-        }
+        c.samples(y0..y1, x0..x1, &mut self.b);
         transpose(&self.b, width, &mut self.a);
         self.columns.apply(&self.a, x0, height, &mut self.b);
         // Pillow clips between its two passes too; beside hard edges that shows.

@@ -5,8 +5,9 @@ use super::cpu::Layer;
 use super::resample::{Taps, transpose};
 use super::truth::ColorTruth;
 use super::{Area, feather};
-use crate::frame::{FrameInfo, FrameMut, subsampled};
+use crate::frame::{ComponentMut, FrameInfo, FrameMut, subsampled};
 use crate::generator::HIGH;
+use crate::wide::wide;
 
 /// Numbers in one channel of a generated face.
 const PLANE: usize = HIGH * HIGH;
@@ -43,52 +44,36 @@ impl Patch {
     /// Lays it over the samples of the frame that it was made for.
     pub(super) fn lay(&self, frame: &mut FrameMut<'_>) {
         for (i, piece) in self.pieces[..self.count].iter().enumerate() {
-            let c = frame.component_mut(i);
-            let width = piece.width.max(1);
-            let rows = piece.samples.chunks_exact(width).zip(piece.weights.chunks_exact(width));
-            for ((new, weights), y) in rows.zip(piece.y..) {
-                let row = &mut c.data[y * c.stride + piece.x * c.step..];
-                if c.step == 1 {
-                    lay_row(&mut row[..width], new, weights);
-                    continue;
-                }
-                for ((old, new), weight) in row.iter_mut().step_by(c.step).zip(new).zip(weights) {
-                    *old = laid(*old, *new, *weight);
-                }
-            }
+            lay_piece(piece, frame.component_mut(i));
         }
     }
 }
 
-/// A sample under another of this weight.
-#[inline(always)]
-fn laid(old: u8, new: f32, weight: f32) -> u8 {
-    let value = f32::from(old);
-    // Adding a half rounds, since the value is never far below zero.
-    (value + weight * (new - value) + 0.5).clamp(0.0, 255.0) as i32 as u8
-}
-
-/// Lays new samples over a row of old ones.
-fn lay_row(old: &mut [u8], new: &[f32], weights: &[f32]) {
-    #[cfg(target_arch = "x86_64")]
-    if std::arch::is_x86_feature_detected!("avx2") {
-        // SAFETY: the processor has what the function is compiled for.
-        return unsafe { lay_row_avx2(old, new, weights) };
-    }
-    lay_row_anywhere(old, new, weights);
-}
-
-/// The same code in wider registers, with the same results.
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2")]
-fn lay_row_avx2(old: &mut [u8], new: &[f32], weights: &[f32]) {
-    lay_row_anywhere(old, new, weights);
-}
-
-#[inline(always)]
-fn lay_row_anywhere(old: &mut [u8], new: &[f32], weights: &[f32]) {
-    for ((old, new), weight) in old.iter_mut().zip(new).zip(weights) {
-        *old = laid(*old, *new, *weight);
+wide! {
+    /// Lays a piece over the samples of its component.
+    fn lay_piece(piece: &Piece, c: ComponentMut<'_>) {
+        // A sample under another of this weight.
+        let laid = |old: u8, new: f32, weight: f32| {
+            let value = f32::from(old);
+            // Adding a half rounds, since the value is never far below zero.
+            (value + weight * (new - value) + 0.5).clamp(0.0, 255.0) as i32 as u8
+        };
+        let width = piece.width.max(1);
+        let rows = piece.samples.chunks_exact(width).zip(piece.weights.chunks_exact(width));
+        for ((new, weights), y) in rows.zip(piece.y..) {
+            let old = &mut c.data[y * c.stride + piece.x * c.step..];
+            let news = new.iter().zip(weights);
+            if c.step == 1 {
+                // The same, but many at a time.
+                for (old, (new, weight)) in old[..width].iter_mut().zip(news) {
+                    *old = laid(*old, *new, *weight);
+                }
+            } else {
+                for (old, (new, weight)) in old.iter_mut().step_by(c.step).zip(news) {
+                    *old = laid(*old, *new, *weight);
+                }
+            }
+        }
     }
 }
 
@@ -178,49 +163,29 @@ fn inside(start: f32, len: f32, limit: usize) -> (usize, usize) {
     (first, end.saturating_sub(first))
 }
 
-/// Turns a face (`[3, 64, 64]` RGB in -1..=1) into components of a frame, its colours corrected.
-fn convert(face: &[f32], correction: &[Vec<f32>; 3], color: Color, components: &mut [Vec<f32>]) {
-    #[cfg(target_arch = "x86_64")]
-    if std::arch::is_x86_feature_detected!("avx2") {
-        // SAFETY: the processor has what the function is compiled for.
-        return unsafe { convert_avx2(face, correction, color, components) };
-    }
-    convert_anywhere(face, correction, color, components);
-}
-
-/// The same code in wider registers, with the same results.
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2")]
-fn convert_avx2(
-    face: &[f32],
-    correction: &[Vec<f32>; 3],
-    color: Color,
-    components: &mut [Vec<f32>],
-) {
-    convert_anywhere(face, correction, color, components);
-}
-
-#[inline(always)]
-fn convert_anywhere(
-    face: &[f32],
-    correction: &[Vec<f32>; 3],
-    color: Color,
-    components: &mut [Vec<f32>],
-) {
-    for component in &mut *components {
-        component.resize(PLANE, 0.0);
-    }
-    for start in (0..PLANE).step_by(HIGH) {
-        let mut rgb = [[0.0; HIGH]; 3];
-        for (c, row) in rgb.iter_mut().enumerate() {
-            let face = &face[c * PLANE + start..][..HIGH];
-            let correction = &correction[c][start..][..HIGH];
-            for ((v, face), correction) in row.iter_mut().zip(face).zip(correction) {
-                *v = ((face + correction).clamp(-1.0, 1.0) + 1.0) * 127.5;
-            }
+wide! {
+    /// Turns a face (`[3, 64, 64]` RGB in -1..=1) into components of a frame, its colours corrected.
+    fn convert(
+        face: &[f32],
+        correction: &[Vec<f32>; 3],
+        color: Color,
+        components: &mut [Vec<f32>],
+    ) {
+        for component in &mut *components {
+            component.resize(PLANE, 0.0);
         }
-        for (i, component) in components.iter_mut().enumerate() {
-            color.row(i, &rgb, &mut component[start..][..HIGH]);
+        for start in (0..PLANE).step_by(HIGH) {
+            let mut rgb = [[0.0; HIGH]; 3];
+            for (c, row) in rgb.iter_mut().enumerate() {
+                let face = &face[c * PLANE + start..][..HIGH];
+                let correction = &correction[c][start..][..HIGH];
+                for ((v, face), correction) in row.iter_mut().zip(face).zip(correction) {
+                    *v = ((face + correction).clamp(-1.0, 1.0) + 1.0) * 127.5;
+                }
+            }
+            for (i, component) in components.iter_mut().enumerate() {
+                color.row(i, &rgb, &mut component[start..][..HIGH]);
+            }
         }
     }
 }

@@ -4,10 +4,13 @@
 //! where it is cut off at the picture's edge: the same numbers as Pillow's `BICUBIC`, but for that
 //! library's rounding to 8 bit between the two passes.
 
+use crate::wide::wide;
+
 /// Half-width of the unscaled filter.
 const SUPPORT: f32 = 2.0;
 
 /// Keys' cubic convolution kernel, a = -0.5.
+#[inline(always)]
 fn cubic(x: f32) -> f32 {
     const A: f32 = -0.5;
     let x = x.abs();
@@ -47,22 +50,7 @@ impl Taps {
         self.set_for = set_for;
         self.spans.clear();
         self.weights.clear();
-        let stretch = scale.max(1.0);
-        let support = SUPPORT * stretch;
-        for i in 0..outputs {
-            let center = origin + (i as f32 + 0.5) * scale;
-            let edge = |v: f32| (v + 0.5).max(0.0) as usize;
-            let first = edge(center - support).min(inputs - 1);
-            let end = edge(center + support).clamp(first + 1, inputs);
-            let start = self.weights.len();
-            let weight = |k: usize| cubic((k as f32 + 0.5 - center) / stretch);
-            self.weights.extend((first..end).map(weight));
-            let sum: f32 = self.weights[start..].iter().sum();
-            for w in &mut self.weights[start..] {
-                *w /= sum;
-            }
-            self.spans.push(Span { first, start, len: end - first });
-        }
+        weigh(outputs, inputs, origin, scale, &mut self.spans, &mut self.weights);
     }
 
     /// First and one past the last input sample that any output needs.
@@ -75,29 +63,53 @@ impl Taps {
     /// Resamples down the columns: `src` is rows of `width` numbers, its first row being input
     /// sample `base`; `dst` gets one such row for each output sample.
     pub(crate) fn apply(&self, src: &[f32], base: usize, width: usize, dst: &mut Vec<f32>) {
-        #[cfg(target_arch = "x86_64")]
-        if std::arch::is_x86_feature_detected!("avx2") {
-            // SAFETY: the processor has what the function is compiled for.
-            return unsafe { self.apply_avx2(src, base, width, dst) };
+        apply(&self.spans, &self.weights, src, base, width, dst);
+    }
+}
+
+wide! {
+    /// Appends the spans and weights that [`Taps::set`] speaks of.
+    fn weigh(
+        outputs: usize,
+        inputs: usize,
+        origin: f32,
+        scale: f32,
+        spans: &mut Vec<Span>,
+        weights: &mut Vec<f32>,
+    ) {
+        let stretch = scale.max(1.0);
+        let support = SUPPORT * stretch;
+        for i in 0..outputs {
+            let center = origin + (i as f32 + 0.5) * scale;
+            let edge = |v: f32| (v + 0.5).max(0.0) as usize;
+            let first = edge(center - support).min(inputs - 1);
+            let end = edge(center + support).clamp(first + 1, inputs);
+            let (start, len) = (weights.len(), end - first);
+            // 32 bits: longer numbers become floats one at a time.
+            weights.extend((first as i32..end as i32).map(|k| cubic((k as f32 + 0.5 - center) / stretch)));
+            let own = &mut weights[start..];
+            let sum: f32 = own.iter().sum();
+            own.iter_mut().for_each(|w| *w /= sum);
+            spans.push(Span { first, start, len });
         }
-        self.apply_anywhere(src, base, width, dst);
     }
+}
 
-    /// The same code in wider registers. Without fused multiply-adds, so that every machine
-    /// answers the same bits.
-    #[cfg(target_arch = "x86_64")]
-    #[target_feature(enable = "avx2")]
-    fn apply_avx2(&self, src: &[f32], base: usize, width: usize, dst: &mut Vec<f32>) {
-        self.apply_anywhere(src, base, width, dst);
-    }
-
-    #[inline(always)]
-    fn apply_anywhere(&self, src: &[f32], base: usize, width: usize, dst: &mut Vec<f32>) {
+wide! {
+    /// What [`Taps::apply`] speaks of.
+    fn apply(
+        spans: &[Span],
+        weights: &[f32],
+        src: &[f32],
+        base: usize,
+        width: usize,
+        dst: &mut Vec<f32>,
+    ) {
         // Every number is written below; what is there before does not matter.
-        dst.resize(self.spans.len() * width, 0.0);
-        for (out, span) in dst.chunks_exact_mut(width).zip(&self.spans) {
+        dst.resize(spans.len() * width, 0.0);
+        for (out, span) in dst.chunks_exact_mut(width).zip(spans) {
             let rows = &src[(span.first - base) * width..][..span.len * width];
-            let weights = &self.weights[span.start..][..span.len];
+            let weights = &weights[span.start..][..span.len];
             // As many sums side by side as registers hold, so that none waits for the one before.
             let mut x = sums::<32>(rows, weights, width, 0, out);
             x = sums::<16>(rows, weights, width, x, out);
