@@ -16,6 +16,11 @@ use crate::refresh::{self, Budget};
 /// smoothing has lost most of its hold: three times the noise of a poor camera.
 const STILL: f32 = 0.08;
 
+/// Part of the change that `reuse` lets pass which is let pass without temporal smoothing: a face
+/// that is mixed with its past follows a change late anyhow, so that a later start shows less. All
+/// of it is let pass at a smoothing of 0.5.
+const SHARP: f32 = 0.8;
+
 /// What is kept of a face from one frame to the next.
 #[derive(Debug)]
 struct Memory {
@@ -108,6 +113,8 @@ impl Planner {
     ) -> &[Plan] {
         self.plans.clear();
         self.wishes.clear();
+        let smoothing = options.temporal_smoothing.clamp(0.0, 1.0);
+        let tolerance = options.reuse * (SHARP + (1.0 - SHARP) * 2.0 * smoothing);
         let lows = low.chunks_exact(LOW_LEN);
         for (i, ((face, square), low)) in chosen.iter().zip(lows).enumerate() {
             let memory = self.memories.entry(face.id).or_insert_with(|| Memory {
@@ -126,7 +133,7 @@ impl Planner {
             memory.frame = now;
             let change = (!memory.low.is_empty()).then(|| refresh::change(low, &memory.low));
             let need = change.map_or(f32::INFINITY, |change| {
-                refresh::need(change, now - memory.generated, square.side, options.reuse)
+                refresh::need(change, now - memory.generated, square.side, tolerance)
             });
             self.wishes.push(Wish { need, change, face: i });
             self.plans.push(Plan {

@@ -145,13 +145,13 @@ fn squares<'a>(clip: &'a Clip, faces: &'a [Face]) -> impl Iterator<Item = (u64, 
 /// How alike reused faces are to ones that are generated in every frame.
 fn reuse(clip: &Clip, detector: &DetectorOptions) {
     let faces = faces(clip, detector);
-    for smoothing in [0.0, 0.5] {
+    for smoothing in [0.0, 0.5, 1.0] {
         let base = EnhancerOptions { temporal_smoothing: smoothing, ..Default::default() };
         let (always, _) = enhanced(clip, &faces, EnhancerOptions { reuse: 0.0, ..base.clone() });
         println!("temporal-smoothing {smoothing}");
         println!("| reuse | faces | generated | dB over the clip | dB of the worst frame |");
         println!("|---|---|---|---|---|");
-        for reuse in [0.02, 0.03, 0.05, 0.08, 0.1, 0.12] {
+        for reuse in [0.02, 0.03, 0.05, 0.08, 0.1, 0.12, 0.14] {
             let options = EnhancerOptions { reuse, ..base.clone() };
             let (some, enhancer) = enhanced(clip, &faces, options);
             let (mut all, mut worst) = ((0.0, 0), f64::INFINITY);

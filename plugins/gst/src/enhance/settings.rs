@@ -206,7 +206,7 @@ pub(crate) fn properties() -> Vec<glib::ParamSpec> {
                  a range of 2 (0 = generate every face in every frame)",
             )
             .minimum(0.0)
-            .maximum(2.0)
+            .maximum(1.0)
             .default_value(default.live.reuse)
             .mutable_playing()
             .build(),

@@ -37,10 +37,18 @@ fn wait(done: impl Fn() -> bool) {
 fn further_streams_cost_little_memory() {
     init();
     let camera = Camera::new(640, 480, 4);
-    // As many streams as cores can be at work at the same moment, each with a session.
+    // There is a session for each core at most, opened when so many streams run a model at the same
+    // moment, as they do while each of them searches all the time.
     let cores = std::thread::available_parallelism().map_or(2, |n| n.get()).min(4);
     let mut streams: Vec<Guarded> = (0..cores).map(|_| play(&camera)).collect();
+    let search = |every: u32| {
+        let faces = streams.iter().filter_map(|pipeline| pipeline.by_name("f"));
+        faces.for_each(|f| f.set_property("detect-every", every));
+    };
+    search(1);
     std::thread::sleep(Duration::from_secs(2));
+    search(8);
+    std::thread::sleep(Duration::from_secs(1));
     let (before, _) = footprint();
     let more = 3;
     streams.extend((0..more).map(|_| play(&camera)));
