@@ -132,6 +132,10 @@ pub(crate) struct StreamArgs {
     #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(0..=1000),
           help_heading = "Faces")]
     pub(crate) tile_every: Option<u32>,
+    /// Keep a face that is known as long as the detector is so sure of it, if that is less than
+    /// --min-score: faces that turn stay, and some hands before faces with them
+    #[arg(long, value_name = "SCORE", value_parser = unit, help_heading = "Faces")]
+    pub(crate) track_min_score: Option<f32>,
     /// Look for faces only there, in pixels of the input; may be given several times
     #[arg(long, value_name = "X,Y,W,H", value_parser = rects, help_heading = "Faces")]
     pub(crate) roi: Vec<Rects>,
@@ -343,6 +347,7 @@ impl StreamArgs {
         list.extend(given([
             ("detect-every", text(self.detect_every)),
             ("tile-every", text(self.tile_every)),
+            ("track-min-score", text(self.track_min_score)),
             ("roi", zone(&self.roi)),
             ("exclude", zone(&self.exclude)),
             ("generator", path(&f.generator)),

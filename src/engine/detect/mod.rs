@@ -48,6 +48,12 @@ pub trait Detector: Send {
     /// [`Error::Inference`] if the model fails on this frame; later frames may be tried.
     fn detect(&mut self, frame: &Frame<'_>, found: &mut Vec<Detection>) -> Result<(), Error>;
 
+    /// Least score of a face. What it answers of less is faint: no face is believed for it, but one that
+    /// is known is taken to be still there ([`DetectorOptions::track_min_score`]).
+    fn min_score(&self) -> f32 {
+        0.0
+    }
+
     /// How many pixels of a frame of this size, across, become one of those that the detector looks
     /// at: what is smaller is lost. At most 1 where nothing is.
     fn reduction(&self, _width: u32, _height: u32) -> f32 {
@@ -260,13 +266,42 @@ pub struct DetectorOptions {
     pub width: u32,
     /// Detections of a lower score are dropped, 0 to 1; `None` for the detector's own choice.
     pub min_score: Option<f32>,
+    /// Faces that are known already stay as long as they are found with this score, if it is lower: a face
+    /// that turns or is half hidden scores less (Zhang et al., "ByteTrack: multi-object tracking by
+    /// associating every detection box", 2022). So does a hand that comes before it, which is why `None`,
+    /// the same score for all, is the default.
+    pub track_min_score: Option<f32>,
     /// Threads of the detector's ONNX session, 1 or more.
     pub threads: usize,
 }
 
 impl Default for DetectorOptions {
     fn default() -> Self {
-        Self { kind: DetectorKind::Auto, model: None, width: 0, min_score: None, threads: 1 }
+        Self {
+            kind: DetectorKind::Auto,
+            model: None,
+            width: 0,
+            min_score: None,
+            track_min_score: None,
+            threads: 1,
+        }
+    }
+}
+
+/// The scores from which on a detector answers detections.
+#[derive(Debug, Clone, Copy)]
+struct Scores {
+    /// Of a face.
+    min: f32,
+    /// Of a face that is known already.
+    faint: f32,
+}
+
+impl DetectorOptions {
+    /// The scores for a detector whose own choice is `min`.
+    fn scores(&self, min: f32) -> Scores {
+        let min = self.min_score.unwrap_or(min);
+        Scores { min, faint: self.track_min_score.unwrap_or(min).min(min) }
     }
 }
 

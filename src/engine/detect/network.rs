@@ -7,7 +7,7 @@ use ort::session::Session;
 use ort::value::TensorRef;
 
 use super::input::{Channels, Layout, Reducer};
-use super::{BoxFit, Detection, Detector, DetectorOptions, nms};
+use super::{BoxFit, Detection, Detector, DetectorOptions, Scores, nms};
 use crate::error::{Error, ModelError};
 use crate::frame::Frame;
 use crate::geometry::Rect;
@@ -64,7 +64,7 @@ pub(super) struct Kind {
 pub(super) struct Network {
     kind: &'static Kind,
     model: Arc<Model>,
-    min_score: f32,
+    scores: Scores,
     threads: usize,
     width: u32,
     reducer: Reducer,
@@ -134,7 +134,7 @@ impl Network {
         let mut network = Self {
             kind,
             model,
-            min_score: options.min_score.unwrap_or(kind.min_score),
+            scores: options.scores(kind.min_score),
             threads: options.threads,
             width: options.width,
             reducer: Reducer::default(),
@@ -191,7 +191,8 @@ impl Network {
             self.reducer.planar(frame, layout, self.kind.channels, &mut open.tensor);
         }
         let scale = Scale::new((info.width, info.height), (width, height));
-        let mut boxes = self.run(|outputs| (self.kind.decode)(outputs, layout, self.min_score))?;
+        let least = self.scores.faint;
+        let mut boxes = self.run(|outputs| (self.kind.decode)(outputs, layout, least))?;
         nms::suppress(&mut boxes, self.kind.max_iou);
         self.kind.fit.apply(&mut boxes);
         found.extend(boxes.iter().map(|d| Detection { rect: scale.apply(&d.rect), ..*d }));
@@ -233,6 +234,10 @@ impl Detector for Network {
 
     fn detect(&mut self, frame: &Frame<'_>, found: &mut Vec<Detection>) -> Result<(), Error> {
         self.look(frame, false, found)
+    }
+
+    fn min_score(&self) -> f32 {
+        self.scores.min
     }
 
     fn reduction(&self, width: u32, height: u32) -> f32 {

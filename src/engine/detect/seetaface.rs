@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 
 use super::input::Reducer;
 use super::network::Scale;
-use super::{BoxFit, Detection, Detector, DetectorOptions, nms};
+use super::{BoxFit, Detection, Detector, DetectorOptions, Scores, nms};
 use crate::error::{Error, ModelError};
 use crate::frame::Frame;
 use crate::geometry::Rect;
@@ -89,7 +89,7 @@ struct Answer {
 /// of its own.
 pub(super) struct SeetaFace {
     model: String,
-    min_score: f32,
+    scores: Scores,
     width: u32,
     reducer: Reducer,
     spare: Vec<u8>,
@@ -160,7 +160,7 @@ impl SeetaFace {
             .spawn(move || work(&for_thread, &answer, make))?;
         Ok(Self {
             model,
-            min_score: options.min_score.unwrap_or(MIN_SCORE),
+            scores: options.scores(MIN_SCORE),
             width: options.width,
             reducer: Reducer::default(),
             spare: Vec::new(),
@@ -196,6 +196,10 @@ impl Detector for SeetaFace {
         self.helper_time
     }
 
+    fn min_score(&self) -> f32 {
+        self.scores.min
+    }
+
     fn detect(&mut self, frame: &Frame<'_>, found: &mut Vec<Detection>) -> Result<(), Error> {
         let info = *frame.info();
         let (width, height) = picture_size(info.width, info.height, self.width);
@@ -216,7 +220,7 @@ impl Detector for SeetaFace {
         let mut boxes: Vec<Detection> = boxes
             .into_iter()
             .map(|(rect, score)| Detection { rect, score: score_of(score) })
-            .filter(|d| d.score >= self.min_score)
+            .filter(|d| d.score >= self.scores.faint)
             .collect();
         nms::suppress(&mut boxes, MAX_IOU);
         FIT.apply(&mut boxes);

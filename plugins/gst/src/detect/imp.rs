@@ -123,9 +123,7 @@ impl Search {
             self.finder.set_options(options.clone());
             self.options = options;
         }
-        let wanted = (live.detect_width, live.min_score());
-        if wanted != (self.opened.width, self.opened.min_score) {
-            (self.opened.width, self.opened.min_score) = wanted;
+        if live.alter(&mut self.opened) {
             let detector = facesr::detect::open(&self.opened)?;
             self.finder = Finder::new(detector, self.options.clone());
             self.first_id = self.last_id;

@@ -29,6 +29,7 @@ pub(crate) struct Live {
     pub(crate) tile_every: u32,
     pub(crate) detect_width: u32,
     pub(crate) min_score: f64,
+    pub(crate) track_min_score: f64,
     pub(crate) temporal_smoothing: f64,
     pub(crate) post_messages: bool,
     pub(crate) zone: Arc<Zone>,
@@ -48,6 +49,7 @@ impl Default for Settings {
                 tile_every: finder.tile_every,
                 detect_width: detector.width,
                 min_score: 0.0,
+                track_min_score: 0.0,
                 temporal_smoothing: f64::from(finder.smoothing),
                 post_messages: true,
                 zone: Arc::default(),
@@ -66,13 +68,14 @@ impl Settings {
             Detector::CenterFace => DetectorKind::CenterFace,
             Detector::None => return None,
         };
-        Some(DetectorOptions {
+        let mut options = DetectorOptions {
             kind,
             model: self.model.clone(),
-            width: self.live.detect_width,
-            min_score: self.live.min_score(),
             threads: self.threads as usize,
-        })
+            ..DetectorOptions::default()
+        };
+        self.live.alter(&mut options);
+        Some(options)
     }
 
     /// Sets the property `name`; false if it is not one of these.
@@ -87,6 +90,7 @@ impl Settings {
             "tile-every" => take(value, &mut self.live.tile_every),
             "detect-width" => take(value, &mut self.live.detect_width),
             "min-score" => take(value, &mut self.live.min_score),
+            "track-min-score" => take(value, &mut self.live.track_min_score),
             "temporal-smoothing" => take(value, &mut self.live.temporal_smoothing),
             "post-messages" => take(value, &mut self.live.post_messages),
             "roi" | "exclude" => return self.live.set_zone(name, value),
@@ -106,6 +110,7 @@ impl Settings {
             "tile-every" => self.live.tile_every.to_value(),
             "detect-width" => self.live.detect_width.to_value(),
             "min-score" => self.live.min_score.to_value(),
+            "track-min-score" => self.live.track_min_score.to_value(),
             "temporal-smoothing" => self.live.temporal_smoothing.to_value(),
             "post-messages" => self.live.post_messages.to_value(),
             "roi" => written(&self.live.zone.inside).to_value(),
@@ -115,10 +120,23 @@ impl Settings {
     }
 }
 
+/// A score in the engine's terms, where 0 leaves it to the detector.
+fn score(value: f64) -> Option<f32> {
+    (value > 0.0).then_some(value as f32)
+}
+
 impl Live {
-    /// The least score in the engine's terms.
-    pub(crate) fn min_score(&self) -> Option<f32> {
-        (self.min_score > 0.0).then_some(self.min_score as f32)
+    /// Has `options` of the detector say what may change while playing; whether that is something new.
+    pub(crate) fn alter(&self, options: &mut DetectorOptions) -> bool {
+        let altered = DetectorOptions {
+            width: self.detect_width,
+            min_score: score(self.min_score),
+            track_min_score: score(self.track_min_score),
+            ..options.clone()
+        };
+        let new = altered != *options;
+        *options = altered;
+        new
     }
 
     /// Sets one half of the zone; false, and no change, if the text holds no rectangles.
@@ -199,6 +217,18 @@ pub(crate) fn properties() -> Vec<glib::ParamSpec> {
             .minimum(0.0)
             .maximum(1.0)
             .default_value(default.live.min_score)
+            .mutable_playing()
+            .build(),
+        glib::ParamSpecDouble::builder("track-min-score")
+            .nick("Minimum score of tracks")
+            .blurb(
+                "Keep a face that is known as long as the detector is so sure of it, if that is less \
+                 than min-score: faces that turn stay, and some hands before faces with them (0 = \
+                 min-score)",
+            )
+            .minimum(0.0)
+            .maximum(1.0)
+            .default_value(default.live.track_min_score)
             .mutable_playing()
             .build(),
         glib::ParamSpecString::builder("roi")

@@ -7,172 +7,22 @@
 //! jitter. A detection belongs to the track whose centre is nearest, measured in face sizes; small
 //! faces that move overlap too little for the usual intersection-over-union.
 
+mod single;
+
+use self::single::Track;
 use crate::detect::{Detection, is_same, is_small};
 use crate::finder::Face;
-use crate::follow::{Follower, Look};
+use crate::follow::Follower;
 use crate::frame::Frame;
-use crate::geometry::{Point, Rect, Square};
+use crate::geometry::Rect;
 use crate::tiles::Tile;
 
-/// A detection further from a track than this, in face sizes, is another face.
-const MAX_DISTANCE: f32 = 0.7;
-/// A detection larger or smaller than the track by more than this factor is another face.
-const MAX_GROWTH: f32 = 1.8;
-/// A track is believed once so many detections have met it.
-const CONFIRM_HITS: u32 = 2;
 /// One that a search of the whole frame has found with this score is believed at once: more than 95 of 100
 /// such detections are faces, whichever the detector (docs/performance.md).
 const SURE: f32 = 0.7;
-/// A track is dropped when the searches that have missed it since the last hit come to this: ...
-const PATIENCE: u32 = 12;
-/// ... by one search three times, ...
-const MISS: u32 = 4;
-/// ... sooner if its pixels are lost, too, ...
-const MISS_UNFOLLOWED: u32 = 8;
-/// ... and much later if it was a tile that found it, and the reduced frame does not show it.
-const MISS_TOO_SMALL: u32 = 1;
-/// A face whose pixels have been lost for more than so many frames is not shown until it is found again: a
-/// hand or a head may be before it.
-const MAX_LOST: u32 = 2;
-/// While detections miss a track, its speed shrinks by this factor a frame.
-const COAST: f32 = 0.85;
-/// Share of a position residual, per frame since the last detection, that becomes speed.
-const SPEED_GAIN: f32 = 0.35;
-/// Share of a measured motion that becomes speed.
-const MOTION_GAIN: f32 = 0.5;
-/// Share of a measured growth that is believed: what is left shows again in the next frame.
-const GROWTH_GAIN: f32 = 0.5;
-
-#[derive(Debug, Clone)]
-struct Track {
-    id: u64,
-    center: Point,
-    speed: Point,
-    w: f32,
-    h: f32,
-    score: f32,
-    hits: u32,
-    /// What the misses since the last hit come to.
-    misses: u32,
-    /// Frames since a search that should have met it.
-    since: f32,
-    /// Whether it was a tile, at full resolution, that met it last.
-    close: bool,
-    /// What it looked like when a detection last met it.
-    look: Option<Look>,
-    /// Whether it was found by its pixels in the latest frame.
-    followed: bool,
-    /// Frames since it was, if it was looked for.
-    lost: u32,
-}
-
-impl Track {
-    /// The square whose pixels are followed.
-    fn square(&self) -> Square {
-        let side = self.w.max(self.h);
-        Square { x: self.center.x - side / 2.0, y: self.center.y - side / 2.0, side }
-    }
-
-    fn rect(&self) -> Rect {
-        Rect::new(self.center.x - self.w / 2.0, self.center.y - self.h / 2.0, self.w, self.h)
-    }
-
-    /// Distance of a detection in face sizes, `None` beyond the gates.
-    fn distance(&self, rect: &Rect) -> Option<f32> {
-        let (own, other) = (self.w.max(self.h), rect.w.max(rect.h));
-        let c = rect.center();
-        let d = (c.x - self.center.x).hypot(c.y - self.center.y) / own.max(other);
-        let growth = (other / own).max(own / other);
-        (d < MAX_DISTANCE && growth < MAX_GROWTH).then_some(d)
-    }
-
-    fn predict(&mut self) {
-        if self.misses > 0 && !self.followed {
-            self.speed.x *= COAST;
-            self.speed.y *= COAST;
-        }
-        self.center.x += self.speed.x;
-        self.center.y += self.speed.y;
-    }
-
-    /// Goes to where the pixels are found again in `frame`, if they are.
-    fn follow(&mut self, frame: &Frame<'_>, follower: &mut Follower) {
-        let square = self.square();
-        let motion = self.look.as_ref().and_then(|look| follower.find(frame, look, &square));
-        self.followed = motion.is_some();
-        let Some(motion) = motion else {
-            self.lost += u32::from(self.look.is_some());
-            return;
-        };
-        self.lost = 0;
-        self.center.x += motion.by.x;
-        self.center.y += motion.by.y;
-        // The prediction held the speed so far already.
-        self.speed.x += MOTION_GAIN * motion.by.x;
-        self.speed.y += MOTION_GAIN * motion.by.y;
-        let growth = 1.0 + GROWTH_GAIN * (motion.growth - 1.0);
-        self.w *= growth;
-        self.h *= growth;
-    }
-
-    /// Takes in a detection.
-    fn update(&mut self, seen: &Detection, smoothing: f32) {
-        let frames = self.since.max(1.0);
-        let c = seen.rect.center();
-        let (dx, dy) = (c.x - self.center.x, c.y - self.center.y);
-        // The noise of a detector is a few hundredths of the face's size; what is further off is
-        // motion, which is followed at once.
-        let off = dx.hypot(dy) / self.w.max(self.h);
-        let (steady, size_gain) = if self.followed {
-            let steady = 1.0 - smoothing * (1.9 - smoothing);
-            (steady, steady)
-        } else {
-            (1.0 - 0.8 * smoothing, 1.0 - 0.9 * smoothing)
-        };
-        let gain = |steady: f32, off: f32| (steady + (1.0 - steady) * (off / 0.2).powi(2)).min(1.0);
-        let center_gain = gain(steady, off);
-        self.center.x += center_gain * dx;
-        self.center.y += center_gain * dy;
-        if !self.followed {
-            let speed_gain = SPEED_GAIN * center_gain / frames;
-            self.speed.x += speed_gain * dx;
-            self.speed.y += speed_gain * dy;
-        }
-        let resized = (seen.rect.w.max(seen.rect.h) / self.w.max(self.h)).ln();
-        let size_gain = gain(size_gain, resized);
-        self.w += size_gain * (seen.rect.w - self.w);
-        self.h += size_gain * (seen.rect.h - self.h);
-        self.score = seen.score;
-        self.lost = 0;
-        self.hits += 1;
-        self.misses = 0;
-        self.since = 0.0;
-    }
-
-    /// Takes in that a search has not met it.
-    fn miss(&mut self, seen: &Seen<'_>) {
-        let rect = self.rect();
-        let counts = match &seen.tile {
-            Some(tile) => tile.holds(&rect) && is_small(&rect, seen.reduction),
-            None => true,
-        };
-        if !counts {
-            return;
-        }
-        let too_small = self.close && seen.tile.is_none() && is_small(&rect, seen.reduction);
-        // Its pixels speak for a face that the detector does not see this time.
-        self.misses += match (self.followed, too_small) {
-            (true, true) => MISS_TOO_SMALL,
-            (true, false) | (false, true) => MISS,
-            (false, false) => MISS_UNFOLLOWED,
-        };
-        self.since = 0.0;
-    }
-
-    fn is_confirmed(&self) -> bool {
-        self.hits >= CONFIRM_HITS
-    }
-}
+/// Faces that wait for confirmation hasten the next search if they are more than one in so many of all:
+/// in a crowd there are always some.
+const HASTE: usize = 4;
 
 /// What a search of a frame has found.
 #[derive(Debug, Clone, Copy)]
@@ -200,6 +50,8 @@ pub struct Tracker {
     next_id: u64,
     confirmed: u64,
     smoothing: f32,
+    /// Detections of a lower score are faint.
+    min_score: f32,
     /// Nothing was seen yet since the start or a reset.
     fresh: bool,
 }
@@ -214,8 +66,15 @@ impl Tracker {
             next_id: 1,
             confirmed: 0,
             smoothing,
+            min_score: 0.0,
             fresh: true,
         }
+    }
+
+    /// The same, for a detector that answers detections of less than `min_score` too, of which none
+    /// makes a new face.
+    pub fn with_faint(self, min_score: f32) -> Self {
+        Self { min_score, ..self }
     }
 
     /// Changes the smoothing, 0 to 1.
@@ -229,15 +88,16 @@ impl Tracker {
         self.fresh = true;
     }
 
-    /// Whether a detection has been seen that a second search of the whole frame has yet to confirm.
+    /// Whether many faces have been seen that a second search of the whole frame has yet to confirm.
     pub fn is_unsure(&self) -> bool {
-        self.tracks.iter().any(|t| !t.is_confirmed() && !t.close && t.misses == 0)
+        let unsure = self.tracks.iter().filter(|t| t.is_unsure()).count();
+        unsure * HASTE > self.tracks.len()
     }
 
     /// The faces that a tile met last, and whether that was the first time and they wait for another.
     pub(crate) fn small_faces(&self) -> impl Iterator<Item = (Rect, bool)> {
         let close = self.tracks.iter().filter(|t| t.close);
-        close.map(|t| (t.rect(), !t.is_confirmed() && t.misses < MISS))
+        close.map(|t| (t.rect(), t.is_unsure_close()))
     }
 
     /// Number of tracks that were confirmed so far.
@@ -274,10 +134,9 @@ impl Tracker {
         let inside = |t: &Track| {
             (0.0..width as f32).contains(&t.center.x) && (0.0..height as f32).contains(&t.center.y)
         };
-        self.tracks.retain(|t| t.misses < PATIENCE && inside(t));
+        self.tracks.retain(|t| !t.is_given_up() && inside(t));
         faces.clear();
-        let confirmed = self.tracks.iter().filter(|t| t.is_confirmed() && t.lost <= MAX_LOST);
-        faces.extend(confirmed.map(|t| Face { id: t.id, rect: t.rect(), score: t.score }));
+        faces.extend(self.tracks.iter().filter(|t| t.is_shown()).map(Track::face));
     }
 
     fn associate(&mut self, seen: &Seen<'_>) {
@@ -285,19 +144,25 @@ impl Tracker {
         let mut pairs = Vec::new();
         for (t, track) in self.tracks.iter().enumerate() {
             for (d, detection) in found.iter().enumerate() {
-                pairs.extend(track.distance(&detection.rect).map(|distance| (distance, t, d)));
+                let faint = self.is_faint(detection);
+                let distance = track.distance(&detection.rect);
+                let distance = distance.filter(|_| track.is_confirmed() || !faint);
+                pairs.extend(distance.map(|distance| (faint, distance, t, d)));
             }
         }
-        pairs.sort_by(|a, b| a.0.total_cmp(&b.0).then((a.1, a.2).cmp(&(b.1, b.2))));
+        pairs.sort_by(|a, b| {
+            let distance = a.0.cmp(&b.0).then(a.1.total_cmp(&b.1));
+            distance.then((a.2, a.3).cmp(&(b.2, b.3)))
+        });
         let mut used = vec![false; found.len()];
         let mut met = vec![false; self.tracks.len()];
-        for (_, t, d) in pairs {
+        for (_, _, t, d) in pairs {
             if !used[d] && !met[t] {
                 (used[d], met[t]) = (true, true);
                 let track = &mut self.tracks[t];
                 track.update(&found[d], self.smoothing);
                 track.close = seen.tile.is_some();
-                self.confirmed += u64::from(track.hits == CONFIRM_HITS);
+                self.confirmed += u64::from(track.was_just_confirmed());
             }
         }
         for (track, met) in self.tracks.iter_mut().zip(met) {
@@ -306,16 +171,23 @@ impl Tracker {
             }
         }
         for (detection, used) in found.iter().zip(used) {
-            if !used && detection.rect.is_valid() && self.is_new(detection, seen) {
+            if !used && self.is_new(detection, seen) {
                 self.begin(detection, seen.tile.is_some());
             }
         }
+    }
+
+    fn is_faint(&self, detection: &Detection) -> bool {
+        detection.score < self.min_score
     }
 
     /// Whether a detection that belongs to no track is a face: at full resolution a part of a large
     /// face may look like one.
     fn is_new(&self, detection: &Detection, seen: &Seen<'_>) -> bool {
         let rect = &detection.rect;
+        if self.is_faint(detection) || !rect.is_valid() {
+            return false;
+        }
         let known = |track: &Track| is_same(&track.rect(), rect);
         seen.tile.is_none() || is_small(rect, seen.reduction) && !self.tracks.iter().any(known)
     }
@@ -324,29 +196,15 @@ impl Tracker {
         // At the start of a scene there is nothing to compare with, and a viewer would see the
         // faces jump into focus a moment later.
         let believed = (self.fresh || seen.score >= SURE) && !close;
-        let hits = if believed { CONFIRM_HITS } else { 1 };
         self.confirmed += u64::from(believed);
-        self.tracks.push(Track {
-            id: self.next_id,
-            center: seen.rect.center(),
-            speed: Point::default(),
-            w: seen.rect.w,
-            h: seen.rect.h,
-            score: seen.score,
-            hits,
-            misses: 0,
-            since: 0.0,
-            close,
-            look: None,
-            followed: false,
-            lost: 0,
-        });
+        self.tracks.push(Track::begin(self.next_id, seen, believed, close));
         self.next_id += 1;
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::single::{MISS_UNFOLLOWED, PATIENCE};
     use super::*;
     use crate::zone::Window;
 
@@ -375,6 +233,39 @@ mod tests {
         let seen = Seen { found, tile: None, reduction: 2.0 };
         tracker.step(Some(seen), None, (1000, 1000), &mut faces);
         faces
+    }
+
+    #[test]
+    fn faint_detections_keep_a_known_face_and_make_no_new_one() {
+        let faint = Detection { score: 0.3, ..at(100.0, 100.0, 20.0) };
+        let mut tracker = Tracker::new(0.5).with_faint(0.5);
+        for _ in 0..5 {
+            assert_eq!(step(&mut tracker, Some(&[faint])), []);
+        }
+        // Known, then seen faintly for longer than it would be missed.
+        let known = step(&mut tracker, Some(&[Detection { score: SURE, ..faint }]));
+        for _ in 0..5 {
+            let faces = step(&mut tracker, Some(&[faint]));
+            assert_eq!((faces[0].id, faces[0].score), (known[0].id, 0.3));
+        }
+        // A strong one has the first choice, even where a faint one is nearer.
+        let strong = at(106.0, 100.0, 20.0);
+        let faces = step(&mut tracker, Some(&[faint, strong]));
+        assert_eq!((faces.len(), faces[0].score), (1, 0.6));
+        assert_eq!(tracker.confirmed(), 1);
+    }
+
+    #[test]
+    fn few_unsure_faces_of_many_do_not_hasten_the_next_search() {
+        let mut faces: Vec<_> = (0..6).map(|i| at(100.0 + 50.0 * i as f32, 100.0, 20.0)).collect();
+        let mut tracker = Tracker::new(0.5);
+        step(&mut tracker, Some(&faces));
+        faces.push(at(100.0, 400.0, 20.0));
+        step(&mut tracker, Some(&faces));
+        assert!(!tracker.is_unsure(), "one of seven");
+        faces.extend([at(200.0, 400.0, 20.0), at(300.0, 400.0, 20.0), at(400.0, 400.0, 20.0)]);
+        step(&mut tracker, Some(&faces));
+        assert!(tracker.is_unsure(), "three of ten");
     }
 
     #[test]
@@ -425,7 +316,7 @@ mod tests {
                 tracker.tracks.iter_mut().for_each(|t| t.followed = followed);
                 let seen = Seen { found: &[], tile: None, reduction: 2.0 };
                 tracker.associate(&seen);
-                tracker.tracks.retain(|t| t.misses < PATIENCE);
+                tracker.tracks.retain(|t| !t.is_given_up());
                 searches += 1;
             }
             searches
