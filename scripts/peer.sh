@@ -2,10 +2,11 @@
 # Side by side with the Python pipeline in ../shared/peers: frames a second, faces, core-milliseconds
 # a frame. The same clip (the short one several times in a row), the same YuNet, the same INT8
 # generator, two threads, nothing encoded; neither start-up counts.
-#   scripts/peer.sh [ROUNDS]    needs ../shared; `make build` has run
+#   scripts/peer.sh [ROUNDS [option of `facesr enhance`...]]    needs ../shared; `make build` has run
 source "$(dirname "$0")/lib.sh"
 cd "$root"
 rounds=${1:-3}
+options=("${@:2}")
 shared=$root/../shared
 [ -f "$shared/peers/peer.py" ] || fail "there is no $shared/peers/peer.py to compare with"
 own_gstreamer
@@ -33,7 +34,7 @@ for clip in street-oxford-cctv stadium-crowd; do
             --json "$work/$clip-peer-$round.json" </dev/null >"$work/peer.log" 2>&1 ||
             fail "the peer failed, see $work/peer.log"
         "$release/facesr" enhance "$long" --no-encode --detector yunet --detector-model "$detector" \
-            --generator "$generator" --min-score 0.5 --tile-every 0 --threads 2 \
+            --generator "$generator" --min-score 0.5 --tile-every 0 --threads 2 "${options[@]}" \
             --json "$work/$clip-ours-$round.json" </dev/null >"$work/ours.log" 2>&1 ||
             fail "facesr failed, see $work/ours.log"
     done

@@ -33,8 +33,8 @@ pub struct Face {
 /// How to find faces.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FinderOptions {
-    /// The detector runs on every n-th frame, 1 or more; twice as often while it has seen many of the
-    /// faces only once.
+    /// The detector runs on every n-th frame, 1 or more; twice as often while it has seen a face
+    /// only once.
     pub detect_every: u32,
     /// On every n-th frame, if it is not searched as a whole, a part of it is searched at full
     /// resolution, where the detector would else see large frames reduced only; 0 for never.
