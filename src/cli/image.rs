@@ -188,6 +188,7 @@ fn enhance(args: &ImageArgs, pixels: &mut DynamicImage) -> Result<Value, Failure
         width: faces.find.detect_width.unwrap_or(0),
         min_score: faces.find.min_score,
         threads,
+        ..DetectorOptions::default()
     })
     .map_err(Failure::running)?;
     let device: Device =

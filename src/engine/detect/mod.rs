@@ -248,6 +248,17 @@ impl FromStr for DetectorKind {
     }
 }
 
+/// The numbers that a detector computes with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Precision {
+    /// 8-bit integers where the processor [gains](models::has_byte_products) and it is known what
+    /// the model loses (CenterFace's file as `make setup` fetches it), else what the file holds.
+    #[default]
+    Auto,
+    /// What the file holds.
+    AsFiled,
+}
+
 /// How to detect.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DetectorOptions {
@@ -262,11 +273,20 @@ pub struct DetectorOptions {
     pub min_score: Option<f32>,
     /// Threads of the detector's ONNX session, 1 or more.
     pub threads: usize,
+    /// What it computes with.
+    pub precision: Precision,
 }
 
 impl Default for DetectorOptions {
     fn default() -> Self {
-        Self { kind: DetectorKind::Auto, model: None, width: 0, min_score: None, threads: 1 }
+        Self {
+            kind: DetectorKind::Auto,
+            model: None,
+            width: 0,
+            min_score: None,
+            threads: 1,
+            precision: Precision::Auto,
+        }
     }
 }
 

@@ -72,6 +72,7 @@ impl Settings {
             width: self.live.detect_width,
             min_score: self.live.min_score(),
             threads: self.threads as usize,
+            ..DetectorOptions::default()
         })
     }
 
