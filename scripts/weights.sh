@@ -14,16 +14,7 @@ cd "$root"
 
 sh src/train/scripts/setup.sh "$target/train" >/dev/null
 export LIBTORCH=$target/train/libtorch/torch ORT_DYLIB_PATH=$target/train/onnxruntime/libonnxruntime.so
-python=$target/train/quantize/bin/python3
-requirements=src/train/scripts/requirements.txt
-if ! cmp -s "$requirements" "$target/train/quantize/ready"; then
-    say "setting up the quantiser"
-    rm -rf "$target/train/quantize"
-    python3 -m venv "$target/train/quantize"
-    "$python" -m pip install --quiet --disable-pip-version-check --only-binary=:all: \
-        --require-hashes --requirement "$requirements"
-    cp "$requirements" "$target/train/quantize/ready"
-fi
+source "$root/scripts/quantiser.sh"
 say "building the trainer"
 cargo build --release --locked --package facesr-train
 

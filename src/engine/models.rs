@@ -24,24 +24,32 @@ const GENERATOR_FP32: Source = Source::Embedded {
 };
 
 /// The same in 8-bit integers; its answers are 42 dB from the other's.
-#[cfg_attr(not(target_arch = "x86_64"), expect(dead_code, reason = "measured on x86_64 only"))]
 const GENERATOR_INT8: Source = Source::Embedded {
     name: "low-to-high-compact-int8.onnx",
     bytes: include_bytes!("../../models/low-to-high-compact-int8.onnx"),
 };
 
-/// The generator that is used when none is named: in integers on processors with dot products of
-/// bytes (VNNI), where they take a third of the time, else in single precision.
-pub fn default_generator() -> Source {
+/// Whether the processor has dot products of bytes (VNNI), with which networks in 8-bit integers
+/// take less time than in single precision. Where it has none they may take more.
+pub fn has_byte_products() -> bool {
     #[cfg(target_arch = "x86_64")]
     {
         use std::arch::is_x86_feature_detected as has;
-        if has!("avx512vnni") || has!("avxvnni") {
-            return GENERATOR_INT8;
-        }
+        has!("avx512vnni") || has!("avxvnni")
     }
-    GENERATOR_FP32
+    // Measured on x86_64 only.
+    #[cfg(not(target_arch = "x86_64"))]
+    false
 }
+
+/// The generator that is used when none is named: in integers where the processor
+/// [gains](has_byte_products) (a third of the time), else in single precision.
+pub fn default_generator() -> Source {
+    if has_byte_products() { GENERATOR_INT8 } else { GENERATOR_FP32 }
+}
+
+/// The values that CenterFace's tensors take (`scripts/calibrate.sh`).
+pub(crate) const CENTERFACE_RANGES: &str = include_str!("../../models/centerface-int8.csv");
 
 /// The content of every generator that is part of this library.
 pub fn built_in() -> [&'static [u8]; 2] {

@@ -1,12 +1,13 @@
 //! Measures a detector on frames whose faces were checked by hand (`tests/fixtures/faces.csv`).
 //!
 //! ```sh
-//! cargo run --release -p facesr-tests --example recall -- CLIPS DETECTOR [MODEL [WIDTH|tiles]]
+//! cargo run --release -p facesr-tests --example recall -- CLIPS DETECTOR [MODEL [WIDTH|tiles [as-filed]]]
 //! ```
 //!
 //! `CLIPS` is the folder of the clips that the list names; `ORT_DYLIB_PATH` and `FACESR_MODELS` say
 //! where ONNX Runtime and the detectors' models are. Prints the recall by size at the lowest score
-//! at which 95 of 100 detections are right; with `tiles` of a search that adds tiles at full resolution.
+//! at which 95 of 100 detections are right; with `tiles` of a search that adds tiles at full resolution;
+//! with `as-filed` in the precision of the file, even if the engine has a better one.
 #![allow(clippy::unwrap_used, reason = "a measurement that cannot go on ends")]
 
 use std::collections::BTreeMap;
@@ -14,7 +15,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use facesr::Rect;
-use facesr::detect::{self, Detection, DetectorOptions};
+use facesr::detect::{self, Detection, DetectorOptions, Precision};
 use facesr::stopwatch::Stopwatch;
 use facesr_tests::clips::Clip;
 
@@ -60,14 +61,22 @@ fn size_class(r: &Rect) -> Option<usize> {
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let [clips, kind, rest @ ..] = args.as_slice() else {
-        panic!("usage: recall CLIPS DETECTOR [MODEL [WIDTH|tiles]]");
+        panic!("usage: recall CLIPS DETECTOR [MODEL [WIDTH|tiles [as-filed]]]");
     };
     let tiles = rest.get(1).is_some_and(|width| width == "tiles");
     let mut detector = detect::open(&DetectorOptions {
         kind: kind.parse().unwrap(),
         model: rest.first().filter(|path| !path.is_empty()).map(Into::into),
-        width: rest.get(1).filter(|_| !tiles).map_or(0, |width| width.parse().unwrap()),
+        width: rest
+            .get(1)
+            .filter(|w| !tiles && !w.is_empty())
+            .map_or(0, |width| width.parse().unwrap()),
         min_score: Some(0.05),
+        precision: match rest.get(2).map(String::as_str) {
+            None => Precision::Auto,
+            Some("as-filed") => Precision::AsFiled,
+            Some(other) => panic!("{other}"),
+        },
         ..DetectorOptions::default()
     })
     .unwrap();

@@ -1,6 +1,7 @@
 //! What is read of model files before ONNX Runtime sees them.
 
-/// `data` as an ONNX file: read, checked, and written anew for another size.
+/// `data` as an ONNX file: read, checked, and written anew for another size and in
+/// 8 bits.
 pub fn onnx(data: &[u8]) {
     let checked = facesr::onnx::check(data);
     let Ok(declared) = facesr::onnx::declared(data) else { return };
@@ -14,4 +15,10 @@ pub fn onnx(data: &[u8]) {
     assert!(again.outputs.iter().all(|v| wanted.contains(&v.name)));
     // What was refused stays refused: the nodes and weights are the same.
     assert_eq!(checked.is_ok(), facesr::onnx::check(&written).is_ok());
+
+    let table: String = outputs.iter().map(|name| format!("{name},-1,2\n")).collect();
+    let Ok(ranges) = facesr::onnx::Ranges::parse(&table) else { return };
+    let Ok(written) = facesr::onnx::quantized(data, &ranges) else { return };
+    let again = facesr::onnx::declared(&written).unwrap_or_else(|e| panic!("not read again: {e}"));
+    assert_eq!(again.outputs, declared.outputs);
 }

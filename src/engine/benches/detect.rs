@@ -9,7 +9,7 @@
 //! with faces (its cascade looks closer where something might be one).
 
 use divan::{Bencher, black_box};
-use facesr::detect::{self, DetectorKind, DetectorOptions, InputBench};
+use facesr::detect::{self, DetectorKind, DetectorOptions, InputBench, Precision};
 use facesr::{Frame, FrameInfo, PixelFormat};
 
 fn main() {
@@ -66,8 +66,11 @@ fn reduce(bencher: Bencher, (format, from, to): Reduction) {
 }
 
 fn run(bencher: Bencher, kind: DetectorKind, size: (u32, u32)) {
-    let options = DetectorOptions { kind, ..DetectorOptions::default() };
-    let mut detector = match detect::open(&options) {
+    run_with(bencher, size, &DetectorOptions { kind, ..DetectorOptions::default() });
+}
+
+fn run_with(bencher: Bencher, size: (u32, u32), options: &DetectorOptions) {
+    let mut detector = match detect::open(options) {
         Ok(detector) => detector,
         Err(e) => return eprintln!("SKIPPED: {e}"),
     };
@@ -93,4 +96,11 @@ fn yunet(bencher: Bencher, size: (u32, u32)) {
 #[divan::bench(args = SIZES, sample_count = 50)]
 fn centerface(bencher: Bencher, size: (u32, u32)) {
     run(bencher, DetectorKind::CenterFace, size);
+}
+
+/// In single precision, even where the processor gains from 8 bits.
+#[divan::bench(args = SIZES, sample_count = 50)]
+fn centerface_as_filed(bencher: Bencher, size: (u32, u32)) {
+    let (kind, precision) = (DetectorKind::CenterFace, Precision::AsFiled);
+    run_with(bencher, size, &DetectorOptions { kind, precision, ..DetectorOptions::default() });
 }

@@ -8,11 +8,12 @@
 
 use super::input::{Channels, Layout};
 use super::network::{Kind, Network, looks_this_way};
-use super::{BoxFit, Detection, DetectorOptions};
+use super::{BoxFit, Detection, DetectorOptions, Precision};
 use crate::error::ModelError;
 use crate::geometry::Rect;
-use crate::models::Source;
-use crate::onnx::{Declared, Value};
+use crate::models::{self, Source};
+use crate::onnx::{self, Declared, Ranges, Value};
+use crate::pool;
 
 /// From CenterFace's box to the WIDER-style box. `examples/measure_box_factor.rs` on 789 CelebA
 /// crops of 26 to 128 pixels gives a median of 1.145; three real clips, by the distance of eyes
@@ -31,6 +32,12 @@ const MAX_IOU: f32 = 0.3;
 
 /// Side of a cell, pixels.
 const CELL: usize = 4;
+
+/// SHA-256 of the file that `make setup` fetches, for which [`models::CENTERFACE_RANGES`] hold.
+const KNOWN: [u8; 32] = [
+    0x09, 0x18, 0x9d, 0xea, 0xaf, 0x86, 0x46, 0xc5, 0xc5, 0x1a, 0x68, 0x44, 0x7e, 0x3c, 0x74, 0x4e,
+    0xa1, 0xe2, 0x11, 0x79, 0x81, 0x55, 0xd4, 0x72, 0x8c, 0x20, 0x50, 0x7b, 0x9f, 0x5a, 0xef, 0xbc,
+];
 
 const WANTED: &str = "CenterFace: input [N,3,H,W], outputs [N,1,h,w], [N,2,h,w], [N,2,h,w], [N,10,h,w] in this order";
 
@@ -78,12 +85,26 @@ pub(super) fn open(
         return Err(super::contract(&source, declared, WANTED));
     }
     let input = declared.inputs[0].name.clone();
+    let file = in_best_precision(file, options.precision)
+        .map_err(|reason| ModelError::Invalid { model: source.to_string(), reason })?;
     Network::open(
         &KIND,
         (source, file),
         (input, declared.outputs.iter().map(|o| o.name.clone()).collect()),
         options,
     )
+}
+
+/// `file`, or the same model in 8 bits.
+///
+/// # Errors
+/// A reason, in words, if the table of ranges is not the file's.
+fn in_best_precision(file: Vec<u8>, precision: Precision) -> Result<Vec<u8>, String> {
+    let gains = precision == Precision::Auto && models::has_byte_products();
+    if !gains || pool::fingerprint(&file) != KNOWN {
+        return Ok(file);
+    }
+    onnx::quantized(&file, &Ranges::parse(models::CENTERFACE_RANGES)?)
 }
 
 /// The boxes of all cells that reach `min_score` and look this way, picture pixels.
@@ -117,6 +138,13 @@ fn decode(outputs: &[&[f32]], layout: Layout, min_score: f32) -> Vec<Detection> 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_file_that_is_known_is_the_one_that_is_fetched() {
+        let pins = include_str!("../../../scripts/pins.sh");
+        let known: String = KNOWN.iter().map(|byte| format!("{byte:02x}")).collect();
+        assert!(pins.lines().any(|line| line == format!("centerface_onnx={known}")));
+    }
 
     #[test]
     fn a_made_up_cell() {

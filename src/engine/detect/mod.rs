@@ -254,6 +254,17 @@ impl FromStr for DetectorKind {
     }
 }
 
+/// The numbers that a detector computes with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Precision {
+    /// 8-bit integers where the processor [gains](models::has_byte_products) and it is known what
+    /// the model loses (CenterFace's file as `make setup` fetches it), else what the file holds.
+    #[default]
+    Auto,
+    /// What the file holds.
+    AsFiled,
+}
+
 /// How to detect.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DetectorOptions {
@@ -273,6 +284,8 @@ pub struct DetectorOptions {
     pub track_min_score: Option<f32>,
     /// Threads of the detector's ONNX session, 1 or more.
     pub threads: usize,
+    /// What it computes with.
+    pub precision: Precision,
 }
 
 impl Default for DetectorOptions {
@@ -284,6 +297,7 @@ impl Default for DetectorOptions {
             min_score: None,
             track_min_score: None,
             threads: 1,
+            precision: Precision::Auto,
         }
     }
 }

@@ -7,7 +7,8 @@
 
 use std::path::{Path, PathBuf};
 
-use facesr::detect::{self, Detection, Detector, DetectorKind, DetectorOptions};
+use facesr::detect::{self, Detection, Detector, DetectorKind, DetectorOptions, Precision};
+use facesr::models;
 use facesr::{Error, Frame, FrameInfo, ModelError, PixelFormat, Square};
 use image::RgbImage;
 
@@ -223,6 +224,53 @@ fn centerface_finds_the_face() {
     let Some(path) = centerface() else { return };
     let options = options(DetectorKind::CenterFace, &path);
     finds_the_face(detect::open(&options).unwrap().as_mut(), 48);
+}
+
+/// Faces of several sizes, from the least that CenterFace finds on, in rows on a grey picture.
+fn many_faces() -> RgbImage {
+    let mut picture = RgbImage::from_pixel(960, 540, image::Rgb([110, 110, 110]));
+    for (row, side) in [24, 32, 48, 64, 96].into_iter().enumerate() {
+        let face = one_face(side, side, side);
+        for column in 0..8 {
+            let (x, y) = (12 + 118 * column, 5 + 107 * row as i64);
+            image::imageops::replace(&mut picture, &face, x, y);
+        }
+    }
+    picture
+}
+
+#[test]
+fn centerface_finds_the_same_in_8_bits() {
+    let Some(path) = centerface() else { return };
+    let picture = many_faces();
+    let faces = |path: &Path, precision| {
+        let options = DetectorOptions { precision, ..options(DetectorKind::CenterFace, path) };
+        let mut found = find(detect::open(&options).unwrap().as_mut(), &picture);
+        found.sort_by(|a, b| (a.rect.y, a.rect.x).partial_cmp(&(b.rect.y, b.rect.x)).unwrap());
+        found
+    };
+    let (filed, chosen) = (faces(&path, Precision::AsFiled), faces(&path, Precision::Auto));
+    assert!(filed.len() >= 32, "{}", filed.len());
+    // What is not known to lose nothing runs as it is: another file, even if it means the same.
+    let dir = tempfile::tempdir().unwrap();
+    let other = dir.path().join("centerface.onnx");
+    let mut bytes = std::fs::read(&path).unwrap();
+    // An empty note (`doc_string`).
+    bytes.extend([0x32, 0]);
+    std::fs::write(&other, bytes).unwrap();
+    assert_eq!(faces(&other, Precision::Auto), filed);
+    if !models::has_byte_products() {
+        return assert_eq!(chosen, filed);
+    }
+    assert_ne!(chosen, filed, "it ran in single precision");
+    for (of, other) in [(&filed, &chosen), (&chosen, &filed)] {
+        // What is at the edge of being found may be lost or won.
+        for face in of.iter().filter(|face| face.score >= 0.55) {
+            let is_same = |d: &&Detection| d.rect.iou(&face.rect) > 0.75;
+            let found = other.iter().find(is_same).unwrap_or_else(|| panic!("only once: {face:?}"));
+            assert!((found.score - face.score).abs() < 0.15, "{face:?} {found:?}");
+        }
+    }
 }
 
 #[test]

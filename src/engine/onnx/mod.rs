@@ -8,6 +8,16 @@
 //! weights are copied as they are.
 //!
 //! Only the wire format and the field numbers of `onnx.proto` are used (stable since ONNX 1.0).
+//! [`quantized`] makes an 8-bit model of a single-precision one.
+
+mod field;
+mod quantize;
+mod ranges;
+mod wire;
+
+pub use quantize::quantized;
+pub use ranges::Ranges;
+use wire::{Content, Field, Fields, bytes, number, put_bytes, put_number, text};
 
 /// Largest number of inputs or outputs that is looked at; real files have some hundred at most.
 const MAX_VALUES: usize = 10_000;
@@ -40,38 +50,6 @@ pub struct Declared {
 }
 
 const ELEMENT_F32: u64 = 1;
-
-/// Field numbers of `onnx.proto`.
-mod field {
-    pub(super) const MODEL_IR_VERSION: u64 = 1;
-    pub(super) const MODEL_GRAPH: u64 = 7;
-    pub(super) const MODEL_FUNCTION: u64 = 25;
-    pub(super) const FUNCTION_NODE: u64 = 7;
-    pub(super) const GRAPH_NODE: u64 = 1;
-    pub(super) const GRAPH_INITIALIZER: u64 = 5;
-    pub(super) const GRAPH_SPARSE: u64 = 15;
-    pub(super) const GRAPH_INPUT: u64 = 11;
-    pub(super) const GRAPH_OUTPUT: u64 = 12;
-    pub(super) const GRAPH_VALUE_INFO: u64 = 13;
-    pub(super) const TENSOR_NAME: u64 = 8;
-    pub(super) const TENSOR_EXTERNAL: u64 = 13;
-    pub(super) const TENSOR_LOCATION: u64 = 14;
-    pub(super) const NODE_OPERATOR: u64 = 4;
-    pub(super) const NODE_ATTRIBUTE: u64 = 5;
-    pub(super) const ATTRIBUTE_TENSOR: u64 = 5;
-    pub(super) const ATTRIBUTE_GRAPH: u64 = 6;
-    pub(super) const ATTRIBUTE_TENSORS: u64 = 10;
-    pub(super) const ATTRIBUTE_GRAPHS: u64 = 11;
-    pub(super) const ATTRIBUTE_SPARSE: u64 = 22;
-    pub(super) const ATTRIBUTE_SPARSES: u64 = 23;
-    pub(super) const VALUE_NAME: u64 = 1;
-    pub(super) const VALUE_TYPE: u64 = 2;
-    pub(super) const TYPE_TENSOR: u64 = 1;
-    pub(super) const TENSOR_TYPE_ELEMENT: u64 = 1;
-    pub(super) const TENSOR_TYPE_SHAPE: u64 = 2;
-    pub(super) const SHAPE_DIM: u64 = 1;
-    pub(super) const DIM_VALUE: u64 = 1;
-}
 
 /// Reads what `file` declares.
 ///
@@ -273,130 +251,6 @@ fn value_info(name: &str, dims: Option<&[usize]>) -> Vec<u8> {
     put_bytes(&mut info, field::VALUE_NAME, name.as_bytes());
     put_bytes(&mut info, field::VALUE_TYPE, &kind);
     info
-}
-
-/// One field of a protobuf message.
-struct Field<'a> {
-    number: u64,
-    content: Content<'a>,
-    /// Tag and content as they lie in the message.
-    raw: &'a [u8],
-}
-
-enum Content<'a> {
-    Number(u64),
-    Bytes(&'a [u8]),
-    Other,
-}
-
-/// The fields of a message, in order.
-struct Fields<'a>(&'a [u8]);
-
-impl<'a> Fields<'a> {
-    fn take(&mut self, n: usize) -> Result<&'a [u8], String> {
-        let Some((taken, rest)) = self.0.split_at_checked(n) else {
-            return Err("it is cut short, or no ONNX file".into());
-        };
-        self.0 = rest;
-        Ok(taken)
-    }
-
-    fn varint(&mut self) -> Result<u64, String> {
-        let mut value = 0;
-        for shift in (0..64).step_by(7) {
-            let byte = self.take(1)?[0];
-            value |= u64::from(byte & 0x7f) << shift;
-            if byte < 0x80 {
-                return Ok(value);
-            }
-        }
-        Err(NOT_ONNX.into())
-    }
-
-    fn field(&mut self) -> Result<Field<'a>, String> {
-        let start = self.0;
-        let tag = self.varint()?;
-        let content = match tag & 7 {
-            0 => Content::Number(self.varint()?),
-            1 => self.take(8).map(|_| Content::Other)?,
-            2 => {
-                let len = self.varint()?;
-                Content::Bytes(self.take(usize::try_from(len).unwrap_or(usize::MAX))?)
-            }
-            5 => self.take(4).map(|_| Content::Other)?,
-            _ => return Err(NOT_ONNX.into()),
-        };
-        if tag >> 3 == 0 {
-            return Err(NOT_ONNX.into());
-        }
-        Ok(Field { number: tag >> 3, content, raw: &start[..start.len() - self.0.len()] })
-    }
-}
-
-impl<'a> Iterator for Fields<'a> {
-    type Item = Result<Field<'a>, String>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        if self.0.is_empty() {
-            return None;
-        }
-        let field = self.field();
-        if field.is_err() {
-            // What follows an error has no meaning.
-            self.0 = &[];
-        }
-        Some(field)
-    }
-}
-
-fn bytes(message: &[u8], wanted: u64) -> Result<Option<&[u8]>, String> {
-    let mut found = None;
-    for item in Fields(message) {
-        match item? {
-            Field { number, content: Content::Bytes(b), .. } if number == wanted => {
-                found = Some(b);
-            }
-            _ => {}
-        }
-    }
-    Ok(found)
-}
-
-fn number(message: &[u8], wanted: u64) -> Result<Option<u64>, String> {
-    let mut found = None;
-    for item in Fields(message) {
-        match item? {
-            Field { number, content: Content::Number(n), .. } if number == wanted => {
-                found = Some(n);
-            }
-            _ => {}
-        }
-    }
-    Ok(found)
-}
-
-fn text(message: &[u8], wanted: u64) -> Result<String, String> {
-    let found = bytes(message, wanted)?.unwrap_or_default();
-    String::from_utf8(found.to_vec()).map_err(|_| NOT_ONNX.into())
-}
-
-fn put_varint(out: &mut Vec<u8>, mut n: u64) {
-    while n >= 0x80 {
-        out.push(n as u8 | 0x80);
-        n >>= 7;
-    }
-    out.push(n as u8);
-}
-
-fn put_number(out: &mut Vec<u8>, number: u64, n: u64) {
-    put_varint(out, number << 3);
-    put_varint(out, n);
-}
-
-fn put_bytes(out: &mut Vec<u8>, number: u64, content: &[u8]) {
-    put_varint(out, number << 3 | 2);
-    put_varint(out, content.len() as u64);
-    out.extend_from_slice(content);
 }
 
 #[cfg(test)]

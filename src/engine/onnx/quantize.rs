@@ -1,0 +1,532 @@
+//! Makes an 8-bit model of a single-precision one.
+//!
+//! ONNX Runtime computes a convolution or a sum in integers where its inputs come out of
+//! `DequantizeLinear` and its output goes into `QuantizeLinear`. This puts both behind every tensor
+//! whose range is known, and replaces the weights of the convolutions in between: 8 bits and a
+//! scale a channel, biases in 32 bits. What has no range stays in single precision. The numbers are
+//! those of ONNX Runtime's own quantiser: activations are unsigned with a zero point, weights
+//! signed without.
+
+use std::collections::{HashMap, HashSet};
+
+use super::ranges::{LEAST_SCALE, Range, Ranges};
+use super::wire::{Content, Field, Fields, bytes, number, put_bytes, put_number, text};
+use super::{ELEMENT_F32, NOT_ONNX, field, graph};
+
+const ELEMENT_U8: u64 = 2;
+const ELEMENT_I8: u64 = 3;
+const ELEMENT_I32: u64 = 6;
+/// `AttributeProto.AttributeType` of an integer.
+const KIND_INT: u64 = 2;
+
+/// The version of ONNX's operators since when there is a scale a channel.
+const VERSION: u64 = 13;
+
+/// Operators that mean the same in [`VERSION`] as in the versions before it that are found in files.
+const SAME: [&str; 6] = ["Add", "BatchNormalization", "Conv", "ConvTranspose", "Relu", "Sigmoid"];
+
+/// The model `file` with the tensors of `ranges`, and the convolutions between them, in 8 bits.
+/// Inputs that are weights are no inputs any more.
+///
+/// # Errors
+/// A reason, in words, if the bytes are no ONNX model, if it holds an operator that is not known to
+/// allow this, if a tensor of `ranges` is not in it, or if weights are damaged.
+pub fn quantized(file: &[u8], ranges: &Ranges) -> Result<Vec<u8>, String> {
+    let graph = graph(file)?;
+    let parts = Parts::read(graph)?;
+    let mut made = Made::default();
+    for node in &parts.nodes {
+        made.node(node, &parts, &ranges.0)?;
+    }
+    if let Some(name) = ranges.0.keys().find(|name| !made.quantized.contains(name.as_str())) {
+        return Err(format!("it has no tensor '{name}'"));
+    }
+
+    let mut graph_out = made.nodes;
+    for item in Fields(graph) {
+        let item = item?;
+        match (item.number, item.content) {
+            (field::GRAPH_NODE, _) => {}
+            (field::GRAPH_INITIALIZER, Content::Bytes(tensor)) => {
+                if made.used.contains(name(tensor, field::TENSOR_NAME)?) {
+                    graph_out.extend_from_slice(item.raw);
+                }
+            }
+            (field::GRAPH_INPUT, Content::Bytes(info))
+                if parts.weights.contains_key(name(info, field::VALUE_NAME)?) => {}
+            _ => graph_out.extend_from_slice(item.raw),
+        }
+    }
+    graph_out.extend_from_slice(&made.weights);
+
+    let mut out = Vec::with_capacity(graph_out.len() + 256);
+    for item in Fields(file) {
+        let item = item?;
+        match (item.number, item.content) {
+            (field::MODEL_GRAPH, _) => put_bytes(&mut out, field::MODEL_GRAPH, &graph_out),
+            // Weights that are no inputs need version 4.
+            (field::MODEL_IR_VERSION, Content::Number(version)) => {
+                put_number(&mut out, field::MODEL_IR_VERSION, version.max(4));
+            }
+            (field::MODEL_OPSET, Content::Bytes(opset))
+                if text(opset, field::OPSET_DOMAIN)?.is_empty() =>
+            {
+                let version = number(opset, field::OPSET_VERSION)?.unwrap_or(0).max(VERSION);
+                let mut opset = Vec::new();
+                put_number(&mut opset, field::OPSET_VERSION, version);
+                put_bytes(&mut out, field::MODEL_OPSET, &opset);
+            }
+            _ => out.extend_from_slice(item.raw),
+        }
+    }
+    Ok(out)
+}
+
+/// Nodes and weights of a graph.
+struct Parts<'a> {
+    nodes: Vec<Node<'a>>,
+    /// Messages of the weights by their names.
+    weights: HashMap<&'a str, &'a [u8]>,
+    /// By the tensor that it takes: the node that is the only one to take it.
+    takers: HashMap<&'a str, Option<usize>>,
+}
+
+struct Node<'a> {
+    message: &'a [u8],
+    operator: &'a str,
+    inputs: Vec<&'a str>,
+    outputs: Vec<&'a str>,
+}
+
+impl<'a> Parts<'a> {
+    fn read(graph: &'a [u8]) -> Result<Self, String> {
+        let (mut nodes, mut weights, mut takers) = (Vec::new(), HashMap::new(), HashMap::new());
+        for item in Fields(graph) {
+            match item? {
+                Field { number: field::GRAPH_NODE, content: Content::Bytes(message), .. } => {
+                    let node = Node::read(message)?;
+                    for input in &node.inputs {
+                        let taker = Some(nodes.len());
+                        takers.entry(*input).and_modify(|known| *known = None).or_insert(taker);
+                    }
+                    nodes.push(node);
+                }
+                Field {
+                    number: field::GRAPH_INITIALIZER, content: Content::Bytes(tensor), ..
+                } => {
+                    weights.insert(name(tensor, field::TENSOR_NAME)?, tensor);
+                }
+                _ => {}
+            }
+        }
+        Ok(Self { nodes, weights, takers })
+    }
+
+    /// Whether what `node` answers is kept in 8 bits, as it is or after all below nought is cut off.
+    fn is_kept(&self, node: &Node<'_>, ranges: &HashMap<String, Range>) -> bool {
+        let &[output] = node.outputs.as_slice() else { return false };
+        let taker = self.takers.get(output).copied().flatten().and_then(|i| self.nodes.get(i));
+        ranges.contains_key(output)
+            || taker.is_some_and(|n| n.operator == "Relu" && ranges.contains_key(n.outputs[0]))
+    }
+
+    fn values(&self, name: &str) -> Result<(Vec<u64>, Vec<f32>), String> {
+        let tensor = self.weights.get(name);
+        let tensor = tensor.ok_or_else(|| format!("its weights '{name}' are not in it"))?;
+        floats(tensor).ok_or_else(|| format!("its weights '{name}' are damaged"))
+    }
+}
+
+impl<'a> Node<'a> {
+    fn read(message: &'a [u8]) -> Result<Self, String> {
+        let operator = name(message, field::NODE_OPERATOR)?;
+        if !SAME.contains(&operator) {
+            return Err(format!("it holds an operator {operator}, which cannot be in 8 bits"));
+        }
+        let (mut inputs, mut outputs) = (Vec::new(), Vec::new());
+        for item in Fields(message) {
+            match item? {
+                Field { number: field::NODE_INPUT, content: Content::Bytes(b), .. } => {
+                    inputs.push(utf8(b)?);
+                }
+                Field { number: field::NODE_OUTPUT, content: Content::Bytes(b), .. } => {
+                    outputs.push(utf8(b)?);
+                }
+                _ => {}
+            }
+        }
+        if inputs.is_empty() || outputs.is_empty() {
+            return Err(NOT_ONNX.into());
+        }
+        Ok(Self { message, operator, inputs, outputs })
+    }
+}
+
+/// What the new graph holds.
+#[derive(Default)]
+struct Made<'a> {
+    /// Fields of nodes.
+    nodes: Vec<u8>,
+    /// Fields of weights that were not there before.
+    weights: Vec<u8>,
+    /// What the nodes take.
+    used: HashSet<&'a str>,
+    /// Tensors that are in 8 bits.
+    quantized: HashSet<&'a str>,
+}
+
+impl<'a> Made<'a> {
+    fn node(
+        &mut self,
+        node: &Node<'a>,
+        parts: &Parts<'a>,
+        ranges: &HashMap<String, Range>,
+    ) -> Result<(), String> {
+        let mut inputs: Vec<String> = Vec::with_capacity(node.inputs.len());
+        let taken = ranges.get(node.inputs[0]).filter(|_| self.quantized.contains(node.inputs[0]));
+        match (node.operator, taken) {
+            ("Conv", Some(range)) if parts.is_kept(node, ranges) => {
+                inputs.push(back(node.inputs[0]));
+                inputs.extend(self.convolution(node, parts, range.scale())?);
+            }
+            _ => {
+                for &input in &node.inputs {
+                    self.used.insert(input);
+                    let is_back = self.quantized.contains(input);
+                    inputs.push(if is_back { back(input) } else { input.into() });
+                }
+            }
+        }
+        let mut message = Vec::new();
+        for input in &inputs {
+            put_bytes(&mut message, field::NODE_INPUT, input.as_bytes());
+        }
+        for item in Fields(node.message) {
+            let item = item?;
+            if item.number != field::NODE_INPUT {
+                message.extend_from_slice(item.raw);
+            }
+        }
+        put_bytes(&mut self.nodes, field::GRAPH_NODE, &message);
+        for &output in &node.outputs {
+            if let Some(range) = ranges.get(output) {
+                self.around(output, *range);
+            }
+        }
+        Ok(())
+    }
+
+    /// Quantises the tensor `name` and back.
+    fn around(&mut self, name: &'a str, range: Range) {
+        let (code, scale, zero) = (of(name, "code"), of(name, "scale"), of(name, "zero"));
+        self.weight(&scale, &[], ELEMENT_F32, &range.scale().to_le_bytes());
+        self.weight(&zero, &[], ELEMENT_U8, &[range.zero()]);
+        self.linear("QuantizeLinear", &[name, &scale, &zero], &code, None);
+        self.linear("DequantizeLinear", &[&code, &scale, &zero], &back(name), None);
+        self.quantized.insert(name);
+    }
+
+    /// Writes weights and bias of a convolution in integers, and says what they are called. A step
+    /// of what it takes is worth `step`.
+    fn convolution(
+        &mut self,
+        node: &Node<'_>,
+        parts: &Parts<'_>,
+        step: f32,
+    ) -> Result<Vec<String>, String> {
+        let &[_, weights, ref bias @ ..] = node.inputs.as_slice() else {
+            return Err(NOT_ONNX.into());
+        };
+        let (dims, values) = parts.values(weights)?;
+        let channels = dims[0] as usize;
+        let biases = match bias {
+            [] => None,
+            [name, ..] => Some(parts.values(name)?.1),
+        };
+        if biases.as_ref().is_some_and(|biases| biases.len() != channels) {
+            return Err(format!("its weights '{weights}' and their bias do not fit"));
+        }
+
+        let (mut codes, mut scales) = (Vec::with_capacity(values.len()), Vec::new());
+        let (mut bias_codes, mut bias_scales) = (Vec::new(), Vec::new());
+        for (i, channel) in values.chunks_exact(values.len() / channels).enumerate() {
+            let largest = channel.iter().fold(0f32, |most, v| most.max(v.abs()));
+            let bias = biases.as_ref().map_or(0.0, |biases| biases[i]);
+            // A bias counts in steps of both scales, and has to do with 32 bits.
+            let fits = bias.abs() / (1 << 30) as f32 / step;
+            let scale = (largest / 127.0).max(fits).max(LEAST_SCALE);
+            codes.extend(channel.iter().map(|v| (v / scale).round_ties_even() as i8 as u8));
+            scales.extend(scale.to_le_bytes());
+            bias_codes.extend(((bias / (step * scale)).round_ties_even() as i32).to_le_bytes());
+            bias_scales.extend((step * scale).to_le_bytes());
+        }
+        let output = node.outputs[0];
+        let mut names = vec![of(output, "weight")];
+        self.back_by_channel(&names[0], &dims, ELEMENT_I8, &codes, &scales);
+        if biases.is_some() {
+            names.push(of(output, "bias"));
+            self.back_by_channel(&names[1], &dims[..1], ELEMENT_I32, &bias_codes, &bias_scales);
+        }
+        Ok(names)
+    }
+
+    /// The tensor `name` out of its codes and the scales of its channels.
+    fn back_by_channel(
+        &mut self,
+        name: &str,
+        dims: &[u64],
+        element: u64,
+        codes: &[u8],
+        scales: &[u8],
+    ) {
+        let (code, scale) = (of(name, "code"), of(name, "scale"));
+        self.weight(&code, dims, element, codes);
+        self.weight(&scale, &dims[..1], ELEMENT_F32, scales);
+        self.linear("DequantizeLinear", &[&code, &scale], name, Some(0));
+    }
+
+    /// A node `QuantizeLinear` or `DequantizeLinear`.
+    fn linear(&mut self, operator: &str, inputs: &[&str], output: &str, axis: Option<u64>) {
+        let mut node = Vec::new();
+        for input in inputs {
+            put_bytes(&mut node, field::NODE_INPUT, input.as_bytes());
+        }
+        put_bytes(&mut node, field::NODE_OUTPUT, output.as_bytes());
+        put_bytes(&mut node, field::NODE_OPERATOR, operator.as_bytes());
+        if let Some(axis) = axis {
+            let mut attribute = Vec::new();
+            put_bytes(&mut attribute, field::ATTRIBUTE_NAME, b"axis");
+            put_number(&mut attribute, field::ATTRIBUTE_INT, axis);
+            put_number(&mut attribute, field::ATTRIBUTE_KIND, KIND_INT);
+            put_bytes(&mut node, field::NODE_ATTRIBUTE, &attribute);
+        }
+        put_bytes(&mut self.nodes, field::GRAPH_NODE, &node);
+    }
+
+    fn weight(&mut self, name: &str, dims: &[u64], element: u64, raw: &[u8]) {
+        let mut tensor = Vec::new();
+        for &n in dims {
+            put_number(&mut tensor, field::TENSOR_DIM, n);
+        }
+        put_number(&mut tensor, field::TENSOR_ELEMENT, element);
+        put_bytes(&mut tensor, field::TENSOR_NAME, name.as_bytes());
+        put_bytes(&mut tensor, field::TENSOR_RAW, raw);
+        put_bytes(&mut self.weights, field::GRAPH_INITIALIZER, &tensor);
+    }
+}
+
+/// The name of what belongs to the tensor `name`; no exporter gives such names.
+fn of(name: &str, what: &str) -> String {
+    format!("{name}/{what}")
+}
+
+/// The name of a tensor after 8 bits.
+fn back(name: &str) -> String {
+    of(name, "back")
+}
+
+/// Dimensions, at least one, and values of a tensor of 32-bit floats, at least one and all of them
+/// finite.
+fn floats(tensor: &[u8]) -> Option<(Vec<u64>, Vec<f32>)> {
+    let (mut dims, mut element, mut data) = (Vec::new(), 0, None);
+    for item in Fields(tensor) {
+        match item.ok()? {
+            Field { number: field::TENSOR_DIM, content: Content::Number(n), .. } => dims.push(n),
+            Field { number: field::TENSOR_ELEMENT, content: Content::Number(n), .. } => element = n,
+            // A list of floats is packed as raw data is.
+            Field {
+                number: field::TENSOR_FLOATS | field::TENSOR_RAW,
+                content: Content::Bytes(bytes),
+                ..
+            } if data.replace(bytes).is_none() => {}
+            Field { number: field::TENSOR_FLOATS | field::TENSOR_RAW, .. } => return None,
+            _ => {}
+        }
+    }
+    let (numbers, rest) = data?.as_chunks();
+    let count = dims.iter().try_fold(1u64, |count, &n| count.checked_mul(n))?;
+    let values: Vec<f32> = numbers.iter().map(|b| f32::from_le_bytes(*b)).collect();
+    let is_whole = element == ELEMENT_F32
+        && rest.is_empty()
+        && !dims.is_empty()
+        && count == values.len() as u64
+        && count > 0;
+    (is_whole && values.iter().all(|v| v.is_finite())).then_some((dims, values))
+}
+
+fn name(message: &[u8], wanted: u64) -> Result<&str, String> {
+    utf8(bytes(message, wanted)?.unwrap_or_default())
+}
+
+fn utf8(bytes: &[u8]) -> Result<&str, String> {
+    std::str::from_utf8(bytes).map_err(|_| NOT_ONNX.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{declared, value_info};
+    use super::*;
+    use proptest::prelude::*;
+
+    fn tensor(name: &str, dims: &[u64], values: &[f32]) -> Vec<u8> {
+        let mut tensor = Vec::new();
+        dims.iter().for_each(|&n| put_number(&mut tensor, field::TENSOR_DIM, n));
+        put_number(&mut tensor, field::TENSOR_ELEMENT, ELEMENT_F32);
+        put_bytes(&mut tensor, field::TENSOR_NAME, name.as_bytes());
+        let raw: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+        put_bytes(&mut tensor, field::TENSOR_RAW, &raw);
+        tensor
+    }
+
+    fn node(operator: &str, inputs: &[&str], output: &str) -> Vec<u8> {
+        let mut node = Vec::new();
+        inputs.iter().for_each(|i| put_bytes(&mut node, field::NODE_INPUT, i.as_bytes()));
+        put_bytes(&mut node, field::NODE_OUTPUT, output.as_bytes());
+        put_bytes(&mut node, field::NODE_OPERATOR, operator.as_bytes());
+        node
+    }
+
+    /// Channels of weights and their biases: usual ones, one that is nought but for its bias, and one
+    /// of which nothing is left.
+    const WEIGHTS: [f32; 8] = [0.5, -1.27, 3e-3, 2e-3, 1e-9, -1e-9, 0.0, 0.0];
+    const BIASES: [f32; 4] = [0.25, -3.0, 1000.0, 0.0];
+
+    /// Relu, a convolution with a Relu behind it, a sum of both, and a convolution that is the output.
+    fn model(sum: &str) -> Vec<u8> {
+        let mut graph = Vec::new();
+        for node in [
+            node("Relu", &["x"], "a"),
+            node("Conv", &["a", "w", "b"], "c"),
+            node("Relu", &["c"], "d"),
+            node(sum, &["a", "d"], "e"),
+            node("Conv", &["e", "v"], "y"),
+        ] {
+            put_bytes(&mut graph, field::GRAPH_NODE, &node);
+        }
+        for tensor in [
+            tensor("w", &[4, 2, 1, 1], &WEIGHTS),
+            tensor("b", &[4], &BIASES),
+            tensor("v", &[1, 4, 1, 1], &[1.0, 2.0, 3.0, 4.0]),
+        ] {
+            put_bytes(&mut graph, field::GRAPH_INITIALIZER, &tensor);
+        }
+        for name in ["x", "w", "v"] {
+            put_bytes(&mut graph, field::GRAPH_INPUT, &value_info(name, Some(&[1])));
+        }
+        put_bytes(&mut graph, field::GRAPH_OUTPUT, &value_info("y", None));
+        let mut opset = Vec::new();
+        put_number(&mut opset, field::OPSET_VERSION, 9);
+        let mut file = Vec::new();
+        put_number(&mut file, field::MODEL_IR_VERSION, 3);
+        put_bytes(&mut file, field::MODEL_GRAPH, &graph);
+        put_bytes(&mut file, field::MODEL_OPSET, &opset);
+        file
+    }
+
+    const TABLE: &str = "# a note\na,0,5.1\nd,-0.1,2.45\ne,-1,4.1\n";
+
+    fn ranges() -> Ranges {
+        Ranges::parse(TABLE).unwrap()
+    }
+
+    /// The raw data of a weight of `file`.
+    fn raw<'a>(file: &'a [u8], wanted: &str) -> Option<&'a [u8]> {
+        let fields = Fields(graph(file).unwrap()).map(Result::unwrap);
+        let mut tensors = fields.filter_map(|item| match (item.number, item.content) {
+            (field::GRAPH_INITIALIZER, Content::Bytes(tensor)) => Some(tensor),
+            _ => None,
+        });
+        let tensor = tensors.find(|t| name(t, field::TENSOR_NAME).unwrap() == wanted)?;
+        bytes(tensor, field::TENSOR_RAW).unwrap()
+    }
+
+    fn raw_floats(file: &[u8], wanted: &str) -> Vec<f32> {
+        let (numbers, _) = raw(file, wanted).unwrap().as_chunks();
+        numbers.iter().map(|b| f32::from_le_bytes(*b)).collect()
+    }
+
+    #[test]
+    fn weights_and_ranges_come_back() {
+        let file = quantized(&model("Add"), &ranges()).unwrap();
+        let step = raw_floats(&file, "a/scale")[0];
+        assert!((step - 0.02).abs() < 1e-6);
+        assert_eq!((raw(&file, "a/zero"), raw(&file, "d/zero")), (Some(&[0][..]), Some(&[10][..])));
+        assert_eq!(raw(&file, "e/zero"), Some(&[50][..]));
+
+        let scales = raw_floats(&file, "c/weight/scale");
+        for (i, code) in raw(&file, "c/weight/code").unwrap().iter().enumerate() {
+            let (value, scale) = (f32::from(*code as i8) * scales[i / 2], scales[i / 2]);
+            assert!((value - WEIGHTS[i]).abs() <= scale * 0.501, "{i}: {value}");
+        }
+        // As fine as 8 bits can be, unless the bias needs more than 32 bits then.
+        assert!((scales[0] - 0.01).abs() < 1e-6 && (scales[1] - 3e-3 / 127.0).abs() < 1e-9);
+        let (codes, scales) =
+            (raw(&file, "c/bias/code").unwrap(), raw_floats(&file, "c/bias/scale"));
+        for (i, code) in codes.as_chunks().0.iter().enumerate() {
+            let value = i32::from_le_bytes(*code) as f32 * scales[i];
+            assert!(
+                (value - BIASES[i]).abs() <= scales[i] + BIASES[i].abs() * 1e-6,
+                "{i}: {value}"
+            );
+        }
+    }
+
+    #[test]
+    fn only_what_lies_between_ranges_is_in_8_bits() {
+        let file = quantized(&model("Add"), &ranges()).unwrap();
+        // Replaced, and kept in single precision because what it answers has no range.
+        assert!(raw(&file, "w").is_none() && raw(&file, "b").is_none());
+        assert!(raw(&file, "v").is_some() && raw(&file, "y/weight/code").is_none());
+        let declared = declared(&file).unwrap();
+        assert_eq!(declared.inputs.iter().map(|v| &*v.name).collect::<Vec<_>>(), ["x"]);
+        let nodes: Vec<Vec<String>> = Fields(graph(&file).unwrap())
+            .filter_map(|item| match item.unwrap() {
+                Field { number: field::GRAPH_NODE, content: Content::Bytes(node), .. } => {
+                    Some(node)
+                }
+                _ => None,
+            })
+            .map(|node| {
+                let is_end = |n| n == field::NODE_INPUT || n == field::NODE_OPERATOR;
+                let texts = Fields(node).map(Result::unwrap).filter(|item| is_end(item.number));
+                texts.map(|item| text(item.raw, item.number).unwrap()).collect()
+            })
+            .collect();
+        let has = |node: &[&str]| nodes.iter().any(|n| n == node);
+        assert!(has(&["a/back", "c/weight", "c/bias", "Conv"]) && has(&["e/back", "v", "Conv"]));
+        assert!(has(&["a/back", "d/back", "Add"]) && has(&["c", "Relu"]) && has(&["x", "Relu"]));
+        let opset = bytes(&file, field::MODEL_OPSET).unwrap().unwrap();
+        assert_eq!(number(opset, field::OPSET_VERSION), Ok(Some(VERSION)));
+        assert_eq!(number(&file, field::MODEL_IR_VERSION), Ok(Some(4)));
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused() {
+        let refused =
+            |file: &[u8], table: &str| quantized(file, &Ranges::parse(table).unwrap()).unwrap_err();
+        assert!(refused(&model("Softmax"), TABLE).contains("Softmax"));
+        assert!(refused(&model("Add"), "gone,0,1").contains("gone"));
+        // A range for an input, which nothing puts into 8 bits.
+        assert!(refused(&model("Add"), "x,0,1").contains("'x'"));
+        let whole = model("Add");
+        let place = whole.windows(4).position(|w| w == 0.25f32.to_le_bytes()).unwrap();
+        let mut damaged = whole.clone();
+        damaged[place..place + 4].copy_from_slice(&f32::NAN.to_le_bytes());
+        assert!(refused(&damaged, TABLE).contains("'b'"));
+    }
+
+    proptest! {
+        #[test]
+        fn no_damage_panics(place in any::<prop::sample::Index>(), value in any::<u8>(), cut in any::<bool>()) {
+            let mut file = model("Add");
+            let place = place.index(file.len());
+            file[place] = value;
+            if cut {
+                file.truncate(place);
+            }
+            if let (Ok(made), Ok(before)) = (quantized(&file, &ranges()), declared(&file)) {
+                prop_assert_eq!(declared(&made).map(|d| d.outputs), Ok(before.outputs));
+            }
+        }
+    }
+}

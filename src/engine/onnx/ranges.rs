@@ -1,0 +1,70 @@
+//! The ranges of tensors, which 8 bits have to hold.
+
+use std::collections::HashMap;
+
+/// Smaller scales are taken for this one: what they are of is nought for all that follows.
+pub(super) const LEAST_SCALE: f32 = 1e-12;
+
+/// The values that tensors of a model take, from least to largest.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Ranges(pub(super) HashMap<String, Range>);
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Range {
+    min: f32,
+    max: f32,
+}
+
+impl Ranges {
+    /// Reads lines `tensor,least,largest`; those that begin with `#` are notes.
+    ///
+    /// # Errors
+    /// A reason, in words, that names the line.
+    pub fn parse(table: &str) -> Result<Self, String> {
+        let mut ranges = HashMap::new();
+        for line in table.lines().filter(|line| !line.starts_with('#') && !line.is_empty()) {
+            let wrong = || format!("'{line}' is no range of a tensor");
+            let mut cells = line.split(',');
+            let name = cells.next().filter(|name| !name.is_empty()).ok_or_else(wrong)?;
+            let mut value = || cells.next()?.parse::<f32>().ok().filter(|v| v.is_finite());
+            let (Some(min), Some(max), None) = (value(), value(), cells.next()) else {
+                return Err(wrong());
+            };
+            if min > max || !(max - min).is_finite() {
+                return Err(wrong());
+            }
+            // Nought has to be a code of its own: convolutions are padded with it.
+            let range = Range { min: min.min(0.0), max: max.max(0.0) };
+            if ranges.insert(name.to_string(), range).is_some() {
+                return Err(format!("{name} is listed twice"));
+            }
+        }
+        Ok(Self(ranges))
+    }
+}
+
+impl Range {
+    /// What a step of 8 bits is worth.
+    pub(super) fn scale(self) -> f32 {
+        ((self.max - self.min) / 255.0).max(LEAST_SCALE)
+    }
+
+    /// The code of nought.
+    pub(super) fn zero(self) -> u8 {
+        (-self.min / self.scale()).round() as u8
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_that_are_no_ranges_are_refused() {
+        for table in ["a", "a,1", "a,1,2,3", ",1,2", "a,2,1", "a,0,inf", "a,nan,1", "a,0,1\na,0,1"]
+        {
+            assert!(Ranges::parse(table).is_err(), "{table}");
+        }
+        assert_eq!(Ranges::parse("# nothing\n\n"), Ok(Ranges::default()));
+    }
+}
