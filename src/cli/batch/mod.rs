@@ -52,6 +52,8 @@ struct Batch<'a> {
     next: AtomicUsize,
     show: Show,
     counts: Mutex<Counts>,
+    /// What failed, in the order in which it did.
+    failed: Mutex<Vec<page::Failed>>,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -88,6 +90,7 @@ pub(crate) fn run(args: &BatchArgs, matches: &ArgMatches) -> Result<(), Failure>
         next: AtomicUsize::new(0),
         show,
         counts: Mutex::default(),
+        failed: Mutex::default(),
     };
     let processors = std::thread::available_parallelism().map_or(1, |n| n.get());
     // Reading, finding, sharpening and encoding of one file keep two processors busy.
@@ -100,7 +103,7 @@ pub(crate) fn run(args: &BatchArgs, matches: &ArgMatches) -> Result<(), Failure>
     });
     batch.show.finish();
     if args.report && !args.dry_run {
-        write_index(args)?;
+        batch.write_index()?;
     }
     let counts = *lock(&batch.counts);
     if !args.quiet {
@@ -119,24 +122,28 @@ pub(crate) fn run(args: &BatchArgs, matches: &ArgMatches) -> Result<(), Failure>
     }
 }
 
-/// Writes the page over all pages, those of earlier runs and other shards included.
-fn write_index(args: &BatchArgs) -> Result<(), Failure> {
-    let shown = args.output.display();
-    let records = match state::with_pages(&args.output) {
-        // No file was begun.
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-        records => records.map_err(|e| {
-            Failure::running(format_args!("cannot read the records in {shown}: {}", reason(&e)))
-        })?,
-    };
-    let entries: Vec<_> = records
-        .into_iter()
-        .map(|(output, page, record)| page::Entry { page, output, report: record.report })
-        .collect();
-    page::write_index(&args.output, &entries)
-}
-
 impl Batch<'_> {
+    /// Writes the page over all pages, those of earlier runs and other shards included, and what failed in
+    /// this run.
+    fn write_index(&self) -> Result<(), Failure> {
+        let folder = &self.args.output;
+        let records = match state::with_pages(folder) {
+            // No file was begun.
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            records => records.map_err(|e| {
+                let shown = folder.display();
+                Failure::running(format_args!("cannot read the records in {shown}: {}", reason(&e)))
+            })?,
+        };
+        let entries: Vec<_> = records
+            .into_iter()
+            .map(|(output, page, record)| page::Entry { page, output, report: record.report })
+            .collect();
+        let mut failed = std::mem::take(&mut *lock(&self.failed));
+        failed.sort_by(|a, b| a.input.cmp(&b.input));
+        page::write_index(folder, &entries, &failed)
+    }
+
     /// Takes files until there are no more.
     fn work(&self) {
         loop {
@@ -154,6 +161,9 @@ impl Batch<'_> {
                 _ => End::Skipped,
             };
             self.show.end(number, *size, end);
+            if let Fate::Failed(why) = result {
+                lock(&self.failed).push(page::Failed { input: task.input.clone(), why });
+            }
         }
     }
 

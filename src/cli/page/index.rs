@@ -24,11 +24,19 @@ pub(crate) struct Entry {
     pub(crate) report: Value,
 }
 
-/// Writes `index.html` in `folder`, over `entries` in the order they have.
+/// One video that could not be done.
+pub(crate) struct Failed {
+    /// The file.
+    pub(crate) input: PathBuf,
+    /// What went wrong, in a sentence.
+    pub(crate) why: String,
+}
+
+/// Writes `index.html` in `folder`, over `entries` in the order they have, and what has `failed` below.
 ///
 /// # Errors
 /// A [`Failure`] if it cannot be written, or if an `index.html` of another kind is there.
-pub(crate) fn write(folder: &Path, entries: &[Entry]) -> Result<(), Failure> {
+pub(crate) fn write(folder: &Path, entries: &[Entry], failed: &[Failed]) -> Result<(), Failure> {
     let target = folder.join("index.html");
     let cannot = |e: std::io::Error| {
         Failure::running(format_args!("cannot write {}: {}", target.display(), reason(&e)))
@@ -41,7 +49,7 @@ pub(crate) fn write(folder: &Path, entries: &[Entry]) -> Result<(), Failure> {
     }
     // Processes that do other parts of the archive write it too; the last has it all.
     let partial = folder.join(format!(".index.{}.partial", std::process::id()));
-    let written = std::fs::write(&partial, page(folder, entries))
+    let written = std::fs::write(&partial, page(folder, entries, failed))
         .and_then(|()| std::fs::rename(&partial, &target));
     written.map_err(|e| {
         let _ = std::fs::remove_file(&partial);
@@ -49,7 +57,7 @@ pub(crate) fn write(folder: &Path, entries: &[Entry]) -> Result<(), Failure> {
     })
 }
 
-fn page(folder: &Path, entries: &[Entry]) -> String {
+fn page(folder: &Path, entries: &[Entry], failed: &[Failed]) -> String {
     let title = folder.file_name().map_or("archive".into(), |name| name.to_string_lossy());
     let count = |entry: &Entry, key: &str| entry.report[key].as_u64().unwrap_or(0);
     let mut rows = String::new();
@@ -67,14 +75,25 @@ fn page(folder: &Path, entries: &[Entry]) -> String {
             escape(&entry.report["fps"].to_string()),
         );
     }
+    for Failed { input, why } in failed {
+        let _ = writeln!(
+            rows,
+            "<tr class=\"failed\"><th scope=\"row\">{}</th><td colspan=\"4\">failed: {}</td></tr>",
+            escape(&input.to_string_lossy()),
+            escape(why)
+        );
+    }
     let total = |key: &str| -> u64 { entries.iter().map(|entry| count(entry, key)).sum() };
-    let facts = format!(
+    let mut facts = format!(
         "{} videos · {} frames · {} tracks · a face sharpened {} times",
         entries.len(),
         total("frames"),
         total("tracks"),
         total("faces_enhanced")
     );
+    if !failed.is_empty() {
+        facts += &format!(" · {} failed in the latest run", failed.len());
+    }
     fill(
         TEMPLATE,
         &[
@@ -116,14 +135,23 @@ mod tests {
             output: "a/\"><b>x #1.mp4".into(),
             report: json!({ "frames": 3, "tracks": 2, "faces_enhanced": 5, "fps": 7.5 }),
         };
-        write(dir.path(), &[entry(), entry()]).unwrap();
+        let failed = [Failed { input: "<i>y.mp4".into(), why: "it is <b> no video".into() }];
+        write(dir.path(), &[entry(), entry()], &failed).unwrap();
         let html = std::fs::read_to_string(dir.path().join("index.html")).unwrap();
         assert!(html.contains("./a/%22%3E%3Cb%3Ex%20%231.mp4.html"), "{html}");
         assert!(!html.contains("<b>") && html.contains("6 frames"), "{html}");
         assert!(html.contains("never evidence"));
-        write(dir.path(), &[]).unwrap();
+        assert!(
+            html.contains("&lt;i&gt;y.mp4") && html.contains("it is &lt;b&gt; no video"),
+            "{html}"
+        );
+        assert!(html.contains("1 failed in the latest run"));
+        write(dir.path(), &[], &[]).unwrap();
+        assert!(
+            !std::fs::read_to_string(dir.path().join("index.html")).unwrap().contains("failed")
+        );
         std::fs::write(dir.path().join("index.html"), "mine").unwrap();
-        assert!(write(dir.path(), &[]).unwrap_err().message.contains("stays as it is"));
+        assert!(write(dir.path(), &[], &[]).unwrap_err().message.contains("stays as it is"));
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
     }
 }

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 pub(crate) use album::Album;
 pub(crate) use gallery::Gallery;
-pub(crate) use index::{Entry, write as write_index};
+pub(crate) use index::{Entry, Failed, write as write_index};
 
 use crate::enhance::Outcome;
 use crate::failure::Failure;

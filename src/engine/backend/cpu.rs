@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Backend, PaintTimes, Plan};
-use crate::canvas::{CpuCanvas, Layer, Patch, Press};
+use crate::canvas::{CpuCanvas, FACES_A_THREAD, Layer, Patch, Press};
 use crate::cuda::GpuError;
 use crate::error::Error;
 use crate::frame::{FrameInfo, Picture};
@@ -12,9 +12,6 @@ use crate::generator::{Generator, HIGH_LEN, LOW_LEN};
 use crate::geometry::Square;
 use crate::spread::spread;
 use crate::stopwatch::Stopwatch;
-
-/// Fewer kept faces than this are not worth a further thread.
-const KEPT_A_THREAD: usize = 12;
 
 /// Works in system memory. The generator may serve other streams too.
 #[derive(Debug)]
@@ -57,14 +54,14 @@ impl Kept {
 }
 
 /// A face on its way from the cut to what is laid over the frame.
-struct Piece<'a> {
+struct FaceWork<'a> {
     plan: &'a Plan,
     low: &'a [f32],
     kept: &'a mut Kept,
     patch: &'a mut Patch,
 }
 
-impl Piece<'_> {
+impl FaceWork<'_> {
     /// Makes the patch out of what is kept.
     fn press(&mut self, press: &mut Press, info: &FrameInfo) {
         let Plan { square, strength, .. } = *self.plan;
@@ -76,9 +73,9 @@ impl Piece<'_> {
 /// What a thread takes up at a time.
 enum Job<'a, 'b> {
     /// Faces to be generated, from these cuts.
-    Anew(&'b [f32], &'b mut [Piece<'a>]),
+    Anew(&'b [f32], &'b mut [FaceWork<'a>]),
     /// A face that is shown again.
-    Again(&'b mut Piece<'a>),
+    Again(&'b mut FaceWork<'a>),
 }
 
 /// A thread's own.
@@ -121,17 +118,17 @@ impl CpuBackend {
                 continue;
             };
             kept.fill();
-            let piece = Piece { plan, low, kept, patch };
+            let face = FaceWork { plan, low, kept, patch };
             if plan.generate {
                 self.wanted.extend_from_slice(low);
-                anew.push(piece);
+                anew.push(face);
             } else {
-                again.push(piece);
+                again.push(face);
             }
         }
 
         let share = self.generator.share(anew.len());
-        let needed = anew.len().div_ceil(share) + again.len() / KEPT_A_THREAD;
+        let needed = anew.len().div_ceil(share) + again.len() / FACES_A_THREAD;
         let mut workers: Vec<_> = presses
             .iter_mut()
             .take(needed.max(1))

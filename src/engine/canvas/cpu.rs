@@ -10,8 +10,8 @@ use crate::geometry::Square;
 use crate::spread::spread;
 use crate::stopwatch::Stopwatch;
 
-/// Fewer faces than this, for each thread, are not worth a thread.
-const FACES_A_THREAD: usize = 12;
+/// Fewer faces than this to be cut or pressed, for each thread, are not worth a thread.
+pub(crate) const FACES_A_THREAD: usize = 12;
 
 /// A face to be blended into a frame.
 #[derive(Debug, Clone, Copy)]

@@ -15,7 +15,7 @@ pub(crate) mod resample;
 mod truth;
 
 pub use cpu::CpuCanvas;
-pub(crate) use cpu::Layer;
+pub(crate) use cpu::{FACES_A_THREAD, Layer};
 pub(crate) use patch::{Patch, Press};
 pub use truth::ColorTruth;
 

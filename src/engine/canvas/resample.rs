@@ -86,7 +86,8 @@ wide! {
             let end = edge(center + support).clamp(first + 1, inputs);
             let (start, len) = (weights.len(), end - first);
             // 32 bits: longer numbers become floats one at a time.
-            weights.extend((first as i32..end as i32).map(|k| cubic((k as f32 + 0.5 - center) / stretch)));
+            let samples = first as i32..end as i32;
+            weights.extend(samples.map(|k| cubic((k as f32 + 0.5 - center) / stretch)));
             let own = &mut weights[start..];
             let sum: f32 = own.iter().sum();
             own.iter_mut().for_each(|w| *w /= sum);
