@@ -140,7 +140,7 @@ impl Batch<'_> {
             .map(|(output, page, record)| page::Entry { page, output, report: record.report })
             .collect();
         let mut failed = std::mem::take(&mut *lock(&self.failed));
-        failed.sort_by(|a, b| a.input.cmp(&b.input));
+        failed.sort_by(|a, b| a.output.cmp(&b.output));
         page::write_index(folder, &entries, &failed)
     }
 
@@ -162,7 +162,7 @@ impl Batch<'_> {
             };
             self.show.end(number, *size, end);
             if let Fate::Failed(why) = result {
-                lock(&self.failed).push(page::Failed { input: task.input.clone(), why });
+                lock(&self.failed).push(page::Failed { output: task.output.clone(), why });
             }
         }
     }

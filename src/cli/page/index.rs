@@ -26,8 +26,8 @@ pub(crate) struct Entry {
 
 /// One video that could not be done.
 pub(crate) struct Failed {
-    /// The file.
-    pub(crate) input: PathBuf,
+    /// What would be its output, relative to the archive's folder.
+    pub(crate) output: PathBuf,
     /// What went wrong, in a sentence.
     pub(crate) why: String,
 }
@@ -75,11 +75,11 @@ fn page(folder: &Path, entries: &[Entry], failed: &[Failed]) -> String {
             escape(&entry.report["fps"].to_string()),
         );
     }
-    for Failed { input, why } in failed {
+    for Failed { output, why } in failed {
         let _ = writeln!(
             rows,
             "<tr class=\"failed\"><th scope=\"row\">{}</th><td colspan=\"4\">failed: {}</td></tr>",
-            escape(&input.to_string_lossy()),
+            escape(&output.to_string_lossy()),
             escape(why)
         );
     }
@@ -135,7 +135,7 @@ mod tests {
             output: "a/\"><b>x #1.mp4".into(),
             report: json!({ "frames": 3, "tracks": 2, "faces_enhanced": 5, "fps": 7.5 }),
         };
-        let failed = [Failed { input: "<i>y.mp4".into(), why: "it is <b> no video".into() }];
+        let failed = [Failed { output: "<i>y.mp4".into(), why: "it is <b> no video".into() }];
         write(dir.path(), &[entry(), entry()], &failed).unwrap();
         let html = std::fs::read_to_string(dir.path().join("index.html")).unwrap();
         assert!(html.contains("./a/%22%3E%3Cb%3Ex%20%231.mp4.html"), "{html}");

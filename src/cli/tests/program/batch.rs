@@ -126,9 +126,8 @@ fn every_video_has_a_page_and_the_archive_one_over_them() {
     assert_eq!(batch(&[]), skipped);
     let index = std::fs::read_to_string(output.join("index.html")).unwrap();
     assert!(index.contains("./gate%201/a%26b.mp4.html") && index.contains("./2.mkv.html"));
-    let bad = input.join("bad.mp4");
-    let bad = format!("<th scope=\"row\">{}</th><td colspan=\"4\">failed: ", bad.display());
-    assert!(index.contains(&bad) && index.contains("never evidence"), "{index}");
+    let bad = "<th scope=\"row\">bad.mp4</th><td colspan=\"4\">failed: ";
+    assert!(index.contains(bad) && index.contains("never evidence"), "{index}");
     let page = std::fs::read_to_string(output.join("gate 1/a&b.mp4.html")).unwrap();
     assert!(page.contains("<title>a&amp;b.mp4"));
     assert!(output.join("gate 1/a&b.mp4.faces/track-0001-after.png").is_file());
