@@ -110,14 +110,28 @@ pub fn specialised(
     }
     put_bytes(&mut graph_out, field::GRAPH_INPUT, &value_info(input, Some(dims)));
 
-    let mut out = Vec::with_capacity(graph_out.len() + 256);
+    with_graph(file, &graph_out, 0)
+}
+
+/// The model `file` with another graph, whose weights need be no inputs, and the version of the
+/// operators raised to `version` if it is lower.
+fn with_graph(file: &[u8], graph: &[u8], version: u64) -> Result<Vec<u8>, String> {
+    let mut out = Vec::with_capacity(graph.len() + 256);
     for item in Fields(file) {
         let item = item?;
         match (item.number, item.content) {
-            (field::MODEL_GRAPH, _) => put_bytes(&mut out, field::MODEL_GRAPH, &graph_out),
+            (field::MODEL_GRAPH, _) => put_bytes(&mut out, field::MODEL_GRAPH, graph),
             // Weights that are no inputs need version 4.
             (field::MODEL_IR_VERSION, Content::Number(version)) => {
                 put_number(&mut out, field::MODEL_IR_VERSION, version.max(4));
+            }
+            (field::MODEL_OPSET, Content::Bytes(opset))
+                if text(opset, field::OPSET_DOMAIN)?.is_empty() =>
+            {
+                let version = number(opset, field::OPSET_VERSION)?.unwrap_or(0).max(version);
+                let mut opset = Vec::new();
+                put_number(&mut opset, field::OPSET_VERSION, version);
+                put_bytes(&mut out, field::MODEL_OPSET, &opset);
             }
             _ => out.extend_from_slice(item.raw),
         }

@@ -10,8 +10,8 @@
 use std::collections::{HashMap, HashSet};
 
 use super::ranges::{LEAST_SCALE, Range, Ranges};
-use super::wire::{Content, Field, Fields, bytes, number, put_bytes, put_number, text};
-use super::{ELEMENT_F32, NOT_ONNX, field, graph};
+use super::wire::{Content, Field, Fields, bytes, put_bytes, put_number};
+use super::{ELEMENT_F32, NOT_ONNX, field, graph, with_graph};
 
 const ELEMENT_U8: u64 = 2;
 const ELEMENT_I8: u64 = 3;
@@ -59,27 +59,7 @@ pub fn quantized(file: &[u8], ranges: &Ranges) -> Result<Vec<u8>, String> {
     }
     graph_out.extend_from_slice(&made.weights);
 
-    let mut out = Vec::with_capacity(graph_out.len() + 256);
-    for item in Fields(file) {
-        let item = item?;
-        match (item.number, item.content) {
-            (field::MODEL_GRAPH, _) => put_bytes(&mut out, field::MODEL_GRAPH, &graph_out),
-            // Weights that are no inputs need version 4.
-            (field::MODEL_IR_VERSION, Content::Number(version)) => {
-                put_number(&mut out, field::MODEL_IR_VERSION, version.max(4));
-            }
-            (field::MODEL_OPSET, Content::Bytes(opset))
-                if text(opset, field::OPSET_DOMAIN)?.is_empty() =>
-            {
-                let version = number(opset, field::OPSET_VERSION)?.unwrap_or(0).max(VERSION);
-                let mut opset = Vec::new();
-                put_number(&mut opset, field::OPSET_VERSION, version);
-                put_bytes(&mut out, field::MODEL_OPSET, &opset);
-            }
-            _ => out.extend_from_slice(item.raw),
-        }
-    }
-    Ok(out)
+    with_graph(file, &graph_out, VERSION)
 }
 
 /// Nodes and weights of a graph.
@@ -364,6 +344,7 @@ fn utf8(bytes: &[u8]) -> Result<&str, String> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::wire::{number, text};
     use super::super::{declared, value_info};
     use super::*;
     use proptest::prelude::*;
