@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum, value_parser};
 use facesr::frame::MAX_DIMENSION;
-use facesr::zone::Rects;
+use facesr::search::Rects;
 use facesr::{EnhancerOptions, Rect};
 
 use crate::batch::BatchArgs;

@@ -10,9 +10,11 @@ use std::time::Duration;
 
 use crossbeam::channel::{Receiver, Sender, TryRecvError, TrySendError, bounded};
 
-use crate::detect::{Detection, Detector, View, search};
+use crate::detect::{Detector, search};
 use crate::error::Error;
+use crate::face::Detection;
 use crate::frame::Frame;
+use crate::search::SearchRegion;
 use crate::snapshot::Snapshot;
 use crate::stopwatch::Stopwatch;
 
@@ -20,7 +22,7 @@ use crate::stopwatch::Stopwatch;
 struct Job {
     number: u64,
     snapshot: Snapshot,
-    view: View,
+    view: SearchRegion,
     found: Vec<Detection>,
 }
 
@@ -28,7 +30,7 @@ struct Job {
 struct Answer {
     job: Job,
     outcome: Result<(), Error>,
-    reduction: Option<f32>,
+    downscale: Option<f32>,
     cost: Duration,
 }
 
@@ -36,11 +38,11 @@ struct Answer {
 pub(crate) struct Looked {
     pub(crate) number: u64,
     /// What of it was searched.
-    pub(crate) view: View,
+    pub(crate) view: SearchRegion,
     /// The faces in that.
     pub(crate) outcome: Result<Vec<Detection>, Error>,
     /// By how much the detector has reduced it; `None` for a tile.
-    pub(crate) reduction: Option<f32>,
+    pub(crate) downscale: Option<f32>,
     /// CPU time that was spent.
     pub(crate) cost: Duration,
     /// Its pixels; to be given [back](Background::reuse).
@@ -82,7 +84,12 @@ impl Background {
 
     /// Leaves a copy of `frame` for the detector, which is to search `view` of it. Answers
     /// the number of the frame that had waited until now and will not be looked at any more.
-    pub(crate) fn offer(&mut self, number: u64, frame: &Frame<'_>, view: View) -> Option<u64> {
+    pub(crate) fn offer(
+        &mut self,
+        number: u64,
+        frame: &Frame<'_>,
+        view: SearchRegion,
+    ) -> Option<u64> {
         let replaced = self.waiting.try_recv().ok();
         let replaced = replaced.map(|job| {
             self.spare.push(job.snapshot);
@@ -106,10 +113,10 @@ impl Background {
     /// Once, if the thread has died.
     pub(crate) fn answer(&mut self) -> Result<Option<Looked>, Error> {
         match self.answers.try_recv() {
-            Ok(Answer { mut job, outcome, reduction, cost }) => {
+            Ok(Answer { mut job, outcome, downscale, cost }) => {
                 let outcome = outcome.map(|()| std::mem::take(&mut job.found));
                 let Job { number, snapshot, view, .. } = job;
-                Ok(Some(Looked { number, view, outcome, reduction, cost, snapshot }))
+                Ok(Some(Looked { number, view, outcome, downscale, cost, snapshot }))
             }
             Err(TryRecvError::Empty) => Ok(None),
             Err(TryRecvError::Disconnected) if self.mourned => Ok(None),
@@ -176,10 +183,10 @@ fn work(
                 })
             }
         };
-        let whole = job.snapshot.frame().and_then(|frame| job.view.of_whole(&frame));
-        let reduction = whole.map(|(width, height)| detector.reduction(width, height));
+        let whole = job.snapshot.frame().and_then(|frame| job.view.reduced_size(&frame));
+        let downscale = whole.map(|(width, height)| detector.downscale(width, height));
         let cost = watch.elapsed() + detector.helper_time().saturating_sub(helper);
-        if answers.send(Answer { job, outcome, reduction, cost }).is_err() {
+        if answers.send(Answer { job, outcome, downscale, cost }).is_err() {
             break;
         }
     }

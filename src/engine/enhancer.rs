@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::backend::{Backend, CpuBackend};
 use crate::cuda::{self, GpuError, OpenError};
 use crate::error::{Error, ModelError};
-use crate::finder::Face;
+use crate::face::Face;
 use crate::frame::{CudaFrame, FrameMut, Picture};
 use crate::generator::{Device, Generator, GeneratorOptions, LOW_LEN};
 use crate::geometry::Square;

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use crate::backend::{PaintTimes, Plan};
 use crate::enhancer::EnhancerOptions;
-use crate::finder::Face;
+use crate::face::Face;
 use crate::generator::LOW_LEN;
 use crate::geometry::Square;
 use crate::refresh::{self, Budget};

@@ -13,7 +13,8 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use facesr::detect::{self, DetectorOptions};
-use facesr::track::{Seen, Tracker};
+use facesr::search::SearchResult;
+use facesr::track::Tracker;
 use facesr::{Enhancer, EnhancerOptions, Face, Finder, FinderOptions, Generator, GeneratorOptions};
 use facesr::{Rect, Square};
 use facesr_tests::clips::{Clip, aligned, psnr, squared_error, view, view_mut};
@@ -76,7 +77,7 @@ fn tracking(clip: &Clip, detector: &DetectorOptions) {
             let mut last: HashMap<u64, [Rect; 2]> = HashMap::new();
             let (mut jitter, mut steps) = (0.0, 0);
             for (i, found) in detections.iter().enumerate() {
-                let seen = (i % every == 0).then_some(Seen::whole(found));
+                let seen = (i % every == 0).then_some(SearchResult::full_frame(found));
                 let frame = clip.frame(i);
                 tracker.step(seen, pixels.then_some(&frame), size, &mut tracked);
                 let mut now = HashMap::new();

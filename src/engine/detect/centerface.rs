@@ -8,8 +8,9 @@
 
 use super::input::{Channels, Layout};
 use super::network::{Kind, Network, looks_this_way};
-use super::{BoxFit, Detection, DetectorOptions, Precision};
+use super::{BoxFit, DetectorOptions, Precision};
 use crate::error::ModelError;
+use crate::face::Detection;
 use crate::geometry::Rect;
 use crate::models::{self, Source};
 use crate::onnx::{self, Declared, Ranges, Value};

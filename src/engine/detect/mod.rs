@@ -18,23 +18,12 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use crate::error::{Error, ModelError};
+pub use crate::face::Detection;
 use crate::frame::Frame;
-use crate::geometry::{Point, Rect};
 use crate::models::{self, Source};
 use crate::onnx;
+use crate::search::{SearchRegion, Window, is_same, is_small, layout_tiles};
 use crate::session;
-use crate::tiles::{Tile, Tiles};
-use crate::track::Seen;
-use crate::zone::Window;
-
-/// One face that was found.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Detection {
-    /// WIDER-style box, luma pixels of the frame.
-    pub rect: Rect,
-    /// Confidence, 0 to 1; comparable within one detector only.
-    pub score: f32,
-}
 
 /// Finds faces in frames.
 pub trait Detector: Send {
@@ -56,16 +45,16 @@ pub trait Detector: Send {
 
     /// How many pixels of a frame of this size, across, become one of those that the detector looks
     /// at: what is smaller is lost. At most 1 where nothing is.
-    fn reduction(&self, _width: u32, _height: u32) -> f32 {
+    fn downscale(&self, _width: u32, _height: u32) -> f32 {
         1.0
     }
 
     /// As [`Detector::detect`], but looks at each pixel of `frame`, which is a part of a frame that
-    /// would be [reduced](Detector::reduction).
+    /// would be [reduced](Detector::downscale).
     ///
     /// # Errors
     /// As [`Detector::detect`].
-    fn detect_closely(
+    fn detect_at_full_resolution(
         &mut self,
         frame: &Frame<'_>,
         found: &mut Vec<Detection>,
@@ -80,37 +69,6 @@ pub trait Detector: Send {
     }
 }
 
-/// What is searched of a frame.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum View {
-    /// All of it.
-    Whole,
-    /// A part, as if it were all.
-    Window(Window),
-    /// A part of which each pixel is looked at.
-    Tile(Tile),
-}
-
-impl View {
-    /// Size of what is searched as a whole; `None` if it is a tile.
-    pub(crate) fn of_whole(&self, frame: &Frame<'_>) -> Option<(u32, u32)> {
-        match self {
-            Self::Whole => Some((frame.info().width, frame.info().height)),
-            Self::Window(window) => Some((window.width, window.height)),
-            Self::Tile(_) => None,
-        }
-    }
-
-    /// What was `found` there, for a tracker.
-    pub(crate) fn seen<'a>(&self, found: &'a [Detection], reduction: Option<f32>) -> Seen<'a> {
-        let tile = match *self {
-            Self::Whole | Self::Window(_) => None,
-            Self::Tile(tile) => Some(tile),
-        };
-        Seen { found, tile, reduction: reduction.unwrap_or(1.0) }
-    }
-}
-
 /// Has `detector` look at what `view` says of `frame`. Faces that a tile shows only a part of are
 /// left to its neighbours.
 ///
@@ -119,26 +77,26 @@ impl View {
 pub(crate) fn search(
     detector: &mut dyn Detector,
     frame: &Frame<'_>,
-    view: View,
+    view: SearchRegion,
     found: &mut Vec<Detection>,
 ) -> Result<(), Error> {
     let (window, tile) = match view {
-        View::Whole => return detector.detect(frame, found),
-        View::Window(window) => (window, None),
-        View::Tile(tile) => (tile.window, Some(tile)),
+        SearchRegion::FullFrame => return detector.detect(frame, found),
+        SearchRegion::Window(window) => (window, None),
+        SearchRegion::Tile(tile) => (tile.window, Some(tile)),
     };
     // A frame of another size than the view was made for.
     let Some(part) = window.of(frame) else { return detector.detect(frame, found) };
     let mut seen = Vec::new();
     match tile {
-        Some(_) => detector.detect_closely(&part, &mut seen)?,
+        Some(_) => detector.detect_at_full_resolution(&part, &mut seen)?,
         None => detector.detect(&part, &mut seen)?,
     }
     for Detection { rect, .. } in &mut seen {
         rect.x += window.x as f32;
         rect.y += window.y as f32;
     }
-    found.extend(seen.iter().filter(|d| tile.is_none_or(|tile| tile.holds(&d.rect))));
+    found.extend(seen.iter().filter(|d| tile.is_none_or(|tile| tile.contains(&d.rect))));
     Ok(())
 }
 
@@ -147,21 +105,20 @@ pub(crate) fn search(
 ///
 /// # Errors
 /// What [`Detector::detect`] answers.
-pub fn search_closely(
+pub fn search_at_full_resolution(
     detector: &mut dyn Detector,
     frame: &Frame<'_>,
     found: &mut Vec<Detection>,
 ) -> Result<(), Error> {
     detector.detect(frame, found)?;
     let (width, height) = (frame.info().width, frame.info().height);
-    let reduction = detector.reduction(width, height);
-    let mut tiles = Tiles::default();
-    tiles.lay(Window { x: 0, y: 0, width, height }, (width, height), reduction);
+    let downscale = detector.downscale(width, height);
+    let window = Window { x: 0, y: 0, width, height };
     let mut close = Vec::new();
-    for tile in tiles.all() {
-        search(detector, frame, View::Tile(tile), &mut close)?;
+    for tile in layout_tiles(window, (width, height), downscale) {
+        search(detector, frame, SearchRegion::Tile(tile), &mut close)?;
     }
-    let small = |d: &Detection| is_small(&d.rect, reduction);
+    let small = |d: &Detection| is_small(&d.rect, downscale);
     let part = |d: &Detection, of: &Detection| {
         !small(of) && of.score >= d.score && is_same(&of.rect, &d.rect)
     };
@@ -174,22 +131,6 @@ pub fn search_closely(
 
 /// Boxes of two tiles that overlap by more are one face.
 const MAX_IOU_OF_TILES: f32 = 0.3;
-
-/// Faces with a longer side of so many pixels of the reduced frame are seen in it well: a tile need
-/// not find them, and may take a part of one for a face.
-const SEEN_REDUCED: f32 = 24.0;
-
-/// Whether a face may be lost in a frame that is reduced by `reduction`.
-pub(crate) fn is_small(rect: &Rect, reduction: f32) -> bool {
-    rect.w.max(rect.h) < SEEN_REDUCED * reduction
-}
-
-/// Whether two boxes are of the same face, or one of a part of the other's.
-pub(crate) fn is_same(a: &Rect, b: &Rect) -> bool {
-    let holds =
-        |r: &Rect, p: Point| (r.x..r.x + r.w).contains(&p.x) && (r.y..r.y + r.h).contains(&p.y);
-    holds(a, b.center()) || holds(b, a.center())
-}
 
 /// How a detector's own boxes become WIDER-style boxes.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -7,8 +7,9 @@ use ort::session::Session;
 use ort::value::TensorRef;
 
 use super::input::{Channels, Layout, Reducer};
-use super::{BoxFit, Detection, Detector, DetectorOptions, Scores, nms};
+use super::{BoxFit, Detector, DetectorOptions, Scores, nms};
 use crate::error::{Error, ModelError};
+use crate::face::Detection;
 use crate::frame::Frame;
 use crate::geometry::Rect;
 use crate::models::Source;
@@ -240,11 +241,11 @@ impl Detector for Network {
         self.scores.min
     }
 
-    fn reduction(&self, width: u32, height: u32) -> f32 {
+    fn downscale(&self, width: u32, height: u32) -> f32 {
         width as f32 / picture_size(width, height, self.width).0 as f32
     }
 
-    fn detect_closely(
+    fn detect_at_full_resolution(
         &mut self,
         frame: &Frame<'_>,
         found: &mut Vec<Detection>,

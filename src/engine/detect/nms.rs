@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use super::Detection;
+use crate::face::Detection;
 
 /// Keeps the best of each heap of boxes that overlap by more than `max_iou` (intersection over
 /// union), best score first; equal scores keep the order in which they came. Boxes with a number

@@ -14,8 +14,9 @@ use sha2::{Digest, Sha256};
 
 use super::input::Reducer;
 use super::network::Scale;
-use super::{BoxFit, Detection, Detector, DetectorOptions, Scores, nms};
+use super::{BoxFit, Detector, DetectorOptions, Scores, nms};
 use crate::error::{Error, ModelError};
+use crate::face::Detection;
 use crate::frame::Frame;
 use crate::geometry::Rect;
 use crate::models::Source;

@@ -8,8 +8,9 @@
 
 use super::input::{Channels, Layout};
 use super::network::{Kind, Network, looks_this_way};
-use super::{BoxFit, Detection, DetectorOptions};
+use super::{BoxFit, DetectorOptions};
 use crate::error::ModelError;
+use crate::face::Detection;
 use crate::geometry::Rect;
 use crate::models::Source;
 use crate::onnx::Declared;

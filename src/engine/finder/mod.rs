@@ -5,30 +5,23 @@
 //! some frames later: the tracker goes back to how it was at that frame, takes the detections in,
 //! and is led forward again.
 
+mod schedule;
+
 use std::time::Duration;
 
+use self::schedule::TileSchedule;
+
 use crate::background::Background;
-use crate::detect::{self, Detection, Detector, View};
+use crate::detect::{self, Detector};
 use crate::error::Error;
+use crate::face::Detection;
+use crate::face::Face;
 use crate::frame::Frame;
-use crate::geometry::Rect;
 use crate::scene::SceneWatch;
+use crate::search::{RoiFilter, SearchRegion, Window};
 use crate::snapshot::Snapshot;
 use crate::stopwatch::Stopwatch;
-use crate::tiles::Tiles;
 use crate::track::Tracker;
-use crate::zone::{Window, Zone};
-
-/// A face in a frame.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Face {
-    /// The same number for the same face in each frame, from 1; unique within a [`Finder`].
-    pub id: u64,
-    /// WIDER-style box (forehead to chin), luma pixels, with sub-pixel precision.
-    pub rect: Rect,
-    /// Score of the last detection that confirmed it, 0 to 1.
-    pub score: f32,
-}
 
 /// How to find faces.
 #[derive(Debug, Clone, PartialEq)]
@@ -45,7 +38,7 @@ pub struct FinderOptions {
     /// tracker alone carries the faces until it answers. No frame then waits for the detector.
     pub background: bool,
     /// Where faces are looked for, and shown.
-    pub zone: Zone,
+    pub roi: RoiFilter,
 }
 
 impl Default for FinderOptions {
@@ -55,7 +48,7 @@ impl Default for FinderOptions {
             tile_every: 8,
             smoothing: 0.5,
             background: false,
-            zone: Zone::default(),
+            roi: RoiFilter::default(),
         }
     }
 }
@@ -106,9 +99,9 @@ pub struct Finder {
     since_detection: u32,
     /// Frames since one of the tiles was searched.
     since_tile: u32,
-    tiles: Tiles,
+    tiles: TileSchedule,
     /// By how much the detector reduces what is searched as a whole, once that is known.
-    reduction: Option<f32>,
+    downscale: Option<f32>,
     /// Searches that have failed since the last one that has not.
     failures: u32,
     found: Vec<Detection>,
@@ -131,8 +124,8 @@ impl Finder {
             options,
             since_detection: u32::MAX,
             since_tile: 0,
-            tiles: Tiles::default(),
-            reduction: None,
+            tiles: TileSchedule::default(),
+            downscale: None,
             failures: 0,
             found: Vec::new(),
             faces: Vec::new(),
@@ -211,7 +204,7 @@ impl Finder {
     }
 
     /// What is to be searched of this frame, if anything.
-    fn due(&mut self, frame: &Frame<'_>) -> Option<View> {
+    fn due(&mut self, frame: &Frame<'_>) -> Option<SearchRegion> {
         let every = self.options.detect_every.max(1);
         let every = if self.tracker.is_unsure() { every.div_ceil(2) } else { every };
         if self.since_detection == u32::MAX {
@@ -222,35 +215,36 @@ impl Finder {
         self.since_detection = if whole { 0 } else { self.since_detection + 1 };
         self.since_tile = self.since_tile.saturating_add(1);
         let size = (frame.info().width, frame.info().height);
-        let window = self.options.zone.window(size.0, size.1);
+        let window = self.options.roi.window(size.0, size.1);
         if whole {
-            return Some(window.map_or(View::Whole, View::Window));
+            return Some(window.map_or(SearchRegion::FullFrame, SearchRegion::Window));
         }
         // The thread has better things to do than a tile while it is busy.
         let due = self.options.tile_every > 0 && self.since_tile >= self.options.tile_every;
-        let reduction = self.reduction.filter(|_| due && self.before.is_empty())?;
+        let downscale = self.downscale.filter(|_| due && self.before.is_empty())?;
         let all = Window { x: 0, y: 0, width: size.0, height: size.1 };
-        self.tiles.lay(window.unwrap_or(all), size, reduction);
-        let tile = self.tiles.next(&self.tracker)?;
+        self.tiles.cover(window.unwrap_or(all), size, downscale);
+        let small_faces: Vec<_> = self.tracker.small_faces().collect();
+        let tile = self.tiles.next(&small_faces)?;
         self.since_tile = 0;
-        Some(View::Tile(tile))
+        Some(SearchRegion::Tile(tile))
     }
 
-    fn find_here(&mut self, frame: &Frame<'_>, due: Option<View>) -> Result<(), Error> {
+    fn find_here(&mut self, frame: &Frame<'_>, due: Option<SearchRegion>) -> Result<(), Error> {
         let mut outcome = Ok(());
         if let (Search::Here(detector), Some(view)) = (&mut self.search, due) {
             self.found.clear();
             let (watch, helper) = (Stopwatch::start(), detector.helper_time());
             outcome = detect::search(&mut **detector, frame, view, &mut self.found);
-            if let Some((width, height)) = view.of_whole(frame) {
-                self.reduction = Some(detector.reduction(width, height));
+            if let Some((width, height)) = view.reduced_size(frame) {
+                self.downscale = Some(detector.downscale(width, height));
             }
-            let zone = &self.options.zone;
-            self.found.retain(|detection| zone.holds(detection.rect.center()));
+            let roi = &self.options.roi;
+            self.found.retain(|detection| roi.contains(detection.rect.center()));
             let helper = detector.helper_time().saturating_sub(helper);
             self.stats.detect += watch.elapsed() + helper;
             self.stats.detections_run += 1;
-            self.stats.tiles_searched += u64::from(matches!(view, View::Tile(_)));
+            self.stats.tiles_searched += u64::from(matches!(view, SearchRegion::Tile(_)));
             self.stats.faces_detected += self.faces_in(&self.found);
             self.count_failures(&outcome);
         }
@@ -258,15 +252,16 @@ impl Finder {
         outcome
     }
 
-    fn find_beside(&mut self, frame: &Frame<'_>, due: Option<View>) -> Result<(), Error> {
+    fn find_beside(&mut self, frame: &Frame<'_>, due: Option<SearchRegion>) -> Result<(), Error> {
         let mut outcome = Ok(());
         while let Search::Beside(background) = &mut self.search {
             match background.answer() {
                 Ok(Some(looked)) => {
                     self.stats.detect += looked.cost;
                     self.stats.detections_run += 1;
-                    self.stats.tiles_searched += u64::from(matches!(looked.view, View::Tile(_)));
-                    self.reduction = looked.reduction.or(self.reduction);
+                    self.stats.tiles_searched +=
+                        u64::from(matches!(looked.view, SearchRegion::Tile(_)));
+                    self.downscale = looked.downscale.or(self.downscale);
                     let searched = (looked.number, &looked.snapshot, looked.view);
                     outcome = outcome.and(self.take_in(looked.outcome, searched));
                     if let Search::Beside(background) = &mut self.search {
@@ -299,12 +294,12 @@ impl Finder {
     }
 
     /// Goes on by one frame, with what was found in a part of it, or without.
-    fn step(&mut self, frame: &Frame<'_>, searched: Option<View>) {
+    fn step(&mut self, frame: &Frame<'_>, searched: Option<SearchRegion>) {
         let watch = Stopwatch::start();
         let info = frame.info();
-        let seen = searched.map(|view| view.seen(&self.found, self.reduction));
+        let seen = searched.map(|view| view.result(&self.found, self.downscale));
         self.tracker.step(seen, Some(frame), (info.width, info.height), &mut self.faces);
-        self.faces.retain(|face| self.options.zone.holds(face.rect.center()));
+        self.faces.retain(|face| self.options.roi.contains(face.rect.center()));
         self.stats.track += watch.elapsed();
     }
 
@@ -314,13 +309,13 @@ impl Finder {
     fn take_in(
         &mut self,
         found: Result<Vec<Detection>, Error>,
-        searched: (u64, &Snapshot, View),
+        searched: (u64, &Snapshot, SearchRegion),
     ) -> Result<(), Error> {
         let before = self.before.iter().position(|(number, _)| *number == searched.0);
         let before = before.map(|i| self.before.remove(i).1);
         self.count_failures(&found);
         let mut found = found?;
-        found.retain(|detection| self.options.zone.holds(detection.rect.center()));
+        found.retain(|detection| self.options.roi.contains(detection.rect.center()));
         self.stats.faces_detected += self.faces_in(&found);
         // Without it, the frame is of a scene that is over.
         let (Some(mut tracker), Some(frame)) = (before, searched.1.frame()) else {
@@ -329,7 +324,7 @@ impl Finder {
         let watch = Stopwatch::start();
         let size = (frame.info().width, frame.info().height);
         tracker.set_smoothing(self.options.smoothing);
-        let seen = searched.2.seen(&found, self.reduction);
+        let seen = searched.2.result(&found, self.downscale);
         tracker.step(Some(seen), Some(&frame), size, &mut self.faces);
         for number in searched.0 + 1..self.stats.frames {
             // The detector may have been left one more frame meanwhile.

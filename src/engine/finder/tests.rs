@@ -2,6 +2,7 @@ use std::sync::mpsc;
 
 use super::*;
 use crate::frame::{FrameInfo, PixelFormat};
+use crate::geometry::Rect;
 
 /// A detector that finds what the test says, when the test says so.
 struct Told(mpsc::Receiver<Result<Vec<Detection>, String>>);
@@ -145,11 +146,11 @@ impl Detector for Reducing {
         Ok(())
     }
 
-    fn reduction(&self, width: u32, _: u32) -> f32 {
+    fn downscale(&self, width: u32, _: u32) -> f32 {
         if width > 100 { 2.0 } else { 1.0 }
     }
 
-    fn detect_closely(
+    fn detect_at_full_resolution(
         &mut self,
         frame: &Frame<'_>,
         found: &mut Vec<Detection>,

@@ -10,34 +10,15 @@
 mod single;
 
 use self::single::Track;
-use crate::detect::{Detection, is_same, is_small};
-use crate::finder::Face;
+use crate::face::{Detection, Face};
 use crate::follow::Follower;
 use crate::frame::Frame;
 use crate::geometry::Rect;
-use crate::tiles::Tile;
+use crate::search::{SearchResult, is_same, is_small};
 
 /// One that a search of the whole frame has found with this score is believed at once: more than 95 of 100
 /// such detections are faces, whichever the detector (docs/performance.md).
 const SURE: f32 = 0.7;
-
-/// What a search of a frame has found.
-#[derive(Debug, Clone, Copy)]
-pub struct Seen<'a> {
-    /// The faces.
-    pub found: &'a [Detection],
-    /// The part that was searched at full resolution, if it was not all of the frame.
-    pub(crate) tile: Option<Tile>,
-    /// By how much a search of the whole frame reduces it.
-    pub(crate) reduction: f32,
-}
-
-impl<'a> Seen<'a> {
-    /// What was found in the whole frame, not reduced.
-    pub fn whole(found: &'a [Detection]) -> Self {
-        Self { found, tile: None, reduction: 1.0 }
-    }
-}
 
 /// The tracks of one stream.
 #[derive(Debug, Clone)]
@@ -106,7 +87,7 @@ impl Tracker {
     /// faces of this frame that are in sight replace the content of `faces`.
     pub fn step(
         &mut self,
-        seen: Option<Seen<'_>>,
+        seen: Option<SearchResult<'_>>,
         frame: Option<&Frame<'_>>,
         (width, height): (u32, u32),
         faces: &mut Vec<Face>,
@@ -135,7 +116,7 @@ impl Tracker {
         faces.extend(self.tracks.iter().filter(|t| t.is_shown()).map(Track::face));
     }
 
-    fn associate(&mut self, seen: &Seen<'_>) {
+    fn associate(&mut self, seen: &SearchResult<'_>) {
         let found = seen.found;
         let mut pairs = Vec::new();
         for (t, track) in self.tracks.iter().enumerate() {
@@ -179,13 +160,13 @@ impl Tracker {
 
     /// Whether a detection that belongs to no track is a face: at full resolution a part of a large
     /// face may look like one.
-    fn is_new(&self, detection: &Detection, seen: &Seen<'_>) -> bool {
+    fn is_new(&self, detection: &Detection, seen: &SearchResult<'_>) -> bool {
         let rect = &detection.rect;
         if self.is_faint(detection) || !rect.is_valid() {
             return false;
         }
         let known = |track: &Track| is_same(&track.rect(), rect);
-        seen.tile.is_none() || is_small(rect, seen.reduction) && !self.tracks.iter().any(known)
+        seen.tile.is_none() || is_small(rect, seen.downscale) && !self.tracks.iter().any(known)
     }
 
     fn begin(&mut self, seen: &Detection, close: bool) {
@@ -202,7 +183,7 @@ impl Tracker {
 mod tests {
     use super::single::{MISS_UNFOLLOWED, PATIENCE};
     use super::*;
-    use crate::zone::Window;
+    use crate::search::{Tile, Window};
 
     fn at(x: f32, y: f32, size: f32) -> Detection {
         Detection { rect: Rect::new(x - size / 2.0, y - size / 2.0, size, size), score: 0.6 }
@@ -210,7 +191,7 @@ mod tests {
 
     fn step(tracker: &mut Tracker, seen: Option<&[Detection]>) -> Vec<Face> {
         let mut faces = Vec::new();
-        tracker.step(seen.map(Seen::whole), None, (1000, 1000), &mut faces);
+        tracker.step(seen.map(SearchResult::whole), None, (1000, 1000), &mut faces);
         faces
     }
 
@@ -219,14 +200,14 @@ mod tests {
         let mut faces = Vec::new();
         let window = Window { x: 200, y: 200, width: 300, height: 300 };
         let tile = Some(Tile { window, frame: (1000, 1000) });
-        let seen = Seen { found: seen, tile, reduction: 2.0 };
+        let seen = SearchResult { found: seen, tile, downscale: 2.0 };
         tracker.step(Some(seen), None, (1000, 1000), &mut faces);
         faces
     }
 
     fn step_reduced(tracker: &mut Tracker, found: &[Detection]) -> Vec<Face> {
         let mut faces = Vec::new();
-        let seen = Seen { found, tile: None, reduction: 2.0 };
+        let seen = SearchResult { found, tile: None, downscale: 2.0 };
         tracker.step(Some(seen), None, (1000, 1000), &mut faces);
         faces
     }
@@ -297,7 +278,7 @@ mod tests {
             let mut searches = 0;
             while tracker.tracks.iter().any(|t| t.hits > 0) {
                 tracker.tracks.iter_mut().for_each(|t| t.followed = followed);
-                let seen = Seen { found: &[], tile: None, reduction: 2.0 };
+                let seen = SearchResult { found: &[], tile: None, downscale: 2.0 };
                 tracker.associate(&seen);
                 tracker.tracks.retain(|t| !t.is_given_up());
                 searches += 1;
@@ -398,7 +379,7 @@ mod tests {
             let data = picture(hidden);
             let frame = Frame::new(info, &[&data], &[100]).unwrap();
             let mut faces = Vec::new();
-            tracker.step(seen.map(Seen::whole), Some(&frame), (100, 100), &mut faces);
+            tracker.step(seen.map(SearchResult::whole), Some(&frame), (100, 100), &mut faces);
             faces.len()
         };
         let face = [at(50.0, 50.0, 30.0)];

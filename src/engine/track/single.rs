@@ -1,11 +1,10 @@
 //! One face from frame to frame: where it is, how it moves, how much is known of it.
 
-use super::Seen;
-use crate::detect::{Detection, is_small};
-use crate::finder::Face;
+use crate::face::{Detection, Face};
 use crate::follow::{Follower, Look};
 use crate::frame::Frame;
 use crate::geometry::{Point, Rect, Square};
+use crate::search::{SearchResult, is_small};
 
 /// A detection further from a track than this, in face sizes, is another face.
 const MAX_DISTANCE: f32 = 0.7;
@@ -163,16 +162,16 @@ impl Track {
     }
 
     /// Takes in that a search has not met it.
-    pub(super) fn miss(&mut self, seen: &Seen<'_>) {
+    pub(super) fn miss(&mut self, seen: &SearchResult<'_>) {
         let rect = self.rect();
         let counts = match &seen.tile {
-            Some(tile) => tile.holds(&rect) && is_small(&rect, seen.reduction),
+            Some(tile) => tile.contains(&rect) && is_small(&rect, seen.downscale),
             None => true,
         };
         if !counts {
             return;
         }
-        let too_small = self.close && seen.tile.is_none() && is_small(&rect, seen.reduction);
+        let too_small = self.close && seen.tile.is_none() && is_small(&rect, seen.downscale);
         // Its pixels speak for a face that the detector does not see this time.
         self.misses += match (self.followed, too_small) {
             (true, true) => MISS_TOO_SMALL,

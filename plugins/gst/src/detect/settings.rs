@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use facesr::FinderOptions;
 use facesr::detect::{DetectorKind, DetectorOptions};
-use facesr::zone::{Rects, Zone};
+use facesr::search::{Rects, RoiFilter};
 use gst::glib;
 use gst::prelude::*;
 
@@ -32,7 +32,7 @@ pub(crate) struct Live {
     pub(crate) track_min_score: f64,
     pub(crate) temporal_smoothing: f64,
     pub(crate) post_messages: bool,
-    pub(crate) zone: Arc<Zone>,
+    pub(crate) zone: Arc<RoiFilter>,
 }
 
 impl Default for Settings {
@@ -113,8 +113,8 @@ impl Settings {
             "track-min-score" => self.live.track_min_score.to_value(),
             "temporal-smoothing" => self.live.temporal_smoothing.to_value(),
             "post-messages" => self.live.post_messages.to_value(),
-            "roi" => written(&self.live.zone.inside).to_value(),
-            "exclude" => written(&self.live.zone.outside).to_value(),
+            "roi" => written(&self.live.zone.include).to_value(),
+            "exclude" => written(&self.live.zone.exclude).to_value(),
             _ => return None,
         })
     }
@@ -144,7 +144,7 @@ impl Live {
         let text = value.get::<Option<String>>().ok().flatten().unwrap_or_default();
         let Ok(rects) = text.parse::<Rects>() else { return false };
         let zone = Arc::make_mut(&mut self.zone);
-        let half = if name == "roi" { &mut zone.inside } else { &mut zone.outside };
+        let half = if name == "roi" { &mut zone.include } else { &mut zone.exclude };
         *half = rects;
         true
     }
@@ -156,7 +156,7 @@ impl Live {
             tile_every: if late { 0 } else { self.tile_every },
             smoothing: self.temporal_smoothing as f32,
             background,
-            zone: Zone::clone(&self.zone),
+            roi: RoiFilter::clone(&self.zone),
         }
     }
 }

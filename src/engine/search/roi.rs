@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::frame::Frame;
+use super::Window;
 use crate::geometry::{Point, Rect};
 
 /// Luma pixels around the zone that are searched with it, so that a face whose middle lies in it is
@@ -13,37 +13,28 @@ const MARGIN: f32 = 48.0;
 /// A part of the picture: rectangles to look in, and rectangles to leave out. A face belongs to it
 /// by its middle.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Zone {
+pub struct RoiFilter {
     /// Where to look, luma pixels; none for everywhere.
-    pub inside: Rects,
+    pub include: Rects,
     /// Where not to look, even inside.
-    pub outside: Rects,
+    pub exclude: Rects,
 }
 
-/// A part of a frame that is searched, luma pixels.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Window {
-    pub(crate) x: u32,
-    pub(crate) y: u32,
-    pub(crate) width: u32,
-    pub(crate) height: u32,
-}
-
-impl Zone {
+impl RoiFilter {
     /// Whether a face with this middle belongs to it.
-    pub fn holds(&self, p: Point) -> bool {
+    pub fn contains(&self, p: Point) -> bool {
         let within = |r: &Rect| (r.x..r.x + r.w).contains(&p.x) && (r.y..r.y + r.h).contains(&p.y);
-        (self.inside.0.is_empty() || self.inside.0.iter().any(within))
-            && !self.outside.0.iter().any(within)
+        (self.include.0.is_empty() || self.include.0.iter().any(within))
+            && !self.exclude.0.iter().any(within)
     }
 
     /// What has to be searched of a `width` x `height` frame; `None` if that is all of it. Of a
     /// smaller part the detector sees more: it is reduced less.
     pub(crate) fn window(&self, width: u32, height: u32) -> Option<Window> {
-        let first = self.inside.0.first()?;
+        let first = self.include.0.first()?;
         let [mut x0, mut y0, mut x1, mut y1] =
             [first.x, first.y, first.x + first.w, first.y + first.h];
-        for r in &self.inside.0 {
+        for r in &self.include.0 {
             (x0, y0) = (x0.min(r.x), y0.min(r.y));
             (x1, y1) = (x1.max(r.x + r.w), y1.max(r.y + r.h));
         }
@@ -56,13 +47,6 @@ impl Zone {
         let ((x, width_in), (y, height_in)) = (fit(x0, x1, width), fit(y0, y1, height));
         let whole = (x, y, width_in, height_in) == (0, 0, width, height);
         (!whole).then_some(Window { x, y, width: width_in, height: height_in })
-    }
-}
-
-impl Window {
-    /// This part of `frame`; `None` if it does not lie in it.
-    pub(crate) fn of<'a>(&self, frame: &Frame<'a>) -> Option<Frame<'a>> {
-        frame.part(self.x, self.y, self.width, self.height)
     }
 }
 
@@ -105,7 +89,7 @@ impl fmt::Display for Rects {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::frame::{FrameInfo, PixelFormat};
+    use crate::frame::{Frame, FrameInfo, PixelFormat};
 
     fn rects(s: &str) -> Rects {
         s.parse().unwrap()
@@ -127,18 +111,19 @@ mod tests {
 
     #[test]
     fn a_face_belongs_by_its_middle() {
-        let zone = Zone { inside: rects("0,0,100,100;300,0,50,50"), outside: rects("40,40,20,20") };
-        let holds = |x, y| zone.holds(Point { x, y });
-        assert!(holds(10.0, 10.0) && holds(310.0, 20.0));
-        assert!(!holds(50.0, 50.0) && !holds(200.0, 20.0));
-        let all_but = Zone { outside: rects("0,0,10,10"), ..Zone::default() };
-        assert!(all_but.holds(Point { x: 50.0, y: 5.0 }));
+        let zone =
+            RoiFilter { include: rects("0,0,100,100;300,0,50,50"), exclude: rects("40,40,20,20") };
+        let contains = |x, y| zone.contains(Point { x, y });
+        assert!(contains(10.0, 10.0) && contains(310.0, 20.0));
+        assert!(!contains(50.0, 50.0) && !contains(200.0, 20.0));
+        let all_but = RoiFilter { exclude: rects("0,0,10,10"), ..RoiFilter::default() };
+        assert!(all_but.contains(Point { x: 50.0, y: 5.0 }));
         assert_eq!(all_but.window(640, 480), None);
     }
 
     #[test]
     fn the_window_lies_in_the_frame_and_shows_its_pixels() {
-        let zone = |s: &str| Zone { inside: rects(s), ..Zone::default() };
+        let zone = |s: &str| RoiFilter { include: rects(s), ..RoiFilter::default() };
         assert_eq!(
             zone("101,201,50,60;400,300,20,20").window(1920, 1080),
             Some(Window { x: 52, y: 152, width: 416, height: 216 })
