@@ -16,7 +16,7 @@ use crate::face::Detection;
 use crate::frame::Frame;
 use crate::search::SearchRegion;
 use crate::snapshot::Snapshot;
-use crate::stopwatch::Stopwatch;
+use crate::util::cpu_time::CpuTimer;
 
 /// A frame for the detector.
 struct Job {
@@ -167,7 +167,7 @@ fn work(
     answers: &Sender<Answer>,
 ) -> Box<dyn Detector> {
     for mut job in jobs {
-        let (watch, helper) = (Stopwatch::start(), detector.helper_time());
+        let (watch, helper) = (CpuTimer::start(), detector.helper_time());
         let outcome = match job.snapshot.frame() {
             None => Ok(()),
             Some(frame) => {

@@ -4,15 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::backend::{Backend, CpuBackend};
-use crate::cuda::{self, GpuError, OpenError};
-use crate::error::{Error, ModelError};
+use crate::cuda::{self, OpenError};
+use crate::error::{Error, GpuError, ModelError};
 use crate::face::Face;
 use crate::frame::{CudaFrame, FrameMut, Picture};
 use crate::generator::{Device, Generator, GeneratorOptions, LOW_LEN};
 use crate::geometry::Square;
 use crate::models::Source;
 use crate::planner::Planner;
-use crate::stopwatch::Stopwatch;
+use crate::util::cpu_time::CpuTimer;
 
 /// How to enhance.
 #[derive(Debug, Clone, PartialEq)]
@@ -272,7 +272,7 @@ impl Enhancer {
         self.low.resize(n * LOW_LEN, 0.0);
         self.stats.cut += self.backend.cut(picture, &self.squares, &mut self.low)?;
 
-        let watch = Stopwatch::start();
+        let watch = CpuTimer::start();
         let plans = self.planner.plan(self.stats.frames, &self.chosen, &self.low, &self.options);
         self.stats.blend += watch.elapsed();
 

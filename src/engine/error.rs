@@ -4,9 +4,7 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
-pub use crate::cuda::GpuError;
 pub use crate::frame::FrameError;
-pub use crate::runtime::RuntimeError;
 
 /// A model file that cannot be used.
 #[derive(Debug, Error)]
@@ -99,4 +97,58 @@ pub enum Error {
     /// A GPU that failed, or cannot do what is asked of it.
     #[error(transparent)]
     Gpu(#[from] GpuError),
+}
+
+/// Environment variable that names the ONNX Runtime library.
+pub const LIBRARY_VARIABLE: &str = "ORT_DYLIB_PATH";
+
+/// Oldest ONNX Runtime that works.
+pub const OLDEST_VERSION: &str = "1.24";
+
+/// Why ONNX Runtime is not to be had.
+#[derive(Debug, Clone, Error)]
+#[non_exhaustive]
+pub enum RuntimeError {
+    /// No library anywhere.
+    #[error(
+        "ONNX Runtime (libonnxruntime.so, {OLDEST_VERSION} or newer) was not found in {}; \
+         run `make setup`, or name the library in {LIBRARY_VARIABLE}",
+        looked_in.join(", ")
+    )]
+    NotFound {
+        /// Where it was looked for.
+        looked_in: Vec<String>,
+    },
+    /// A library that does not load or is too old.
+    #[error(
+        "ONNX Runtime at {} cannot be used: {reason}; {OLDEST_VERSION} or newer is needed \
+         (`make setup` fetches one, {LIBRARY_VARIABLE} names another)",
+        path.display()
+    )]
+    Unusable {
+        /// The library.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// Why a GPU cannot be used, or can no longer be used.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum GpuError {
+    /// There is none, as far as this process can see.
+    #[error("no NVIDIA driver is installed (libcuda.so.1 does not load)")]
+    NoDriver,
+    /// There is a driver, but what the options ask for is not to be had.
+    #[error("{0}")]
+    Unusable(String),
+    /// It worked so far.
+    #[error("{device} failed: {reason}")]
+    Failed {
+        /// Name of the device.
+        device: String,
+        /// What failed, and the driver's reason.
+        reason: String,
+    },
 }

@@ -16,9 +16,10 @@ use ort::value::{TensorElementType, TensorRef};
 use crate::error::{Error, ModelError};
 use crate::geometry::CROP_SCALE;
 use crate::models::{Source, default_generator};
-use crate::pool::{Pool, lock};
+use crate::pool::Pool;
 use crate::session;
-use crate::spread::spread;
+use crate::util::parallel::for_each_with;
+use crate::util::sync::lock;
 
 /// Side of the generator's input, pixels.
 pub const LOW: usize = 16;
@@ -156,7 +157,7 @@ impl Generator {
         let shares = faces.chunks(share * LOW_LEN).zip(out.chunks_mut(share * HIGH_LEN));
         let mut outcomes: Vec<_> =
             (0..self.threads.min(n.div_ceil(share)).max(1)).map(|_| Ok(())).collect();
-        let time = spread(&mut outcomes, shares, |outcome, (faces, out)| {
+        let time = for_each_with(&mut outcomes, shares, |outcome, (faces, out)| {
             if outcome.is_ok() {
                 *outcome = self.run_share(faces, |high| out.copy_from_slice(high));
             }

@@ -38,9 +38,8 @@ pub mod scene;
 pub mod search;
 pub mod session;
 mod snapshot;
-mod spread;
-pub mod stopwatch;
 pub mod track;
+pub mod util;
 mod wide;
 
 pub use enhancer::{Enhancer, EnhancerOptions};

@@ -7,7 +7,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, Weak};
+use std::sync::{Arc, Condvar, LazyLock, Mutex, Weak};
 
 use ort::session::Session;
 use sha2::{Digest, Sha256};
@@ -15,6 +15,7 @@ use sha2::{Digest, Sha256};
 use crate::error::ModelError;
 use crate::models::Source;
 use crate::session;
+use crate::util::sync::lock;
 
 /// What a model's content is known by.
 pub(crate) type Fingerprint = [u8; 32];
@@ -126,11 +127,6 @@ impl Pool {
             state = self.freed.wait(state).unwrap_or_else(|e| e.into_inner());
         }
     }
-}
-
-/// A panic elsewhere leaves these maps and lists whole, so a poisoned lock may be used.
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(|e| e.into_inner())
 }
 
 #[cfg(test)]

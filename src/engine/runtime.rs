@@ -15,50 +15,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
-use ort::environment::Environment;
-use thiserror::Error;
-
 use crate::arena;
-
-/// Environment variable that names the ONNX Runtime library.
-pub const LIBRARY_VARIABLE: &str = "ORT_DYLIB_PATH";
+use crate::error::RuntimeError;
+pub use crate::error::{LIBRARY_VARIABLE, OLDEST_VERSION};
+use ort::environment::Environment;
 
 /// Environment variable that keeps ONNX Runtime to itself. From 1.31 on its builds for Linux, too,
 /// send usage data to their maker and keep an identifier in the user's cache folder. That begins as
 /// the library is loaded: to switch it off by its interface, as [`Runtime::get`] does as well, is
 /// too late.
 const TELEMETRY_VARIABLE: &str = "ORT_DISABLE_TELEMETRY";
-
-/// Oldest ONNX Runtime that works.
-pub const OLDEST_VERSION: &str = "1.24";
-
-/// Why ONNX Runtime is not to be had.
-#[derive(Debug, Clone, Error)]
-#[non_exhaustive]
-pub enum RuntimeError {
-    /// No library anywhere.
-    #[error(
-        "ONNX Runtime (libonnxruntime.so, {OLDEST_VERSION} or newer) was not found in {}; \
-         run `make setup`, or name the library in {LIBRARY_VARIABLE}",
-        looked_in.join(", ")
-    )]
-    NotFound {
-        /// Where it was looked for.
-        looked_in: Vec<String>,
-    },
-    /// A library that does not load or is too old.
-    #[error(
-        "ONNX Runtime at {} cannot be used: {reason}; {OLDEST_VERSION} or newer is needed \
-         (`make setup` fetches one, {LIBRARY_VARIABLE} names another)",
-        path.display()
-    )]
-    Unusable {
-        /// The library.
-        path: PathBuf,
-        /// Why.
-        reason: String,
-    },
-}
 
 /// The process's ONNX Runtime.
 #[derive(Debug)]

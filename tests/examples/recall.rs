@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use facesr::Rect;
 use facesr::detect::{self, Detection, DetectorOptions, Precision};
-use facesr::stopwatch::Stopwatch;
+use facesr::util::cpu_time::CpuTimer;
 use facesr_tests::clips::Clip;
 
 /// Least overlap of a detection with the face that it has found.
@@ -94,7 +94,7 @@ fn main() {
         }
         let (_, clip) = open.as_ref().unwrap();
         let mut found: Vec<Detection> = Vec::new();
-        let watch = Stopwatch::start();
+        let watch = CpuTimer::start();
         let frame = clip.frame(*number);
         if tiles {
             detect::search_at_full_resolution(&mut *detector, &frame, &mut found).unwrap();

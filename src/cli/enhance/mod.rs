@@ -19,7 +19,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use facesr::stopwatch::process_time;
+use facesr::util::cpu_time::process_time;
 use gst::prelude::*;
 use serde_json::{Value, json};
 

@@ -5,13 +5,12 @@ use std::time::Duration;
 
 use super::{Backend, PaintTimes, Plan};
 use crate::canvas::{CpuCanvas, FACES_A_THREAD, Layer, Patch, Press};
-use crate::cuda::GpuError;
-use crate::error::Error;
+use crate::error::{Error, GpuError};
 use crate::frame::{FrameInfo, Picture};
 use crate::generator::{Generator, HIGH_LEN, LOW_LEN};
 use crate::geometry::Square;
-use crate::spread::spread;
-use crate::stopwatch::Stopwatch;
+use crate::util::cpu_time::CpuTimer;
+use crate::util::parallel::for_each_with;
 
 /// Works in system memory. The generator may serve other streams too.
 #[derive(Debug)]
@@ -138,7 +137,8 @@ impl CpuBackend {
         let shares = cuts.zip(anew.chunks_mut(share)).map(|(cuts, faces)| Job::Anew(cuts, faces));
         let jobs = shares.chain(again.iter_mut().map(Job::Again));
         let generator = &*self.generator;
-        let all = spread(&mut workers, jobs, |worker, job| worker.work(job, generator, info));
+        let all =
+            for_each_with(&mut workers, jobs, |worker, job| worker.work(job, generator, info));
 
         let mut generate = Duration::ZERO;
         for worker in workers {
@@ -160,7 +160,7 @@ impl Worker<'_> {
             Job::Again(face) => return face.press(press, info),
             Job::Anew(cuts, faces) => (cuts, faces),
         };
-        let watch = Stopwatch::start();
+        let watch = CpuTimer::start();
         *outcome = generator.run_share(cuts, |high| {
             *generating += watch.elapsed();
             for (face, high) in faces.iter_mut().zip(high.chunks_exact(HIGH_LEN)) {

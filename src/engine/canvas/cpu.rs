@@ -7,8 +7,8 @@ use super::patch::{Patch, Press};
 use crate::frame::{Frame, FrameMut};
 use crate::generator::{HIGH_LEN, LOW_LEN};
 use crate::geometry::Square;
-use crate::spread::spread;
-use crate::stopwatch::Stopwatch;
+use crate::util::cpu_time::CpuTimer;
+use crate::util::parallel::for_each_with;
 
 /// Fewer faces than this to be cut or pressed, for each thread, are not worth a thread.
 pub(crate) const FACES_A_THREAD: usize = 12;
@@ -63,7 +63,7 @@ impl CpuCanvas {
         assert_eq!(low.len(), squares.len() * LOW_LEN, "one cut for each square");
         let workers = (squares.len() / FACES_A_THREAD).clamp(1, self.cutters.len());
         let faces = squares.iter().zip(low.chunks_exact_mut(LOW_LEN));
-        spread(&mut self.cutters[..workers], faces, |cutter, (square, low)| {
+        for_each_with(&mut self.cutters[..workers], faces, |cutter, (square, low)| {
             cutter.cut(frame, square, low);
         })
     }
@@ -81,7 +81,7 @@ impl CpuCanvas {
     /// Lays the patches of so many faces over the frame they were made for, in their order: where
     /// faces overlap, the later lies on top. Answers the CPU time that took.
     pub(crate) fn lay(&self, frame: &mut FrameMut<'_>, faces: usize) -> Duration {
-        let watch = Stopwatch::start();
+        let watch = CpuTimer::start();
         self.patches.iter().take(faces).for_each(|patch| patch.lay(frame));
         watch.elapsed()
     }

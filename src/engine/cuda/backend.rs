@@ -8,17 +8,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::driver::{Buffer, Driver, GpuError, Staging, bytes_of, read_plain};
+use super::driver::{Buffer, Driver, Staging, bytes_of, read_plain};
 use super::generator::{MOST_FACES, RunFaces};
 use super::kernels::{Arguments, DevicePtr, Face, Frame, Grid, Kernel};
 use super::patches::{Layout, Patches, What};
 use super::tables::Tables;
 use crate::backend::{Backend, PaintTimes, Plan};
-use crate::error::Error;
+use crate::error::{Error, GpuError};
 use crate::frame::{FrameInfo, Picture};
 use crate::generator::{HIGH, HIGH_LEN, LOW, LOW_LEN};
 use crate::geometry::Square;
-use crate::stopwatch::Stopwatch;
+use crate::util::cpu_time::CpuTimer;
 
 const FLOAT: usize = size_of::<f32>();
 const LOW_PLANE: usize = LOW * LOW;
@@ -359,7 +359,7 @@ impl GpuBackend {
         picture: &mut Picture<'_, '_>,
         plans: &[Plan],
     ) -> Result<PaintTimes, GpuError> {
-        let watch = Stopwatch::start();
+        let watch = CpuTimer::start();
         let n = plans.len();
         let info = *picture.info();
         let frame = self.frame(picture)?;
@@ -385,7 +385,7 @@ impl GpuBackend {
         unsafe { self.driver.upload(at, self.staged_faces.bytes().as_ptr(), flag.end()) }?;
         let bad = at + flag.start as DevicePtr;
 
-        let generating = Stopwatch::start();
+        let generating = CpuTimer::start();
         self.generate(plans, bad)?;
         let generate = generating.elapsed();
         self.blend(&frame, &info, n, bad)?;
@@ -482,7 +482,7 @@ impl Backend for GpuBackend {
     ) -> Result<Duration, Error> {
         assert_eq!(low.len(), squares.len() * LOW_LEN, "one cut for each square");
         self.cut = 0;
-        let watch = Stopwatch::start();
+        let watch = CpuTimer::start();
         self.cut_faces(picture, squares, low)?;
         Ok(watch.elapsed())
     }

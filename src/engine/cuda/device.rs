@@ -8,9 +8,10 @@ use cudarc::driver::sys::{self, CUresult};
 use cudarc::driver::{CudaContext, CudaFunction, CudaModule, CudaStream, DriverError, result};
 use cudarc::nvrtc::Ptx;
 
-use super::driver::{Driver, GpuError};
+use super::driver::Driver;
 use super::generator::Place;
 use super::kernels::{Arguments, DevicePtr, Grid, Kernel, PTX};
+use crate::error::GpuError;
 
 /// Whether there is a driver in this process's reach, used or not.
 pub fn driver_present() -> bool {

@@ -6,29 +6,8 @@
 use std::ptr::NonNull;
 use std::sync::Arc;
 
-use thiserror::Error;
-
 use super::kernels::{Arguments, DevicePtr, Grid, Kernel};
-
-/// Why a GPU cannot be used, or can no longer be used.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[non_exhaustive]
-pub enum GpuError {
-    /// There is none, as far as this process can see.
-    #[error("no NVIDIA driver is installed (libcuda.so.1 does not load)")]
-    NoDriver,
-    /// There is a driver, but what the options ask for is not to be had.
-    #[error("{0}")]
-    Unusable(String),
-    /// It worked so far.
-    #[error("{device} failed: {reason}")]
-    Failed {
-        /// Name of the device.
-        device: String,
-        /// What failed, and the driver's reason.
-        reason: String,
-    },
-}
+use crate::error::GpuError;
 
 /// A device with one stream, on which everything happens in the order it was asked for.
 pub trait Driver: Send + Sync {

@@ -9,9 +9,8 @@ use ort::memory::{AllocationDevice, Allocator, AllocatorType, MemoryInfo, Memory
 use ort::session::{IoBinding, NoSelectedOutputs, RunOptions, Session};
 use ort::value::Tensor;
 
-use super::driver::GpuError;
 use super::kernels::DevicePtr;
-use crate::error::ModelError;
+use crate::error::{GpuError, ModelError};
 use crate::generator::{HIGH, LOW, check_contract, contract_error};
 use crate::models::Source;
 use crate::session;

@@ -13,9 +13,10 @@ mod kernels;
 mod patches;
 mod tables;
 
+pub use crate::error::GpuError;
 pub use backend::GpuBackend;
 pub use device::{Cuda, Mark, TEST_DEVICE, context_of, driver_present, primary_context};
-pub use driver::{Driver, GpuError};
+pub use driver::Driver;
 pub use generator::{BATCHES, BoundGenerator, MOST_FACES, Place, RunFaces};
 pub use kernels::{Arguments, DevicePtr, Grid, Kernel, PTX};
 

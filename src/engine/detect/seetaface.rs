@@ -21,7 +21,7 @@ use crate::frame::Frame;
 use crate::geometry::Rect;
 use crate::models::Source;
 use crate::session;
-use crate::stopwatch::thread_time;
+use crate::util::cpu_time::thread_time;
 
 /// The model that is part of this library.
 pub(super) const EMBEDDED: Source = Source::Embedded {

@@ -20,8 +20,8 @@ use crate::frame::Frame;
 use crate::scene::SceneWatch;
 use crate::search::{RoiFilter, SearchRegion, Window};
 use crate::snapshot::Snapshot;
-use crate::stopwatch::Stopwatch;
 use crate::track::Tracker;
+use crate::util::cpu_time::CpuTimer;
 
 /// How to find faces.
 #[derive(Debug, Clone, PartialEq)]
@@ -234,7 +234,7 @@ impl Finder {
         let mut outcome = Ok(());
         if let (Search::Here(detector), Some(view)) = (&mut self.search, due) {
             self.found.clear();
-            let (watch, helper) = (Stopwatch::start(), detector.helper_time());
+            let (watch, helper) = (CpuTimer::start(), detector.helper_time());
             outcome = detect::search(&mut **detector, frame, view, &mut self.found);
             if let Some((width, height)) = view.reduced_size(frame) {
                 self.downscale = Some(detector.downscale(width, height));
@@ -295,7 +295,7 @@ impl Finder {
 
     /// Goes on by one frame, with what was found in a part of it, or without.
     fn step(&mut self, frame: &Frame<'_>, searched: Option<SearchRegion>) {
-        let watch = Stopwatch::start();
+        let watch = CpuTimer::start();
         let info = frame.info();
         let seen = searched.map(|view| view.result(&self.found, self.downscale));
         self.tracker.step(seen, Some(frame), (info.width, info.height), &mut self.faces);
@@ -321,7 +321,7 @@ impl Finder {
         let (Some(mut tracker), Some(frame)) = (before, searched.1.frame()) else {
             return Ok(());
         };
-        let watch = Stopwatch::start();
+        let watch = CpuTimer::start();
         let size = (frame.info().width, frame.info().height);
         tracker.set_smoothing(self.options.smoothing);
         let seen = searched.2.result(&found, self.downscale);

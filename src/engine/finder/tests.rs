@@ -90,12 +90,14 @@ fn the_background_ends_where_detection_at_once_does() {
 }
 
 #[test]
-fn faces_outside_the_zone_are_none() {
+fn finder_drops_faces_outside_the_roi() {
     for background in [false, true] {
         let (mut finder, tell) = finder(background);
-        let zone =
-            Zone { inside: "10,20,60,60".parse().unwrap(), outside: "0,0,35,100".parse().unwrap() };
-        finder.set_options(FinderOptions { zone, ..finder.options.clone() });
+        let roi = RoiFilter {
+            include: "10,20,60,60".parse().unwrap(),
+            exclude: "0,0,35,100".parse().unwrap(),
+        };
+        finder.set_options(FinderOptions { roi, ..finder.options.clone() });
         // Middles at 32, 50 and 80.
         for (n, inside) in [(1, false), (10, true), (25, false)] {
             finder.reset();
@@ -200,8 +202,8 @@ fn tiles_take_turns_with_searches_of_the_whole_frame() {
 #[test]
 fn what_is_not_reduced_needs_no_tiles() {
     let (tell, searched) = mpsc::channel();
-    let zone = Zone { inside: "0,0,20,20".parse().unwrap(), ..Default::default() };
-    let options = FinderOptions { tile_every: 1, zone, ..Default::default() };
+    let roi = RoiFilter { include: "0,0,20,20".parse().unwrap(), ..Default::default() };
+    let options = FinderOptions { tile_every: 1, roi, ..Default::default() };
     let mut finder = Finder::new(Box::new(Reducing(tell)), options);
     for _ in 0..9 {
         find(&mut finder, 90).unwrap();

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use super::Window;
 use crate::geometry::{Point, Rect};
 
-/// Luma pixels around the zone that are searched with it, so that a face whose middle lies in it is
+/// Luma pixels around the roi that are searched with it, so that a face whose middle lies in it is
 /// seen whole.
 const MARGIN: f32 = 48.0;
 
@@ -111,9 +111,9 @@ mod tests {
 
     #[test]
     fn a_face_belongs_by_its_middle() {
-        let zone =
+        let roi =
             RoiFilter { include: rects("0,0,100,100;300,0,50,50"), exclude: rects("40,40,20,20") };
-        let contains = |x, y| zone.contains(Point { x, y });
+        let contains = |x, y| roi.contains(Point { x, y });
         assert!(contains(10.0, 10.0) && contains(310.0, 20.0));
         assert!(!contains(50.0, 50.0) && !contains(200.0, 20.0));
         let all_but = RoiFilter { exclude: rects("0,0,10,10"), ..RoiFilter::default() };
@@ -123,14 +123,14 @@ mod tests {
 
     #[test]
     fn the_window_lies_in_the_frame_and_shows_its_pixels() {
-        let zone = |s: &str| RoiFilter { include: rects(s), ..RoiFilter::default() };
+        let roi = |s: &str| RoiFilter { include: rects(s), ..RoiFilter::default() };
         assert_eq!(
-            zone("101,201,50,60;400,300,20,20").window(1920, 1080),
+            roi("101,201,50,60;400,300,20,20").window(1920, 1080),
             Some(Window { x: 52, y: 152, width: 416, height: 216 })
         );
-        assert_eq!(zone("0,0,1920,1080").window(1920, 1080), None);
+        assert_eq!(roi("0,0,1920,1080").window(1920, 1080), None);
         for s in ["5000,5000,10,10", "-500,-500,10,10", "1919,1079,1,1"] {
-            let window = zone(s).window(1920, 1080).unwrap();
+            let window = roi(s).window(1920, 1080).unwrap();
             assert!(window.width > 0 && window.x + window.width <= 1920, "{window:?}");
             assert!(window.height > 0 && window.y + window.height <= 1080, "{window:?}");
         }

@@ -5,8 +5,8 @@ use std::sync::Mutex;
 use std::thread::{self, Builder};
 use std::time::Duration;
 
-use crate::pool::lock;
-use crate::stopwatch::Stopwatch;
+use crate::util::cpu_time::CpuTimer;
+use crate::util::sync::lock;
 
 /// Does `work` on everything in `queue`, and answers the CPU time that took, over all threads. Each
 /// of `workers` has a thread, the first the calling one, and takes the next thing as soon as it is
@@ -16,14 +16,14 @@ use crate::stopwatch::Stopwatch;
 ///
 /// # Panics
 /// If there is no worker, or if `work` panics.
-pub(crate) fn spread<W: Send, T: Send>(
+pub(crate) fn for_each_with<W: Send, T: Send>(
     workers: &mut [W],
     queue: impl Iterator<Item = T> + Send,
     work: impl Fn(&mut W, T) + Sync,
 ) -> Duration {
     let queue = Mutex::new(queue);
     let labour = |worker: &mut W| {
-        let watch = Stopwatch::start();
+        let watch = CpuTimer::start();
         loop {
             // The lock is held for the choice only.
             let next = lock(&queue).next();
@@ -53,11 +53,11 @@ mod tests {
         for workers in 1..5 {
             let mut done = vec![Vec::new(); workers];
             let burn = |done: &mut Vec<u32>, thing: u32| {
-                let watch = Stopwatch::start();
+                let watch = CpuTimer::start();
                 while watch.elapsed() < Duration::from_micros(300) {}
                 done.push(thing);
             };
-            let time = spread(&mut done, 0..40, burn);
+            let time = for_each_with(&mut done, 0..40, burn);
             assert!(time >= 40 * Duration::from_micros(300), "{time:?}");
             let mut all: Vec<u32> = done.concat();
             all.sort_unstable();
@@ -68,6 +68,6 @@ mod tests {
     #[test]
     #[should_panic(expected = "made up")]
     fn a_panic_is_passed_on() {
-        spread(&mut [0, 0], 0..9, |_, thing| assert!(thing != 5, "made up"));
+        for_each_with(&mut [0, 0], 0..9, |_, thing| assert!(thing != 5, "made up"));
     }
 }

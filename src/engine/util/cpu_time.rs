@@ -4,9 +4,9 @@ use std::time::Duration;
 
 /// Measures the CPU time that the calling thread spends.
 #[derive(Debug, Clone, Copy)]
-pub struct Stopwatch(Duration);
+pub struct CpuTimer(Duration);
 
-impl Stopwatch {
+impl CpuTimer {
     /// Starts to measure.
     pub fn start() -> Self {
         Self(thread_time())
@@ -41,7 +41,7 @@ mod tests {
 
     #[test]
     fn sleeping_costs_nothing_and_work_costs() {
-        let watch = Stopwatch::start();
+        let watch = CpuTimer::start();
         std::thread::sleep(Duration::from_millis(30));
         assert!(watch.elapsed() < Duration::from_millis(15));
         let mut x = 1u64;

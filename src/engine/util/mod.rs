@@ -1,0 +1,5 @@
+//! Threads, locks and clocks: helpers that know nothing of faces.
+
+pub mod cpu_time;
+pub(crate) mod parallel;
+pub(crate) mod sync;
