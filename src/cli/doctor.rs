@@ -4,8 +4,8 @@ use std::path::Path;
 
 use facesr::cuda::{GpuError, OpenError};
 use facesr::detect::{self, DetectorKind, DetectorOptions};
-use facesr::models;
-use facesr::runtime::{LIBRARY_VARIABLE, Runtime};
+use facesr::inference::model_source;
+use facesr::inference::runtime::{LIBRARY_VARIABLE, Runtime};
 use facesr::{Generator, GeneratorOptions};
 use serde_json::{Value, json};
 
@@ -183,7 +183,7 @@ fn print(findings: &[Finding], ok: bool) {
         }
     }
     println!("model folders:");
-    for folder in models::folders() {
+    for folder in model_source::folders() {
         println!("  {}: {}", folder.display(), content(&folder).unwrap_or("not there".into()));
     }
     match ok {
@@ -209,7 +209,7 @@ fn onnx_files(folder: &Path) -> Option<Vec<String>> {
 }
 
 fn print_json(findings: &[Finding], ok: bool) {
-    let folders: Vec<_> = models::folders()
+    let folders: Vec<_> = model_source::folders()
         .iter()
         .map(|folder| json!({ "path": folder, "models": onnx_files(folder) }))
         .collect();

@@ -10,7 +10,7 @@ use crate::face::Face;
 use crate::frame::{CudaFrame, FrameMut, Picture};
 use crate::generator::{Device, Generator, GeneratorOptions, LOW_LEN};
 use crate::geometry::Square;
-use crate::models::Source;
+use crate::inference::model_source::ModelSource;
 use crate::planner::Planner;
 use crate::util::cpu_time::CpuTimer;
 
@@ -86,7 +86,7 @@ pub struct EnhancerStats {
 pub struct Enhancer {
     backend: Box<dyn Backend>,
     /// The generator of the backend.
-    source: Source,
+    source: ModelSource,
     /// What goes on where the backend, a GPU, fails; `None` on the CPU.
     fallback: Option<Arc<Generator>>,
     notice: Option<String>,
@@ -145,7 +145,7 @@ impl Enhancer {
     /// for the first time, the CPU takes over with `fallback`, from that very frame on.
     pub fn on(
         backend: Box<dyn Backend>,
-        source: Source,
+        source: ModelSource,
         fallback: Arc<Generator>,
         options: EnhancerOptions,
     ) -> Self {
@@ -154,7 +154,7 @@ impl Enhancer {
 
     fn with(
         backend: Box<dyn Backend>,
-        source: Source,
+        source: ModelSource,
         fallback: Option<Arc<Generator>>,
         options: EnhancerOptions,
     ) -> Self {
@@ -178,7 +178,7 @@ impl Enhancer {
     }
 
     /// The generator that runs.
-    pub fn source(&self) -> &Source {
+    pub fn source(&self) -> &ModelSource {
         &self.source
     }
 

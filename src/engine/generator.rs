@@ -15,9 +15,9 @@ use ort::value::{TensorElementType, TensorRef};
 
 use crate::error::{Error, ModelError};
 use crate::geometry::CROP_SCALE;
-use crate::models::{Source, default_generator};
-use crate::pool::Pool;
-use crate::session;
+use crate::inference::loader;
+use crate::inference::model_source::{ModelSource, default_generator};
+use crate::inference::session_pool::SessionPool;
 use crate::util::parallel::for_each_with;
 use crate::util::sync::lock;
 
@@ -91,9 +91,9 @@ impl GeneratorOptions {
     ///
     /// # Errors
     /// [`ModelError`] if it does not exist.
-    pub(crate) fn file(&self) -> Result<Option<Source>, ModelError> {
+    pub(crate) fn file(&self) -> Result<Option<ModelSource>, ModelError> {
         let remedy = "name an ONNX generator (16x16 to 64x64), or none for the built-in one";
-        self.model.as_ref().map(|path| Source::file(path, remedy)).transpose()
+        self.model.as_ref().map(|path| ModelSource::file(path, remedy)).transpose()
     }
 }
 
@@ -101,9 +101,9 @@ impl GeneratorOptions {
 /// of a pool, since one session runs one batch at a time.
 #[derive(Debug)]
 pub struct Generator {
-    source: Source,
+    source: ModelSource,
     threads: usize,
-    pool: Arc<Pool>,
+    pool: Arc<SessionPool>,
     arch: Option<String>,
 }
 
@@ -128,15 +128,15 @@ impl Generator {
         Ok(generator)
     }
 
-    fn load(source: Source, threads: usize) -> Result<Self, ModelError> {
-        let file = session::read(&source)?;
+    fn load(source: ModelSource, threads: usize) -> Result<Self, ModelError> {
+        let file = loader::read(&source)?;
         let contract = |reason| contract_error(&source, reason);
         // Shapes that a file declares need not be those it computes.
         let check = |session: &mut Session| {
             check_contract(session).map_err(contract)?;
             run_in(session, &[0.0; 2 * LOW_LEN], |_| ()).map_err(contract)
         };
-        let pool = Pool::open(&source, file, 1, check)?;
+        let pool = SessionPool::open(&source, file, 1, check)?;
         let arch = pool.run(|session| session.metadata().ok()?.custom("facesr.arch"))?;
         Ok(Self { source, threads, pool, arch })
     }
@@ -187,7 +187,7 @@ impl Generator {
     }
 
     /// Where it came from.
-    pub fn source(&self) -> &Source {
+    pub fn source(&self) -> &ModelSource {
         &self.source
     }
 
@@ -205,7 +205,7 @@ impl Generator {
 /// One run, whose output is shown to `take`; an error is a reason in words.
 fn run_in(session: &mut Session, faces: &[f32], take: impl FnOnce(&[f32])) -> Result<(), String> {
     let n = faces.len() / LOW_LEN;
-    let fail = |e: ort::Error| session::first_line(&e.to_string());
+    let fail = |e: ort::Error| loader::first_line(&e.to_string());
     let input = TensorRef::from_array_view(([n, 3, LOW, LOW], faces)).map_err(fail)?;
     let outputs = session.run(ort::inputs!["input" => input]).map_err(fail)?;
     let (shape, values) = outputs["output"].try_extract_tensor::<f32>().map_err(fail)?;
@@ -221,19 +221,19 @@ fn run_in(session: &mut Session, faces: &[f32], take: impl FnOnce(&[f32])) -> Re
     Ok(())
 }
 
-type SharedKey = (Source, usize, Option<(u64, std::time::SystemTime)>);
+type SharedKey = (ModelSource, usize, Option<(u64, std::time::SystemTime)>);
 
 static SHARED: LazyLock<Mutex<HashMap<SharedKey, Weak<Generator>>>> = LazyLock::new(Mutex::default);
 
 /// Size and time of a file: one that was replaced is another model.
-fn stamp(source: &Source) -> Option<(u64, std::time::SystemTime)> {
-    let Source::File(path) = source else { return None };
+fn stamp(source: &ModelSource) -> Option<(u64, std::time::SystemTime)> {
+    let ModelSource::File(path) = source else { return None };
     let meta = path.metadata().ok()?;
     Some((meta.len(), meta.modified().ok()?))
 }
 
 /// A generator that breaks the contract.
-pub(crate) fn contract_error(source: &Source, reason: String) -> ModelError {
+pub(crate) fn contract_error(source: &ModelSource, reason: String) -> ModelError {
     ModelError::Contract { model: source.to_string(), reason, wanted: CONTRACT }
 }
 
@@ -246,7 +246,7 @@ pub(crate) fn check_contract(session: &Session) -> Result<(), String> {
         if outlet.name() != name {
             return Err(format!("its {kind} is named '{}'", outlet.name()));
         }
-        let Some((ty, dims)) = session::tensor(outlet.dtype()) else {
+        let Some((ty, dims)) = loader::tensor(outlet.dtype()) else {
             return Err(format!("its {kind} is no tensor"));
         };
         if ty != TensorElementType::Float32 {

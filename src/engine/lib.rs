@@ -14,7 +14,6 @@
 //! [`cuda`] does 4 and 5 on an NVIDIA GPU. [`runtime`] finds ONNX Runtime, [`models`] the weights.
 //! Nothing here knows GStreamer.
 
-mod arena;
 pub mod backend;
 mod background;
 pub mod canvas;
@@ -28,15 +27,11 @@ mod follow;
 pub mod frame;
 pub mod generator;
 pub mod geometry;
-pub mod models;
-pub mod onnx;
+pub mod inference;
 mod planner;
-mod pool;
 mod refresh;
-pub mod runtime;
 pub mod scene;
 pub mod search;
-pub mod session;
 mod snapshot;
 pub mod track;
 pub mod util;

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use facesr::cuda::{BATCHES, BoundGenerator, Cuda, Driver, GpuError, RunFaces};
-use facesr::models::Source;
+use facesr::inference::ModelSource;
 use facesr_tests::onnx;
 
 use crate::frames::OnCard;
@@ -82,7 +82,7 @@ fn products(cuda: &Arc<Cuda>, name: &str) -> Result<()> {
     let file = folder.join("matrices.onnx");
     std::fs::write(&file, onnx::matrices(size, products, name == "fp16"))?;
     // SAFETY: the place is the device's own, and the device outlives the generator.
-    let opened = unsafe { BoundGenerator::open(&Source::File(file), cuda.place()) };
+    let opened = unsafe { BoundGenerator::open(&ModelSource::File(file), cuda.place()) };
     std::fs::remove_dir_all(&folder)?;
     let mut generator = opened?;
     let seconds = seconds(cuda, rounds, || generator.run(BATCHES[0]))?;

@@ -9,7 +9,7 @@ use facesr::cuda::{
 };
 use facesr::frame::Picture;
 use facesr::generator::{HIGH_LEN, LOW_LEN};
-use facesr::models::{self, Source};
+use facesr::inference::model_source::{self, ModelSource};
 use facesr::{Generator, GeneratorOptions};
 
 use crate::frames::{CardFrame, Noise, OnCard, Owned};
@@ -115,12 +115,12 @@ pub(crate) fn kernels(cuda: Arc<Cuda>) -> Result<()> {
 }
 
 /// The generator of `source` on the card against single precision on the CPU, batch by batch.
-pub(crate) fn generator(cuda: &Arc<Cuda>, name: &str, source: &Source) -> Result<()> {
+pub(crate) fn generator(cuda: &Arc<Cuda>, name: &str, source: &ModelSource) -> Result<()> {
     let limit = if name == "fp16" { HALF } else { SINGLE };
     let folder = std::env::temp_dir().join(format!("gpu-check-{}", std::process::id()));
     std::fs::create_dir_all(&folder)?;
     let file = folder.join("reference.onnx");
-    std::fs::write(&file, facesr::session::read(&models::built_in_fp32())?)?;
+    std::fs::write(&file, facesr::inference::loader::read(&model_source::built_in_fp32())?)?;
     let opened = Generator::open(&GeneratorOptions { model: Some(file), ..Default::default() });
     std::fs::remove_dir_all(&folder)?;
     let on_cpu = opened?;

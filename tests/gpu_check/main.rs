@@ -31,7 +31,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use facesr::cuda::{BoundGenerator, Cuda, Driver, GpuError, Place};
-use facesr::models::{self, Source};
+use facesr::inference::model_source::{self, ModelSource};
 
 use results::Outcome;
 
@@ -73,19 +73,23 @@ fn on_gpu(work: impl FnOnce(Arc<Cuda>) -> Result<()>) -> Result<()> {
 
 /// Loads ONNX Runtime, and its CUDA provider as far as that goes without a stream to work on.
 fn runtime() -> Result<()> {
-    let runtime = facesr::runtime::Runtime::get()?;
+    let runtime = facesr::inference::Runtime::get()?;
     eprintln!("{}, {}", runtime.library().display(), runtime.version());
     let place = Place::Cuda { device: 0, stream: 0 };
     // SAFETY: where there is a driver, stream 0 is every context's own.
-    match unsafe { BoundGenerator::open(&models::built_in_fp32(), place) } {
+    match unsafe { BoundGenerator::open(&model_source::built_in_fp32(), place) } {
         Ok(_) => eprintln!("its CUDA provider works"),
         Err(error) => eprintln!("its CUDA provider: {error}"),
     }
     Ok(())
 }
 
-fn source(file: &str) -> Source {
-    if file == "built-in" { models::built_in_fp32() } else { Source::File(PathBuf::from(file)) }
+fn source(file: &str) -> ModelSource {
+    if file == "built-in" {
+        model_source::built_in_fp32()
+    } else {
+        ModelSource::File(PathBuf::from(file))
+    }
 }
 
 /// Whether this is the tests' driver, on which times mean nothing and must be short.

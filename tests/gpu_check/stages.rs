@@ -10,7 +10,7 @@ use facesr::cuda::{
 };
 use facesr::frame::Picture;
 use facesr::generator::{HIGH_LEN, LOW_LEN};
-use facesr::models::Source;
+use facesr::inference::ModelSource;
 use facesr::{FrameInfo, PixelFormat, Square};
 
 use crate::card::{COPY, matrix, seconds};
@@ -245,7 +245,7 @@ fn both(cuda: &Arc<Cuda>, way: Way, faces: usize, rounds: usize) -> Result<[f64;
 }
 
 /// The generator by itself.
-pub(crate) fn batches(cuda: &Arc<Cuda>, name: &str, source: &Source) -> Result<()> {
+pub(crate) fn batches(cuda: &Arc<Cuda>, name: &str, source: &ModelSource) -> Result<()> {
     // SAFETY: the place is the device's own, and the device outlives the generator.
     let mut generator = unsafe { BoundGenerator::open(source, cuda.place()) }?;
     for faces in BATCHES {

@@ -6,7 +6,7 @@ use std::time::Instant;
 use facesr::cuda::Cuda;
 use facesr::generator::Device;
 use facesr::geometry::CROP_SCALE;
-use facesr::models::Source;
+use facesr::inference::ModelSource;
 use facesr::{Enhancer, EnhancerOptions, Face, FrameInfo, GeneratorOptions, PixelFormat, Rect};
 
 use crate::frames::{CardFrame, Noise, Owned};
@@ -17,11 +17,11 @@ use crate::{Result, is_rehearsal};
 /// Frames that are timed, after a tenth as many that are not.
 const FRAMES: usize = 1000;
 
-pub(crate) fn run(cuda: &Arc<Cuda>, name: &str, source: &Source) -> Result<()> {
+pub(crate) fn run(cuda: &Arc<Cuda>, name: &str, source: &ModelSource) -> Result<()> {
     let folder = std::env::temp_dir().join(format!("gpu-check-{}-{name}", std::process::id()));
     std::fs::create_dir_all(&folder)?;
     let model = folder.join("generator.onnx");
-    std::fs::write(&model, facesr::session::read(source)?)?;
+    std::fs::write(&model, facesr::inference::loader::read(source)?)?;
     let options =
         GeneratorOptions { model: Some(model), device: Device::Cuda, ..Default::default() };
     let done = [8, 32].into_iter().try_for_each(|faces| {

@@ -10,7 +10,7 @@ use facesr::canvas::CpuCanvas;
 use facesr::cuda::{BoundGenerator, DevicePtr, Driver, GpuBackend, GpuError, Place, RunFaces};
 use facesr::frame::{ChromaSite, Matrix, Picture, Range};
 use facesr::generator::{HIGH_LEN, LOW_LEN};
-use facesr::models::Source;
+use facesr::inference::ModelSource;
 use facesr::{CudaFrame, Enhancer, EnhancerOptions, Face, FrameInfo, FrameMut};
 use facesr::{Generator, GeneratorOptions, PixelFormat, Rect, Square};
 use facesr_tests::kernels::HostDriver;
@@ -177,7 +177,7 @@ fn generator() -> Arc<Generator> {
 
 /// An enhancer on `driver`, which falls back to the CPU with the same generator.
 fn on_gpu(driver: Arc<dyn Driver>, options: EnhancerOptions) -> Result<Enhancer, GpuError> {
-    let source = Source::File(fixture("good-nearest.onnx"));
+    let source = ModelSource::File(fixture("good-nearest.onnx"));
     // SAFETY: there is no stream.
     let bound = unsafe { BoundGenerator::open(&source, Place::Host) }.unwrap();
     let backend = GpuBackend::new(driver, Box::new(bound))?;
@@ -371,7 +371,7 @@ fn numbers_that_are_not_finite_leave_the_frame_to_the_cpu() {
         let mut answer = tensor(HIGH_LEN, 1);
         answer[9_999] = bad;
         let backend = GpuBackend::new(device(), Box::new(Foretold::new(vec![answer]))).unwrap();
-        let source = Source::File(fixture("good-nearest.onnx"));
+        let source = ModelSource::File(fixture("good-nearest.onnx"));
         let mut enhancer = Enhancer::on(Box::new(backend), source, generator(), options());
         let before = Owned::noise(info, 0, 1);
         let (mut a, mut b) = (before.clone(), before);

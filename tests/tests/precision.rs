@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
 
 use facesr::detect::{self, Detection, Detector, DetectorKind, DetectorOptions, Precision};
-use facesr::models;
+use facesr::inference::model_source;
 use facesr_tests::clips::Clip;
 
 fn open(precision: Precision) -> Box<dyn Detector> {
@@ -16,7 +16,7 @@ fn open(precision: Precision) -> Box<dyn Detector> {
 /// In 8 bits the faces of `name` are those of single precision, and their scores differ by no more
 /// than `most`.
 fn faces_are_the_same(name: &str, most: f32) {
-    if !models::has_byte_products() {
+    if !model_source::has_byte_products() {
         return eprintln!("SKIPPED: this processor runs no detector in 8 bits");
     }
     let program = std::env::current_exe().unwrap();

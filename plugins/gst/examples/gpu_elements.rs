@@ -127,7 +127,10 @@ fn make(name: &str) -> Result<gst::Element> {
 fn single() -> Result<(tempfile::TempDir, std::path::PathBuf)> {
     let folder = tempfile::tempdir()?;
     let file = folder.path().join("fp32.onnx");
-    std::fs::write(&file, facesr::session::read(&facesr::models::built_in_fp32())?)?;
+    std::fs::write(
+        &file,
+        facesr::inference::loader::read(&facesr::inference::model_source::built_in_fp32())?,
+    )?;
     Ok((folder, file))
 }
 

@@ -6,7 +6,8 @@ use std::path::Path;
 
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, Command};
-use facesr::{detect, models};
+use facesr::detect;
+use facesr::inference::model_source;
 use sha2::{Digest, Sha256};
 
 use super::state::{hash_file, hex};
@@ -90,7 +91,7 @@ impl Options {
         }
         if !self.has("generator") {
             // All of them: which one a machine takes is its own affair.
-            for model in models::built_in() {
+            for model in model_source::built_in() {
                 add("built-in", model);
             }
         }

@@ -104,7 +104,7 @@ pub(crate) fn versions() -> Value {
     json!({
         "facesr": env!("CARGO_PKG_VERSION"),
         "gstreamer": gst::version_string().trim_start_matches("GStreamer ").to_string(),
-        "onnxruntime": facesr::runtime::Runtime::get().ok().map(|r| r.version()),
+        "onnxruntime": facesr::inference::Runtime::get().ok().map(|r| r.version()),
     })
 }
 

@@ -12,8 +12,8 @@ use ort::value::Tensor;
 use super::kernels::DevicePtr;
 use crate::error::{GpuError, ModelError};
 use crate::generator::{HIGH, LOW, check_contract, contract_error};
-use crate::models::Source;
-use crate::session;
+use crate::inference::loader;
+use crate::inference::model_source::ModelSource;
 
 /// Sizes that batches are padded to.
 pub const BATCHES: [usize; 8] = [1, 2, 4, 8, 16, 32, 64, 128];
@@ -79,8 +79,8 @@ impl BoundGenerator {
     /// # Safety
     /// The stream of `place` belongs to the primary context of its device and outlives the
     /// generator.
-    pub unsafe fn open(source: &Source, place: Place) -> Result<Self, ModelError> {
-        let bytes = session::read(source)?;
+    pub unsafe fn open(source: &ModelSource, place: Place) -> Result<Self, ModelError> {
+        let bytes = loader::read(source)?;
         let provider = match place {
             Place::Host => None,
             Place::Cuda { device, stream } => {
@@ -100,9 +100,9 @@ impl BoundGenerator {
         let on_device = |e: ort::Error| ModelError::Device {
             model: source.to_string(),
             device: place.name(),
-            reason: session::first_line(&e.to_string()),
+            reason: loader::first_line(&e.to_string()),
         };
-        let session = session::open_on(source, &bytes, provider, place.name())?;
+        let session = loader::open_on(source, &bytes, provider, place.name())?;
         check_contract(&session).map_err(|reason| contract_error(source, reason))?;
         let mut options = RunOptions::new().map_err(on_device)?;
         // Everything is on one stream, and the backend waits for that.
@@ -161,7 +161,7 @@ impl RunFaces for BoundGenerator {
             Ok(_) => Ok(()),
             Err(e) => Err(GpuError::Failed {
                 device: self.name.clone(),
-                reason: session::first_line(&e.to_string()),
+                reason: loader::first_line(&e.to_string()),
             }),
         }
     }
@@ -184,12 +184,12 @@ mod tests {
     /// The bindings that a GPU gets, in system memory, against the generator as it runs there.
     #[test]
     fn bound_memory_is_read_and_written_at_every_run() {
-        let source = crate::models::gpu_generator();
+        let source = crate::inference::model_source::gpu_generator();
         // SAFETY: there is no stream.
         let mut bound = unsafe { BoundGenerator::open(&source, Place::Host) }.unwrap();
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("generator.onnx");
-        std::fs::write(&path, session::read(&source).unwrap()).unwrap();
+        std::fs::write(&path, loader::read(&source).unwrap()).unwrap();
         let options = GeneratorOptions { model: Some(path), ..Default::default() };
         let plain = Generator::open(&options).unwrap();
         for (round, faces) in [3usize, 1, 3, 17].into_iter().enumerate() {
@@ -213,7 +213,7 @@ mod tests {
 
     #[test]
     fn cuda_without_its_provider_is_an_error_with_a_reason() {
-        let source = crate::models::gpu_generator();
+        let source = crate::inference::model_source::gpu_generator();
         // SAFETY: the provider does not get so far as to use the stream.
         let opened = unsafe { BoundGenerator::open(&source, Place::Cuda { device: 0, stream: 0 }) };
         if crate::cuda::driver_present() {

@@ -24,7 +24,7 @@ use std::sync::Arc;
 
 use crate::backend::Backend;
 use crate::error::ModelError;
-use crate::models::{self, Source};
+use crate::inference::model_source::{self, ModelSource};
 
 /// Why a generator cannot run on a GPU.
 #[derive(Debug, thiserror::Error)]
@@ -43,10 +43,13 @@ pub enum OpenError {
 ///
 /// # Errors
 /// [`OpenError`] says what is missing.
-pub fn open(id: u32, model: Option<Source>) -> Result<(Box<dyn Backend>, Source), OpenError> {
+pub fn open(
+    id: u32,
+    model: Option<ModelSource>,
+) -> Result<(Box<dyn Backend>, ModelSource), OpenError> {
     let cuda = Cuda::open(id)?;
     let place = cuda.place();
-    let source = model.unwrap_or_else(models::gpu_generator);
+    let source = model.unwrap_or_else(model_source::gpu_generator);
     let cuda: Arc<dyn Driver> = Arc::new(cuda);
     // SAFETY: the stream is one of the device's primary context; the backend drops the generator
     // before the driver that owns the stream.

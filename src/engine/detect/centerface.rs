@@ -12,9 +12,9 @@ use super::{BoxFit, DetectorOptions, Precision};
 use crate::error::ModelError;
 use crate::face::Detection;
 use crate::geometry::Rect;
-use crate::models::{self, Source};
-use crate::onnx::{self, Declared, Ranges, Value};
-use crate::pool;
+use crate::inference::model_source::{self, ModelSource};
+use crate::inference::onnx::{self, Ranges, Signature, Value};
+use crate::inference::session_pool;
 
 /// From CenterFace's box to the WIDER-style box. `examples/measure_box_factor.rs` on 789 CelebA
 /// crops of 26 to 128 pixels gives a median of 1.145; three real clips, by the distance of eyes
@@ -34,7 +34,7 @@ const MAX_IOU: f32 = 0.3;
 /// Side of a cell, pixels.
 const CELL: usize = 4;
 
-/// SHA-256 of the file that `make setup` fetches, for which [`models::CENTERFACE_RANGES`] hold.
+/// SHA-256 of the file that `make setup` fetches, for which [`model_source::CENTERFACE_RANGES`] hold.
 const KNOWN: [u8; 32] = [
     0x09, 0x18, 0x9d, 0xea, 0xaf, 0x86, 0x46, 0xc5, 0xc5, 0x1a, 0x68, 0x44, 0x7e, 0x3c, 0x74, 0x4e,
     0xa1, 0xe2, 0x11, 0x79, 0x81, 0x55, 0xd4, 0x72, 0x8c, 0x20, 0x50, 0x7b, 0x9f, 0x5a, 0xef, 0xbc,
@@ -56,7 +56,7 @@ static KIND: Kind = Kind {
 
 /// Whether a file declares what CenterFace files do. Their outputs have numbers for names, which
 /// differ from export to export; the channels tell.
-pub(super) fn is_centerface(declared: &Declared) -> bool {
+pub(super) fn is_centerface(declared: &Signature) -> bool {
     let channels = |v: &Value| match v.dims.as_deref() {
         Some(&[_, n, _, _]) if v.is_f32() => n,
         _ => -1,
@@ -77,9 +77,9 @@ fn output_sizes(layout: Layout) -> Vec<usize> {
 /// # Errors
 /// [`ModelError`] if it is no CenterFace, or ONNX Runtime cannot run it.
 pub(super) fn open(
-    source: Source,
+    source: ModelSource,
     file: Vec<u8>,
-    declared: &Declared,
+    declared: &Signature,
     options: &DetectorOptions,
 ) -> Result<Network, ModelError> {
     if !is_centerface(declared) {
@@ -101,11 +101,11 @@ pub(super) fn open(
 /// # Errors
 /// A reason, in words, if the table of ranges is not the file's.
 fn in_best_precision(file: Vec<u8>, precision: Precision) -> Result<Vec<u8>, String> {
-    let gains = precision == Precision::Auto && models::has_byte_products();
-    if !gains || pool::fingerprint(&file) != KNOWN {
+    let gains = precision == Precision::Auto && model_source::has_byte_products();
+    if !gains || session_pool::fingerprint(&file) != KNOWN {
         return Ok(file);
     }
-    onnx::quantized(&file, &Ranges::parse(models::CENTERFACE_RANGES)?)
+    onnx::quantized(&file, &Ranges::parse(model_source::CENTERFACE_RANGES)?)
 }
 
 /// The boxes of all cells that reach `min_score` and look this way, picture pixels.

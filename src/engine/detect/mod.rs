@@ -20,10 +20,10 @@ use std::time::Duration;
 use crate::error::{Error, ModelError};
 pub use crate::face::Detection;
 use crate::frame::Frame;
-use crate::models::{self, Source};
-use crate::onnx;
+use crate::inference::loader;
+use crate::inference::model_source::{self, ModelSource};
+use crate::inference::onnx;
 use crate::search::{SearchRegion, Window, is_same, is_small, layout_tiles};
-use crate::session;
 
 /// Finds faces in frames.
 pub trait Detector: Send {
@@ -198,7 +198,7 @@ impl FromStr for DetectorKind {
 /// The numbers that a detector computes with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Precision {
-    /// 8-bit integers where the processor [gains](models::has_byte_products) and it is known what
+    /// 8-bit integers where the processor [gains](model_source::has_byte_products) and it is known what
     /// the model loses (CenterFace's file as `make setup` fetches it), else what the file holds.
     #[default]
     Auto,
@@ -211,7 +211,7 @@ pub enum Precision {
 pub struct DetectorOptions {
     /// Which detector.
     pub kind: DetectorKind,
-    /// Its model file; `None` looks in the model folders (see [`crate::models`]).
+    /// Its model file; `None` looks in the model folders (see [`crate::inference::model_source`]).
     pub model: Option<PathBuf>,
     /// Width in pixels to which a wider frame is reduced before detection, 0 for the detector's
     /// own choice. Smaller is faster and misses smaller faces.
@@ -303,8 +303,8 @@ const ANY_REMEDY: &str = "check the path, or leave the model file unset to use w
 pub fn open(options: &DetectorOptions) -> Result<Box<dyn Detector>, ModelError> {
     match (options.kind, &options.model) {
         (DetectorKind::Auto, Some(path)) => {
-            let source = Source::file(path, ANY_REMEDY)?;
-            let file = session::read(&source)?;
+            let source = ModelSource::file(path, ANY_REMEDY)?;
+            let file = loader::read(&source)?;
             if seetaface::is_seetaface(&file) {
                 return Ok(Box::new(seetaface::SeetaFace::from_bytes(&source, file, options)?));
             }
@@ -327,21 +327,21 @@ pub fn open(options: &DetectorOptions) -> Result<Box<dyn Detector>, ModelError> 
         },
         (DetectorKind::SeetaFace, path) => {
             let source = match path {
-                Some(path) => Source::file(path, ANY_REMEDY)?,
+                Some(path) => ModelSource::file(path, ANY_REMEDY)?,
                 None => seetaface::EMBEDDED,
             };
             Ok(Box::new(seetaface::SeetaFace::open(source, options)?))
         }
         (DetectorKind::YuNet, path) => {
             let source = named_or_found(path, "detector yunet", &YUNET_FILES, YUNET_REMEDY)?;
-            let file = session::read(&source)?;
+            let file = loader::read(&source)?;
             let declared = declared(&source, &file)?;
             Ok(Box::new(yunet::open(source, file.into_owned(), &declared, options)?))
         }
         (DetectorKind::CenterFace, path) => {
             let what = "detector centerface";
             let source = named_or_found(path, what, &CENTERFACE_FILES, CENTERFACE_REMEDY)?;
-            let file = session::read(&source)?;
+            let file = loader::read(&source)?;
             let declared = declared(&source, &file)?;
             let file = file.into_owned();
             Ok(Box::new(centerface::open(source, file, &declared, options)?))
@@ -351,8 +351,8 @@ pub fn open(options: &DetectorOptions) -> Result<Box<dyn Detector>, ModelError> 
 
 /// The best detector whose model lies in a model folder, and that model.
 pub fn installed() -> Option<(DetectorKind, PathBuf)> {
-    let centerface = models::find(&CENTERFACE_FILES).map(|p| (DetectorKind::CenterFace, p));
-    centerface.or_else(|| models::find(&YUNET_FILES).map(|p| (DetectorKind::YuNet, p)))
+    let centerface = model_source::find(&CENTERFACE_FILES).map(|p| (DetectorKind::CenterFace, p));
+    centerface.or_else(|| model_source::find(&YUNET_FILES).map(|p| (DetectorKind::YuNet, p)))
 }
 
 fn named_or_found(
@@ -360,21 +360,25 @@ fn named_or_found(
     what: &'static str,
     names: &[&str],
     remedy: &str,
-) -> Result<Source, ModelError> {
+) -> Result<ModelSource, ModelError> {
     if let Some(path) = path {
-        return Source::file(path, remedy);
+        return ModelSource::file(path, remedy);
     }
-    let not_found =
-        || ModelError::NotFound { what, looked_in: models::folders(), remedy: remedy.to_string() };
-    models::find(names).map(Source::File).ok_or_else(not_found)
+    let not_found = || ModelError::NotFound {
+        what,
+        looked_in: model_source::folders(),
+        remedy: remedy.to_string(),
+    };
+    model_source::find(names).map(ModelSource::File).ok_or_else(not_found)
 }
 
-fn declared(source: &Source, file: &[u8]) -> Result<onnx::Declared, ModelError> {
-    onnx::declared(file).map_err(|reason| ModelError::Invalid { model: source.to_string(), reason })
+fn declared(source: &ModelSource, file: &[u8]) -> Result<onnx::Signature, ModelError> {
+    onnx::signature(file)
+        .map_err(|reason| ModelError::Invalid { model: source.to_string(), reason })
 }
 
 /// The error for a model that declares something else than was wanted.
-fn contract(source: &Source, declared: &onnx::Declared, wanted: &'static str) -> ModelError {
+fn contract(source: &ModelSource, declared: &onnx::Signature, wanted: &'static str) -> ModelError {
     let list = |values: &[onnx::Value]| {
         let mut list: Vec<String> = values
             .iter()

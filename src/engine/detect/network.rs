@@ -12,10 +12,11 @@ use crate::error::{Error, ModelError};
 use crate::face::Detection;
 use crate::frame::Frame;
 use crate::geometry::Rect;
-use crate::models::Source;
-use crate::onnx;
-use crate::pool::{self, Fingerprint, Pool};
-use crate::session;
+use crate::inference::loader;
+use crate::inference::model_source::ModelSource;
+use crate::inference::onnx;
+use crate::inference::session_pool::{self, Fingerprint, SessionPool};
+use crate::util::sync::lock;
 
 /// Both networks halve their input five times.
 pub(super) const MULTIPLE: usize = 32;
@@ -76,7 +77,7 @@ pub(super) struct Network {
 /// Ready to look at pictures of one size.
 struct Open {
     layout: Layout,
-    pool: Arc<Pool>,
+    pool: Arc<SessionPool>,
     tensor: Vec<f32>,
 }
 
@@ -85,7 +86,7 @@ const KEPT_OPEN: usize = 2;
 
 /// What all streams share that use the same file.
 struct Model {
-    source: Source,
+    source: ModelSource,
     file: Vec<u8>,
     input: String,
     outputs: Vec<String>,
@@ -122,13 +123,13 @@ impl Network {
     /// outputs are of other sizes.
     pub(super) fn open(
         kind: &'static Kind,
-        (source, file): (Source, Vec<u8>),
+        (source, file): (ModelSource, Vec<u8>),
         (input, outputs): (String, Vec<String>),
         options: &DetectorOptions,
     ) -> Result<Self, ModelError> {
-        let key = pool::fingerprint(&file);
+        let key = session_pool::fingerprint(&file);
         // Held while it is checked: streams that start together check it once.
-        let mut models = pool::lock(&MODELS);
+        let mut models = lock(&MODELS);
         let known = models.get(&key).and_then(Weak::upgrade);
         let is_new = known.is_none();
         let model = known.unwrap_or_else(|| Arc::new(Model { source, file, input, outputs }));
@@ -209,12 +210,12 @@ impl Network {
         self.open.truncate(KEPT_OPEN - 1);
         let model = &*self.model;
         let dims = [1, 3, layout.padded_height, layout.padded_width];
-        let file = onnx::specialised(&model.file, &model.input, &dims, &model.outputs)
+        let file = onnx::with_fixed_input(&model.file, &model.input, &dims, &model.outputs)
             .map_err(|reason| ModelError::Invalid { model: model.source.to_string(), reason })?;
         // All black, and black it stays around the picture.
         let tensor = vec![0.0; layout.len()];
         let check = |session: &mut Session| model.run(session, layout, &tensor, |_| ());
-        let pool = Pool::open(&model.source, file.into(), self.threads, check)?;
+        let pool = SessionPool::open(&model.source, file.into(), self.threads, check)?;
         self.open.insert(0, Open { layout, pool, tensor });
         Ok(())
     }
@@ -262,7 +263,7 @@ impl Model {
         tensor: &[f32],
         use_outputs: impl FnOnce(&[&[f32]]) -> R,
     ) -> Result<R, Error> {
-        let failed = |e: ort::Error| self.failed(session::first_line(&e.to_string()));
+        let failed = |e: ort::Error| self.failed(loader::first_line(&e.to_string()));
         let dims = [1, 3, layout.padded_height, layout.padded_width];
         let input = TensorRef::from_array_view((dims, tensor)).map_err(failed)?;
         let outputs = session.run(ort::inputs![self.input.as_str() => input]).map_err(failed)?;

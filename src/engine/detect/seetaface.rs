@@ -19,12 +19,12 @@ use crate::error::{Error, ModelError};
 use crate::face::Detection;
 use crate::frame::Frame;
 use crate::geometry::Rect;
-use crate::models::Source;
-use crate::session;
+use crate::inference::loader;
+use crate::inference::model_source::ModelSource;
 use crate::util::cpu_time::thread_time;
 
 /// The model that is part of this library.
-pub(super) const EMBEDDED: Source = Source::Embedded {
+pub(super) const EMBEDDED: ModelSource = ModelSource::Embedded {
     name: "seeta_fd_frontal_v1.0.bin",
     bytes: include_bytes!("../../../models/seeta_fd_frontal_v1.0.bin"),
 };
@@ -106,8 +106,8 @@ impl SeetaFace {
     /// # Errors
     /// [`ModelError`] if the file cannot be read, is not the one known model, or no thread can be
     /// started.
-    pub(super) fn open(source: Source, options: &DetectorOptions) -> Result<Self, ModelError> {
-        let file = session::read(&source)?;
+    pub(super) fn open(source: ModelSource, options: &DetectorOptions) -> Result<Self, ModelError> {
+        let file = loader::read(&source)?;
         Self::from_bytes(&source, file, options)
     }
 
@@ -116,7 +116,7 @@ impl SeetaFace {
     /// # Errors
     /// As [`SeetaFace::open`].
     pub(super) fn from_bytes(
-        source: &Source,
+        source: &ModelSource,
         file: Cow<'static, [u8]>,
         options: &DetectorOptions,
     ) -> Result<Self, ModelError> {
@@ -291,7 +291,7 @@ mod tests {
 
     #[test]
     fn the_embedded_model_is_the_known_one() {
-        assert!(is_seetaface(&session::read(&EMBEDDED).unwrap()));
+        assert!(is_seetaface(&loader::read(&EMBEDDED).unwrap()));
     }
 
     #[test]

@@ -12,8 +12,8 @@ use super::{BoxFit, DetectorOptions};
 use crate::error::ModelError;
 use crate::face::Detection;
 use crate::geometry::Rect;
-use crate::models::Source;
-use crate::onnx::Declared;
+use crate::inference::model_source::ModelSource;
+use crate::inference::onnx::Signature;
 
 /// From YuNet's box to the WIDER-style box. `examples/measure_box_factor.rs` on 789 CelebA crops
 /// of 16 to 128 pixels gives sides of 1.21 (small) to 1.03 (large), 1.12 in the middle; in three
@@ -49,7 +49,7 @@ static KIND: Kind = Kind {
 };
 
 /// Whether a file declares what YuNet files do.
-pub(super) fn is_yunet(declared: &Declared) -> bool {
+pub(super) fn is_yunet(declared: &Signature) -> bool {
     let has = |name: &String| declared.outputs.iter().any(|o| o.name == *name && o.is_f32());
     declared.inputs.len() == 1 && declared.inputs[0].is_f32() && output_names().iter().all(has)
 }
@@ -70,9 +70,9 @@ fn output_sizes(layout: Layout) -> Vec<usize> {
 /// # Errors
 /// [`ModelError`] if it is no YuNet, or ONNX Runtime cannot run it.
 pub(super) fn open(
-    source: Source,
+    source: ModelSource,
     file: Vec<u8>,
-    declared: &Declared,
+    declared: &Signature,
     options: &DetectorOptions,
 ) -> Result<Network, ModelError> {
     if !is_yunet(declared) {

@@ -8,7 +8,7 @@
 use std::path::{Path, PathBuf};
 
 use facesr::detect::{self, Detection, Detector, DetectorKind, DetectorOptions, Precision};
-use facesr::models;
+use facesr::inference::model_source;
 use facesr::{Error, Frame, FrameInfo, ModelError, PixelFormat, Square};
 use image::RgbImage;
 
@@ -259,7 +259,7 @@ fn centerface_finds_the_same_in_8_bits() {
     bytes.extend([0x32, 0]);
     std::fs::write(&other, bytes).unwrap();
     assert_eq!(faces(&other, Precision::Auto), filed);
-    if !models::has_byte_products() {
+    if !model_source::has_byte_products() {
         return assert_eq!(chosen, filed);
     }
     assert_ne!(chosen, filed, "it ran in single precision");

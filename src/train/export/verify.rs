@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use facesr::runtime::Runtime;
+use facesr::inference::Runtime;
 use ort::session::Session;
 use ort::value::TensorRef;
 use tch::{Device, Kind, Tensor};
@@ -21,7 +21,7 @@ pub struct Runner {
 }
 
 impl Runner {
-    /// Loads the library (once a process, see [`facesr::runtime`]) and the file.
+    /// Loads the library (once a process, see [`facesr::inference::runtime`]) and the file.
     ///
     /// # Errors
     /// When ONNX Runtime is not found or refuses the file.

@@ -12,7 +12,7 @@ use tch::{Device, Kind, Tensor, no_grad};
 
 #[test]
 fn onnx_runtime_and_libtorch_agree_on_64_faces() {
-    facesr::runtime::Runtime::get().expect("make train-setup tells what to export");
+    facesr::inference::Runtime::get().expect("make train-setup tells what to export");
     let dir = tempfile::tempdir().unwrap();
     let about = About { data: "drawn".into(), terms: "none".into() };
     let values = Rng::new(5, Stream::Noise, 0).normals(64 * 3 * 256);

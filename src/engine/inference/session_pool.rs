@@ -13,8 +13,8 @@ use ort::session::Session;
 use sha2::{Digest, Sha256};
 
 use crate::error::ModelError;
-use crate::models::Source;
-use crate::session;
+use crate::inference::loader;
+use crate::inference::model_source::ModelSource;
 use crate::util::sync::lock;
 
 /// What a model's content is known by.
@@ -27,8 +27,8 @@ pub(crate) fn fingerprint(file: &[u8]) -> Fingerprint {
 
 /// Sessions of one model with one number of threads.
 #[derive(Debug)]
-pub(crate) struct Pool {
-    source: Source,
+pub(crate) struct SessionPool {
+    source: ModelSource,
     /// The file's content: sessions are still opened from it when the file is long gone.
     file: Cow<'static, [u8]>,
     threads: usize,
@@ -47,7 +47,7 @@ struct State {
 
 /// A session, until it is dropped.
 struct Lease<'a> {
-    pool: &'a Pool,
+    pool: &'a SessionPool,
     session: Option<Session>,
 }
 
@@ -61,18 +61,18 @@ impl Drop for Lease<'_> {
 /// Content and threads.
 type Key = (Fingerprint, usize);
 
-static SHARED: LazyLock<Mutex<HashMap<Key, Weak<Pool>>>> = LazyLock::new(Mutex::default);
+static SHARED: LazyLock<Mutex<HashMap<Key, Weak<SessionPool>>>> = LazyLock::new(Mutex::default);
 
-impl Pool {
+impl SessionPool {
     /// The pool of the model `file` (read from `source`, which is named in errors), with `threads`
     /// threads a session: the one that this process has, or a new one with one session, which
-    /// `check` approves of. A model out of a file is [rehearsed](session::rehearse) with `check`
+    /// `check` approves of. A model out of a file is [rehearsed](loader::dry_run) with `check`
     /// first.
     ///
     /// # Errors
     /// What opening a session and `check` answer.
     pub(crate) fn open<E: From<ModelError>>(
-        source: &Source,
+        source: &ModelSource,
         file: Cow<'static, [u8]>,
         threads: usize,
         mut check: impl FnMut(&mut Session) -> Result<(), E>,
@@ -85,8 +85,8 @@ impl Pool {
             return Ok(pool);
         }
         shared.retain(|_, pool| pool.strong_count() > 0);
-        session::rehearse(source, &file, &mut check)?;
-        let mut session = session::open(source, &file, threads)?;
+        loader::dry_run(source, &file, &mut check)?;
+        let mut session = loader::open(source, &file, threads)?;
         check(&mut session)?;
         let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
         let pool = Arc::new(Self {
@@ -119,7 +119,7 @@ impl Pool {
             if state.open < self.most {
                 state.open += 1;
                 drop(state);
-                return session::open(&self.source, &self.file, self.threads).inspect_err(|_| {
+                return loader::open(&self.source, &self.file, self.threads).inspect_err(|_| {
                     lock(&self.state).open -= 1;
                     self.freed.notify_one();
                 });
@@ -132,12 +132,12 @@ impl Pool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::models::built_in_fp32;
+    use crate::inference::model_source::built_in_fp32;
 
-    fn pool(threads: usize) -> Arc<Pool> {
+    fn pool(threads: usize) -> Arc<SessionPool> {
         let source = built_in_fp32();
-        let file = session::read(&source).unwrap();
-        Pool::open(&source, file, threads, |_| Ok::<_, ModelError>(())).unwrap()
+        let file = loader::read(&source).unwrap();
+        SessionPool::open(&source, file, threads, |_| Ok::<_, ModelError>(())).unwrap()
     }
 
     #[test]

@@ -15,9 +15,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
-use crate::arena;
 use crate::error::RuntimeError;
 pub use crate::error::{LIBRARY_VARIABLE, OLDEST_VERSION};
+use crate::inference::arena;
 use ort::environment::Environment;
 
 /// Environment variable that keeps ONNX Runtime to itself. From 1.31 on its builds for Linux, too,

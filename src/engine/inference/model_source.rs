@@ -12,21 +12,21 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use crate::error::ModelError;
-use crate::runtime::own_folder;
+use crate::inference::runtime::own_folder;
 
 /// Environment variable that names a model folder to search before all others.
 pub const FOLDER_VARIABLE: &str = "FACESR_MODELS";
 
 /// The built-in generator in single precision.
-const GENERATOR_FP32: Source = Source::Embedded {
+const GENERATOR_FP32: ModelSource = ModelSource::Embedded {
     name: "low-to-high-compact.onnx",
-    bytes: include_bytes!("../../models/low-to-high-compact.onnx"),
+    bytes: include_bytes!("../../../models/low-to-high-compact.onnx"),
 };
 
 /// The same in 8-bit integers; its answers are 42 dB from the other's.
-const GENERATOR_INT8: Source = Source::Embedded {
+const GENERATOR_INT8: ModelSource = ModelSource::Embedded {
     name: "low-to-high-compact-int8.onnx",
-    bytes: include_bytes!("../../models/low-to-high-compact-int8.onnx"),
+    bytes: include_bytes!("../../../models/low-to-high-compact-int8.onnx"),
 };
 
 /// Whether the processor has dot products of bytes (VNNI), with which networks in 8-bit integers
@@ -44,23 +44,23 @@ pub fn has_byte_products() -> bool {
 
 /// The generator that is used when none is named: in integers where the processor
 /// [gains](has_byte_products) (a third of the time), else in single precision.
-pub fn default_generator() -> Source {
+pub fn default_generator() -> ModelSource {
     if has_byte_products() { GENERATOR_INT8 } else { GENERATOR_FP32 }
 }
 
 /// The values that CenterFace's tensors take (`scripts/calibrate.sh`).
-pub(crate) const CENTERFACE_RANGES: &str = include_str!("../../models/centerface-int8.csv");
+pub(crate) const CENTERFACE_RANGES: &str = include_str!("../../../models/centerface-int8.csv");
 
 /// The content of every generator that is part of this library.
 pub fn built_in() -> [&'static [u8]; 2] {
     [
-        include_bytes!("../../models/low-to-high-compact.onnx"),
-        include_bytes!("../../models/low-to-high-compact-int8.onnx"),
+        include_bytes!("../../../models/low-to-high-compact.onnx"),
+        include_bytes!("../../../models/low-to-high-compact-int8.onnx"),
     ]
 }
 
 /// The built-in generator in single precision.
-pub fn built_in_fp32() -> Source {
+pub fn built_in_fp32() -> ModelSource {
     GENERATOR_FP32
 }
 
@@ -69,13 +69,13 @@ pub const GENERATOR_FP16: &str = "low-to-high-compact-fp16.onnx";
 
 /// The generator that is used on a GPU when none is named: in half precision if that file lies in a
 /// model folder, else in single precision.
-pub fn gpu_generator() -> Source {
-    find(&[GENERATOR_FP16]).map_or(GENERATOR_FP32, Source::File)
+pub fn gpu_generator() -> ModelSource {
+    find(&[GENERATOR_FP16]).map_or(GENERATOR_FP32, ModelSource::File)
 }
 
 /// Where a model comes from.
 #[derive(Clone, PartialEq, Eq, Hash)]
-pub enum Source {
+pub enum ModelSource {
     /// Part of this library.
     Embedded {
         /// File name in the project's `models` folder.
@@ -87,7 +87,7 @@ pub enum Source {
     File(PathBuf),
 }
 
-impl Source {
+impl ModelSource {
     /// The file at `path`. `remedy` says what the user can do if it does not exist.
     ///
     /// # Errors
@@ -107,7 +107,7 @@ impl Source {
     }
 }
 
-impl fmt::Display for Source {
+impl fmt::Display for ModelSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Embedded { name, .. } => write!(f, "the built-in model {name}"),
@@ -116,7 +116,7 @@ impl fmt::Display for Source {
     }
 }
 
-impl fmt::Debug for Source {
+impl fmt::Debug for ModelSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }
@@ -150,10 +150,10 @@ mod tests {
     #[test]
     fn missing_files_and_folders_are_told_apart() {
         let dir = tempfile::tempdir().unwrap();
-        let gone = Source::file(&dir.path().join("x.onnx"), "look elsewhere").unwrap_err();
+        let gone = ModelSource::file(&dir.path().join("x.onnx"), "look elsewhere").unwrap_err();
         assert!(matches!(gone, ModelError::Missing { .. }));
         let text = gone.to_string();
         assert!(text.contains("x.onnx") && text.contains("look elsewhere"), "{text}");
-        assert!(matches!(Source::file(dir.path(), ""), Err(ModelError::Read { .. })));
+        assert!(matches!(ModelSource::file(dir.path(), ""), Err(ModelError::Read { .. })));
     }
 }

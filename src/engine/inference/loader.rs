@@ -9,9 +9,9 @@ use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 use ort::value::{TensorElementType, ValueType};
 
 use crate::error::ModelError;
-use crate::models::Source;
-use crate::onnx;
-use crate::runtime::Runtime;
+use crate::inference::model_source::ModelSource;
+use crate::inference::onnx;
+use crate::inference::runtime::Runtime;
 
 /// Largest model file that is read, in bytes: the paper-size generator has 62 MB.
 const MAX_BYTES: u64 = 512 << 20;
@@ -21,11 +21,11 @@ const MAX_BYTES: u64 = 512 << 20;
 /// # Errors
 /// [`ModelError::Read`] if the file cannot be read, [`ModelError::Invalid`] if it is empty or
 /// larger than any model.
-pub fn read(source: &Source) -> Result<Cow<'static, [u8]>, ModelError> {
+pub fn read(source: &ModelSource) -> Result<Cow<'static, [u8]>, ModelError> {
     let invalid = |reason: String| ModelError::Invalid { model: source.to_string(), reason };
     let bytes = match source {
-        Source::Embedded { bytes, .. } => Cow::Borrowed(*bytes),
-        Source::File(path) => {
+        ModelSource::Embedded { bytes, .. } => Cow::Borrowed(*bytes),
+        ModelSource::File(path) => {
             let fail = |source| ModelError::Read { path: path.clone(), source };
             let size = path.metadata().map_err(fail)?.len();
             let too_large =
@@ -51,36 +51,36 @@ pub fn read(source: &Source) -> Result<Cow<'static, [u8]>, ModelError> {
 
 /// Looks whether a model out of a file is fit to be [opened](open): it may not read other files nor
 /// loop, and `run` runs it once as it is written. Without this, ONNX Runtime would compute what it
-/// can while it opens the model; that happens outside the [arena](crate::arena) and would take
+/// can while it opens the model; that happens outside the [arena](crate::inference::arena) and would take
 /// whatever memory a hostile file asks for, while a rehearsal ends at the arena's limit. The
 /// models that are part of this library need none.
 ///
 /// # Errors
 /// [`ModelError::Runtime`] without ONNX Runtime; [`ModelError::Invalid`] if it is no model that
 /// ONNX Runtime can run; and what `run` answers.
-pub fn rehearse<E: From<ModelError>>(
-    source: &Source,
+pub fn dry_run<E: From<ModelError>>(
+    source: &ModelSource,
     bytes: &[u8],
     run: impl FnOnce(&mut Session) -> Result<(), E>,
 ) -> Result<(), E> {
-    let Source::File(_) = source else { return Ok(()) };
+    let ModelSource::File(_) = source else { return Ok(()) };
     let invalid = |reason| ModelError::Invalid { model: source.to_string(), reason };
-    onnx::check(bytes).map_err(invalid)?;
-    run(&mut commit(source, bytes, 1, GraphOptimizationLevel::Disable)?)
+    onnx::reject_unsafe(bytes).map_err(invalid)?;
+    run(&mut build(source, bytes, 1, GraphOptimizationLevel::Disable)?)
 }
 
 /// Opens a model for the CPU with `threads` threads. Its `bytes` were [`read`] and
-/// [rehearsed](rehearse) before; `source` is named in errors.
+/// [rehearsed](dry_run) before; `source` is named in errors.
 ///
 /// # Errors
 /// [`ModelError::Runtime`] without ONNX Runtime; [`ModelError::Invalid`] if it is no model that
 /// ONNX Runtime can run.
-pub fn open(source: &Source, bytes: &[u8], threads: usize) -> Result<Session, ModelError> {
-    commit(source, bytes, threads, GraphOptimizationLevel::All)
+pub fn open(source: &ModelSource, bytes: &[u8], threads: usize) -> Result<Session, ModelError> {
+    build(source, bytes, threads, GraphOptimizationLevel::All)
 }
 
-fn commit(
-    source: &Source,
+fn build(
+    source: &ModelSource,
     bytes: &[u8],
     threads: usize,
     level: GraphOptimizationLevel,
@@ -100,7 +100,7 @@ fn commit(
 /// [`ModelError::Runtime`] without ONNX Runtime; [`ModelError::Device`] if it cannot use the device;
 /// [`ModelError::Invalid`] if it is no model that ONNX Runtime can run there.
 pub fn open_on(
-    source: &Source,
+    source: &ModelSource,
     bytes: &[u8],
     provider: Option<ExecutionProviderDispatch>,
     device: &'static str,
@@ -115,8 +115,8 @@ pub fn open_on(
         model: source.to_string(),
         reason: first_line(&e.to_string()),
     };
-    if let Source::File(_) = source {
-        onnx::check(bytes)
+    if let ModelSource::File(_) = source {
+        onnx::reject_unsafe(bytes)
             .map_err(|reason| ModelError::Invalid { model: source.to_string(), reason })?;
     }
     let mut builder = configure(runtime, 1, GraphOptimizationLevel::All).map_err(invalid)?;

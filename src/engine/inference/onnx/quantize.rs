@@ -345,7 +345,7 @@ fn utf8(bytes: &[u8]) -> Result<&str, String> {
 #[cfg(test)]
 mod tests {
     use super::super::wire::{number, text};
-    use super::super::{declared, value_info};
+    use super::super::{signature, value_info};
     use super::*;
     use proptest::prelude::*;
 
@@ -458,7 +458,7 @@ mod tests {
         // Replaced, and kept in single precision because what it answers has no range.
         assert!(raw(&file, "w").is_none() && raw(&file, "b").is_none());
         assert!(raw(&file, "v").is_some() && raw(&file, "y/weight/code").is_none());
-        let declared = declared(&file).unwrap();
+        let declared = signature(&file).unwrap();
         assert_eq!(declared.inputs.iter().map(|v| &*v.name).collect::<Vec<_>>(), ["x"]);
         let nodes: Vec<Vec<String>> = Fields(graph(&file).unwrap())
             .filter_map(|item| match item.unwrap() {
@@ -505,8 +505,8 @@ mod tests {
             if cut {
                 file.truncate(place);
             }
-            if let (Ok(made), Ok(before)) = (quantized(&file, &ranges()), declared(&file)) {
-                prop_assert_eq!(declared(&made).map(|d| d.outputs), Ok(before.outputs));
+            if let (Ok(made), Ok(before)) = (quantized(&file, &ranges()), signature(&file)) {
+                prop_assert_eq!(signature(&made).map(|d| d.outputs), Ok(before.outputs));
             }
         }
     }

@@ -29,7 +29,7 @@ pub struct Value {
     pub name: String,
     /// Element type as `TensorProto.DataType` numbers them, 0 if it is no tensor.
     element: u64,
-    /// Declared dimensions, -1 for free ones; `None` if no shape is declared.
+    /// Signature dimensions, -1 for free ones; `None` if no shape is declared.
     pub dims: Option<Vec<i64>>,
 }
 
@@ -42,7 +42,7 @@ impl Value {
 
 /// What an ONNX file declares.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Declared {
+pub struct Signature {
     /// Inputs that are not weights.
     pub inputs: Vec<Value>,
     /// Outputs.
@@ -55,7 +55,7 @@ const ELEMENT_F32: u64 = 1;
 ///
 /// # Errors
 /// A reason, in words, if the bytes are no ONNX model.
-pub fn declared(file: &[u8]) -> Result<Declared, String> {
+pub fn signature(file: &[u8]) -> Result<Signature, String> {
     let graph = graph(file)?;
     let mut weights = Vec::new();
     let (mut inputs, mut outputs) = (Vec::new(), Vec::new());
@@ -80,14 +80,14 @@ pub fn declared(file: &[u8]) -> Result<Declared, String> {
     }
     weights.sort_unstable();
     inputs.retain(|v| weights.binary_search(&v.name).is_err());
-    Ok(Declared { inputs, outputs })
+    Ok(Signature { inputs, outputs })
 }
 
 /// The same model with one input, `input`, of exactly `dims`, and the outputs `outputs` only.
 ///
 /// # Errors
 /// A reason, in words, if the bytes are no ONNX model.
-pub fn specialised(
+pub fn with_fixed_input(
     file: &[u8],
     input: &str,
     dims: &[usize],
@@ -144,7 +144,7 @@ fn with_graph(file: &[u8], graph: &[u8], version: u64) -> Result<Vec<u8>, String
 ///
 /// # Errors
 /// A reason, in words; also if the bytes are no ONNX model.
-pub fn check(file: &[u8]) -> Result<(), String> {
+pub fn reject_unsafe(file: &[u8]) -> Result<(), String> {
     graph(file)?;
     for item in Fields(file) {
         let Field { number, content: Content::Bytes(message), .. } = item? else { continue };
@@ -293,7 +293,7 @@ mod tests {
 
     #[test]
     fn weights_are_no_inputs() {
-        let declared = declared(&model()).unwrap();
+        let declared = signature(&model()).unwrap();
         assert_eq!(declared.inputs.len(), 1);
         assert_eq!(declared.inputs[0].name, "x");
         assert_eq!(declared.inputs[0].dims, Some(vec![10, 3, 32, 300]));
@@ -304,8 +304,8 @@ mod tests {
 
     #[test]
     fn specialised_models_have_the_wanted_ends() {
-        let file = specialised(&model(), "x", &[1, 3, 544, 960], &["b".into()]).unwrap();
-        let declared = declared(&file).unwrap();
+        let file = with_fixed_input(&model(), "x", &[1, 3, 544, 960], &["b".into()]).unwrap();
+        let declared = signature(&file).unwrap();
         assert_eq!(declared.inputs.len(), 1);
         assert_eq!(declared.inputs[0].dims, Some(vec![1, 3, 544, 960]));
         assert_eq!(declared.outputs.len(), 1);
@@ -318,7 +318,7 @@ mod tests {
         let file = model();
         for n in 0..file.len() {
             // A cut after the graph leaves a model without its opset, which ONNX Runtime refuses.
-            let result = declared(&file[..n]);
+            let result = signature(&file[..n]);
             assert!(result.is_err() || n >= file.len() - 4, "{n}: {result:?}");
         }
     }
@@ -326,9 +326,9 @@ mod tests {
     proptest! {
         #[test]
         fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-            let _ = declared(&bytes);
-            let _ = check(&bytes);
-            let _ = specialised(&bytes, "x", &[1], &[]);
+            let _ = signature(&bytes);
+            let _ = reject_unsafe(&bytes);
+            let _ = with_fixed_input(&bytes, "x", &[1], &[]);
         }
 
         #[test]
@@ -336,9 +336,9 @@ mod tests {
             let mut file = model();
             let place = place % file.len();
             file[place] = value;
-            let _ = declared(&file);
-            let _ = check(&file);
-            let _ = specialised(&file, "x", &[1], &["a".into()]);
+            let _ = signature(&file);
+            let _ = reject_unsafe(&file);
+            let _ = with_fixed_input(&file, "x", &[1], &["a".into()]);
         }
     }
 }

@@ -1,0 +1,11 @@
+//! Models and ONNX Runtime: which file, whether it is safe to open, and the sessions that run it.
+
+mod arena;
+pub mod loader;
+pub mod model_source;
+pub mod onnx;
+pub mod runtime;
+pub(crate) mod session_pool;
+
+pub use model_source::ModelSource;
+pub use runtime::Runtime;
