@@ -6,10 +6,10 @@
 //! image registration technique", 1981, with the gradients of the face that is looked for, after
 //! Baker and Matthews, "Lucas-Kanade 20 years on", 2004). Brightness may change meanwhile.
 
-use crate::canvas::feather;
-use crate::canvas::resample::{Taps, transpose};
 use crate::frame::{ColorModel, Frame};
 use crate::geometry::{Point, Square};
+use crate::imgproc::feather;
+use crate::imgproc::resample::{Coefficients, transpose};
 
 /// Samples across and down a face.
 const SIDE: usize = 16;
@@ -59,8 +59,8 @@ pub(crate) struct Motion {
 pub(crate) struct Follower {
     /// Weight of each sample; they sum to 1.
     weights: [f32; AREA],
-    columns: Taps,
-    rows: Taps,
+    columns: Coefficients,
+    rows: Coefficients,
     a: Vec<f32>,
     b: Vec<f32>,
 }
@@ -74,7 +74,7 @@ impl Default for Follower {
         }
         let sum: f32 = weights.iter().sum();
         weights.iter_mut().for_each(|w| *w /= sum);
-        let (columns, rows) = (Taps::default(), Taps::default());
+        let (columns, rows) = (Coefficients::default(), Coefficients::default());
         Self { weights, columns, rows, a: Vec::new(), b: Vec::new() }
     }
 }

@@ -27,6 +27,7 @@ mod follow;
 pub mod frame;
 pub mod generator;
 pub mod geometry;
+mod imgproc;
 pub mod inference;
 mod planner;
 mod refresh;
@@ -35,7 +36,6 @@ pub mod search;
 mod snapshot;
 pub mod track;
 pub mod util;
-mod wide;
 
 pub use enhancer::{Enhancer, EnhancerOptions};
 pub use error::{Error, ModelError};

@@ -8,8 +8,8 @@
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use crate::canvas::feather;
 use crate::generator::{LOW, LOW_LEN};
+use crate::imgproc::feather;
 
 /// Frames after which a face is generated anew even if nothing has changed: one second, so that a
 /// change too slow to be noticed from frame to frame is followed.

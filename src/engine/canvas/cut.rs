@@ -1,11 +1,11 @@
 //! One face, cut out of a frame.
 
 use super::Area;
-use super::color::Color;
-use super::resample::{Taps, transpose};
 use crate::frame::{Component, Frame};
 use crate::generator::{LOW, LOW_LEN};
 use crate::geometry::Square;
+use crate::imgproc::color::Color;
+use crate::imgproc::resample::{Coefficients, transpose};
 
 /// Numbers in one channel of a cut.
 const PLANE: usize = LOW * LOW;
@@ -13,8 +13,8 @@ const PLANE: usize = LOW * LOW;
 /// Cuts faces one by one; keeps its scratch space from face to face.
 #[derive(Debug, Default)]
 pub(super) struct Cutter {
-    rows: Taps,
-    columns: Taps,
+    rows: Coefficients,
+    columns: Coefficients,
     a: Vec<f32>,
     b: Vec<f32>,
     components: [Vec<f32>; 3],

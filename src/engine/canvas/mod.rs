@@ -6,12 +6,9 @@
 //! square and laid over the frame under an elliptical feather. Only samples inside the squares
 //! are read or written. The CUDA kernels do the same sums in the same order.
 
-mod color;
 mod cpu;
 mod cut;
-pub(crate) mod feather;
 mod patch;
-pub(crate) mod resample;
 mod truth;
 
 pub use cpu::CpuCanvas;

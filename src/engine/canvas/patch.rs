@@ -1,13 +1,14 @@
 //! One face, made into the samples that are laid over a frame.
 
-use super::color::Color;
+use super::Area;
 use super::cpu::Layer;
-use super::resample::{Taps, transpose};
 use super::truth::ColorTruth;
-use super::{Area, feather};
 use crate::frame::{ComponentMut, FrameInfo, FrameMut, subsampled};
 use crate::generator::HIGH;
-use crate::wide::wide;
+use crate::imgproc::color::Color;
+use crate::imgproc::feather;
+use crate::imgproc::resample::{Coefficients, transpose};
+use crate::imgproc::simd::with_avx2;
 
 /// Numbers in one channel of a generated face.
 const PLANE: usize = HIGH * HIGH;
@@ -49,7 +50,7 @@ impl Patch {
     }
 }
 
-wide! {
+with_avx2! {
     /// Lays a piece over the samples of its component.
     fn lay_piece(piece: &Piece, c: ComponentMut<'_>) {
         // A sample under another of this weight.
@@ -81,8 +82,8 @@ wide! {
 #[derive(Debug, Default)]
 pub(crate) struct Press {
     truth: ColorTruth,
-    rows: Taps,
-    columns: Taps,
+    rows: Coefficients,
+    columns: Coefficients,
     components: [Vec<f32>; 3],
     a: Vec<f32>,
     b: Vec<f32>,
@@ -163,7 +164,7 @@ fn inside(start: f32, len: f32, limit: usize) -> (usize, usize) {
     (first, end.saturating_sub(first))
 }
 
-wide! {
+with_avx2! {
     /// Turns a face (`[3, 64, 64]` RGB in -1..=1) into components of a frame, its colours corrected.
     fn convert(
         face: &[f32],

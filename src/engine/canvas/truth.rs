@@ -6,8 +6,8 @@
 //! smoothed, enlarged and added. Unsmoothed, it would also bring back the noise and the block
 //! edges that the generator has removed.
 
-use super::resample::{Taps, transpose};
 use crate::generator::{HIGH, LOW, LOW_LEN};
+use crate::imgproc::resample::{Coefficients, transpose};
 
 /// Numbers in one channel of a 16x16 face.
 const LOW_PLANE: usize = LOW * LOW;
@@ -17,8 +17,8 @@ const HIGH_PLANE: usize = HIGH * HIGH;
 /// Corrects generated faces; keeps the filters and scratch space from face to face.
 #[derive(Debug)]
 pub struct ColorTruth {
-    down: Taps,
-    up: Taps,
+    down: Coefficients,
+    up: Coefficients,
     /// The correction, `[3, 64, 64]`.
     correction: [Vec<f32>; 3],
     a: Vec<f32>,
@@ -27,7 +27,7 @@ pub struct ColorTruth {
 
 impl Default for ColorTruth {
     fn default() -> Self {
-        let (mut down, mut up) = (Taps::default(), Taps::default());
+        let (mut down, mut up) = (Coefficients::default(), Coefficients::default());
         down.set(LOW, HIGH, 0.0, (HIGH / LOW) as f32);
         up.set(HIGH, LOW, 0.0, LOW as f32 / HIGH as f32);
         Self { down, up, correction: Default::default(), a: Vec::new(), b: Vec::new() }

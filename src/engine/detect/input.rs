@@ -5,8 +5,8 @@
 //! middle of its block whatever the caps say; the difference, a quarter of a chroma sample, is
 //! nothing to a detector.
 
-use super::resample::{self, Axis};
 use crate::frame::{ColorModel, Component, Frame, FrameInfo, Matrix, Range};
+use crate::imgproc::area_average::{self, Axis};
 
 /// Order of the three planes of a detector's input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -202,24 +202,24 @@ impl Reducer {
                     let src = line(y);
                     for &(i, offset) in &group.members {
                         let scale = 1.0 / k as f32;
-                        resample::mean_row(&mut self.rows[i], src, offset, step, k, scale);
+                        area_average::mean_row(&mut self.rows[i], src, offset, step, k, scale);
                     }
                 }
                 Some((k, n)) => {
                     self.sums.resize(group.row, 0);
-                    resample::sum_rows(&mut self.sums, (y * n..(y + 1) * n).map(line));
+                    area_average::sum_rows(&mut self.sums, (y * n..(y + 1) * n).map(line));
                     let scale = 1.0 / (k * n) as f32;
                     for &(i, offset) in &group.members {
                         let row = &mut self.rows[i];
-                        resample::mean_row(row, &self.sums, offset, step, k, scale);
+                        area_average::mean_row(row, &self.sums, offset, step, k, scale);
                     }
                 }
                 None => {
                     self.blended.resize(group.row, 0.0);
-                    resample::blend_rows(&mut self.blended, weights, |i| line(start + i));
+                    area_average::blend_rows(&mut self.blended, weights, |i| line(start + i));
                     for &(i, offset) in &group.members {
                         let row = &mut self.rows[i];
-                        resample::weigh_row(row, &self.blended, offset, step, &group.across);
+                        area_average::weigh_row(row, &self.blended, offset, step, &group.across);
                     }
                 }
             }

@@ -9,7 +9,6 @@ mod centerface;
 mod input;
 mod network;
 mod nms;
-mod resample;
 mod seetaface;
 mod yunet;
 

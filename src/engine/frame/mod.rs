@@ -7,15 +7,11 @@
 
 mod format;
 
-use std::ops;
-
 pub(crate) use format::subsampled;
 pub use format::{
     ChromaSite, ColorModel, ComponentLayout, FrameInfo, MAX_DIMENSION, Matrix, PixelFormat, Range,
 };
 use thiserror::Error;
-
-use crate::wide::wide;
 
 impl FrameInfo {
     /// Smallest length in bytes that `plane` may have at `stride`.
@@ -126,39 +122,6 @@ pub struct Component<'a> {
     pub hsub: u32,
     /// log2 of the vertical subsampling.
     pub vsub: u32,
-}
-
-impl Component<'_> {
-    /// Puts the samples of these rows and columns into `out`, row by row.
-    ///
-    /// # Panics
-    /// If they are not all there.
-    pub(crate) fn samples(
-        &self,
-        rows: ops::Range<usize>,
-        columns: ops::Range<usize>,
-        out: &mut Vec<f32>,
-    ) {
-        out.resize(rows.len() * columns.len(), 0.0);
-        lift(self, rows.start, columns, out);
-    }
-}
-
-wide! {
-    /// Puts the samples of these columns into `out`, row by row from `y` on.
-    fn lift(c: &Component<'_>, y: usize, columns: ops::Range<usize>, out: &mut [f32]) {
-        let width = columns.len();
-        for (out, y) in out.chunks_exact_mut(width.max(1)).zip(y..) {
-            let row = &c.data[y * c.stride + columns.start * c.step..];
-            if c.step == 1 {
-                // The same, but many at a time.
-                out.iter_mut().zip(&row[..width]).for_each(|(out, v)| *out = f32::from(*v));
-            } else {
-                let row = row.iter().step_by(c.step);
-                out.iter_mut().zip(row).for_each(|(out, v)| *out = f32::from(*v));
-            }
-        }
-    }
 }
 
 /// Like [`Component`], ready to be written.

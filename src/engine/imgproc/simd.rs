@@ -3,7 +3,7 @@
 /// Compiles a function twice, for any processor and for those with AVX2, and calls the one that
 /// fits. Both have the same results: nothing is fused, nothing summed in another order. What the
 /// function calls must be inlined into it to gain; closures are, functions may have to be told.
-macro_rules! wide {
+macro_rules! with_avx2 {
     ($(#[$meta:meta])* $vis:vis fn $name:ident($($arg:ident: $type:ty),* $(,)?) $body:block) => {
         $(#[$meta])*
         $vis fn $name($($arg: $type),*) {
@@ -25,4 +25,4 @@ macro_rules! wide {
         }
     };
 }
-pub(crate) use wide;
+pub(crate) use with_avx2;

@@ -4,7 +4,7 @@
 //! where it is cut off at the picture's edge: the same numbers as Pillow's `BICUBIC`, but for that
 //! library's rounding to 8 bit between the two passes.
 
-use crate::wide::wide;
+use crate::imgproc::simd::with_avx2;
 
 /// Half-width of the unscaled filter.
 const SUPPORT: f32 = 2.0;
@@ -23,21 +23,21 @@ fn cubic(x: f32) -> f32 {
 
 /// For each output sample, which input samples it is made of and with what weights.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Taps {
+pub(crate) struct Coefficients {
     /// What they were last set for.
     set_for: Option<(usize, usize, f32, f32)>,
-    spans: Vec<Span>,
+    bounds: Vec<Bound>,
     weights: Vec<f32>,
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Span {
+struct Bound {
     first: usize,
     start: usize,
     len: usize,
 }
 
-impl Taps {
+impl Coefficients {
     /// Sets the taps for `outputs` samples, the i-th of which covers `origin + i * scale` to
     /// `origin + (i + 1) * scale` of an input of `inputs` samples (edge coordinates: sample k
     /// covers k to k + 1). Nothing is done if that is what they are: the two planes of chroma come
@@ -48,33 +48,33 @@ impl Taps {
             return;
         }
         self.set_for = set_for;
-        self.spans.clear();
+        self.bounds.clear();
         self.weights.clear();
-        weigh(outputs, inputs, origin, scale, &mut self.spans, &mut self.weights);
+        compute_coefficients(outputs, inputs, origin, scale, &mut self.bounds, &mut self.weights);
     }
 
     /// First and one past the last input sample that any output needs.
     pub(crate) fn input_range(&self) -> (usize, usize) {
-        let first = self.spans.first().map_or(0, |s| s.first);
-        let end = self.spans.last().map_or(0, |s| s.first + s.len);
+        let first = self.bounds.first().map_or(0, |s| s.first);
+        let end = self.bounds.last().map_or(0, |s| s.first + s.len);
         (first, end)
     }
 
     /// Resamples down the columns: `src` is rows of `width` numbers, its first row being input
     /// sample `base`; `dst` gets one such row for each output sample.
     pub(crate) fn apply(&self, src: &[f32], base: usize, width: usize, dst: &mut Vec<f32>) {
-        apply(&self.spans, &self.weights, src, base, width, dst);
+        apply(&self.bounds, &self.weights, src, base, width, dst);
     }
 }
 
-wide! {
-    /// Appends the spans and weights that [`Taps::set`] speaks of.
-    fn weigh(
+with_avx2! {
+    /// Appends the bounds and weights that [`Coefficients::set`] speaks of.
+    fn compute_coefficients(
         outputs: usize,
         inputs: usize,
         origin: f32,
         scale: f32,
-        spans: &mut Vec<Span>,
+        bounds: &mut Vec<Bound>,
         weights: &mut Vec<f32>,
     ) {
         let stretch = scale.max(1.0);
@@ -91,15 +91,15 @@ wide! {
             let own = &mut weights[start..];
             let sum: f32 = own.iter().sum();
             own.iter_mut().for_each(|w| *w /= sum);
-            spans.push(Span { first, start, len });
+            bounds.push(Bound { first, start, len });
         }
     }
 }
 
-wide! {
-    /// What [`Taps::apply`] speaks of.
+with_avx2! {
+    /// What [`Coefficients::apply`] speaks of.
     fn apply(
-        spans: &[Span],
+        bounds: &[Bound],
         weights: &[f32],
         src: &[f32],
         base: usize,
@@ -107,8 +107,8 @@ wide! {
         dst: &mut Vec<f32>,
     ) {
         // Every number is written below; what is there before does not matter.
-        dst.resize(spans.len() * width, 0.0);
-        for (out, span) in dst.chunks_exact_mut(width).zip(spans) {
+        dst.resize(bounds.len() * width, 0.0);
+        for (out, span) in dst.chunks_exact_mut(width).zip(bounds) {
             let rows = &src[(span.first - base) * width..][..span.len * width];
             let weights = &weights[span.start..][..span.len];
             // As many sums side by side as registers hold, so that none waits for the one before.
@@ -158,7 +158,7 @@ pub(crate) fn transpose(src: &[f32], width: usize, dst: &mut Vec<f32>) {
         for x in (0..whole_width).step_by(TILE) {
             let row = |k: usize| rows[k * width + x..].first_chunk();
             let [Some(a), Some(b), Some(c), Some(d)] = [0, 1, 2, 3].map(row) else { break };
-            for (column, k) in turn([a, b, c, d]).iter().zip(x..) {
+            for (column, k) in transpose4x4([a, b, c, d]).iter().zip(x..) {
                 dst[k * height + y..][..TILE].copy_from_slice(column);
             }
         }
@@ -173,7 +173,7 @@ pub(crate) fn transpose(src: &[f32], width: usize, dst: &mut Vec<f32>) {
 
 /// Turns one tile.
 #[inline(always)]
-fn turn([a, b, c, d]: [&[f32; TILE]; TILE]) -> [[f32; TILE]; TILE] {
+fn transpose4x4([a, b, c, d]: [&[f32; TILE]; TILE]) -> [[f32; TILE]; TILE] {
     // The compiler makes one move for each number of the plain code below.
     #[cfg(target_arch = "x86_64")]
     // SAFETY: every x86_64 processor has SSE; loads and stores are of arrays of four and need no
@@ -208,7 +208,7 @@ mod tests {
 
     #[test]
     fn weights_sum_to_one_and_stay_inside() {
-        let mut taps = Taps::default();
+        let mut taps = Coefficients::default();
         for (outputs, inputs, origin, scale) in
             [(16, 40, 3.3, 1.9), (16, 9, 0.0, 0.5), (7, 64, -2.0, 10.0), (3, 1, 0.0, 0.2)]
         {
@@ -224,7 +224,7 @@ mod tests {
 
     #[test]
     fn same_size_at_whole_offsets_copies() {
-        let mut taps = Taps::default();
+        let mut taps = Coefficients::default();
         taps.set(4, 10, 3.0, 1.0);
         let src: Vec<f32> = (0..10).map(|v| v as f32 * v as f32).collect();
         let mut out = Vec::new();

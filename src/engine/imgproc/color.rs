@@ -6,7 +6,7 @@ use crate::frame::{ColorModel, FrameInfo, Range};
 
 /// The colour arithmetic of one kind of frame.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Color {
+pub(crate) struct Color {
     model: ColorModel,
     kr: f32,
     kg: f32,
@@ -19,7 +19,7 @@ pub(super) struct Color {
 }
 
 impl Color {
-    pub(super) fn of(info: &FrameInfo) -> Self {
+    pub(crate) fn of(info: &FrameInfo) -> Self {
         let model = info.format.model();
         let (kr, kb) = info.matrix.coefficients();
         let (luma_zero, luma_gain, chroma_gain) = match info.range {
@@ -31,7 +31,7 @@ impl Color {
 
     /// Component codes to RGB, both 0..=255 and not clamped.
     #[inline]
-    pub(super) fn rgb(self, c: [f32; 3]) -> [f32; 3] {
+    pub(crate) fn rgb(self, c: [f32; 3]) -> [f32; 3] {
         match self.model {
             ColorModel::Rgb => c,
             ColorModel::Gray => [(c[0] - self.luma_zero) / self.luma_gain; 3],
@@ -48,7 +48,7 @@ impl Color {
 
     /// A row of component `i` out of RGB, both 0..=255 and not clamped. Grey is component 0.
     #[inline(always)]
-    pub(super) fn row<const N: usize>(self, i: usize, [r, g, b]: &[[f32; N]; 3], out: &mut [f32]) {
+    pub(crate) fn row<const N: usize>(self, i: usize, [r, g, b]: &[[f32; N]; 3], out: &mut [f32]) {
         if self.model == ColorModel::Rgb {
             out.copy_from_slice([r, g, b][i]);
             return;

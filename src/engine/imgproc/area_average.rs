@@ -2,11 +2,11 @@
 //!
 //! Whole ratios have loops of their own, which the compiler turns into vector code; everything
 //! else goes through tap tables. Both are held against a naive version in the tests of
-//! [`input`](super::input).
+//! [`preprocess`](crate::detect).
 
 /// How the samples of one axis become fewer, or more.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(super) struct Axis {
+pub(crate) struct Axis {
     /// Inputs per output if the outputs are plain means of so many neighbours.
     whole: Option<usize>,
     /// Taps of each output; every output has as many, some of weight zero.
@@ -20,7 +20,7 @@ pub(super) struct Axis {
 impl Axis {
     /// `outputs` samples that cover `extent` inputs of the `inputs` there are; `extent` is less
     /// than `inputs` where the last sample of a subsampled plane lies half outside the picture.
-    pub(super) fn new(inputs: usize, extent: f64, outputs: usize) -> Self {
+    pub(crate) fn new(inputs: usize, extent: f64, outputs: usize) -> Self {
         let ratio = extent / outputs as f64;
         let last = inputs as f64;
         // Half-open ranges of inputs, as real numbers, and the weight of one input within them.
@@ -62,12 +62,12 @@ impl Axis {
     }
 
     /// Inputs per output if that is a whole number that the fast loops take.
-    pub(super) fn whole(&self) -> Option<usize> {
+    pub(crate) fn whole(&self) -> Option<usize> {
         self.whole
     }
 
     /// First input and weights of output `o`.
-    pub(super) fn at(&self, o: usize) -> (usize, &[f32]) {
+    pub(crate) fn at(&self, o: usize) -> (usize, &[f32]) {
         (self.starts[o], &self.weights[o * self.taps..(o + 1) * self.taps])
     }
 }
@@ -76,7 +76,7 @@ impl Axis {
 const MAX_WHOLE: usize = 64;
 
 /// Sum of `rows` (all of one length), sample by sample.
-pub(super) fn sum_rows<'a>(out: &mut [u16], mut rows: impl Iterator<Item = &'a [u8]>) {
+pub(crate) fn sum_rows<'a>(out: &mut [u16], mut rows: impl Iterator<Item = &'a [u8]>) {
     match (rows.next(), rows.next()) {
         (Some(a), Some(b)) => {
             for ((o, &a), &b) in out.iter_mut().zip(a).zip(b) {
@@ -98,7 +98,7 @@ pub(super) fn sum_rows<'a>(out: &mut [u16], mut rows: impl Iterator<Item = &'a [
 }
 
 /// Weighted sum of rows (all of one length), sample by sample.
-pub(super) fn blend_rows<'a>(out: &mut [f32], weights: &[f32], row: impl Fn(usize) -> &'a [u8]) {
+pub(crate) fn blend_rows<'a>(out: &mut [f32], weights: &[f32], row: impl Fn(usize) -> &'a [u8]) {
     // Zero weights fill up the tables at their ends; those rows need not be read.
     let first = weights.iter().position(|&w| w != 0.0).unwrap_or(0);
     let end = weights.iter().rposition(|&w| w != 0.0).map_or(first, |i| i + 1);
@@ -127,7 +127,7 @@ pub(super) fn blend_rows<'a>(out: &mut [f32], weights: &[f32], row: impl Fn(usiz
 
 /// Means of `k` neighbouring samples of `src`, which lie `step` apart and begin at `offset`,
 /// times `scale`.
-pub(super) fn mean_row<S>(
+pub(crate) fn mean_row<S>(
     out: &mut [f32],
     src: &[S],
     offset: usize,
@@ -183,7 +183,7 @@ fn mean_fixed<S: Copy + Into<u32>, const K: usize, const STEP: usize>(
 }
 
 /// Weighted sums along a row of samples that lie `step` apart and begin at `offset`.
-pub(super) fn weigh_row(out: &mut [f32], src: &[f32], offset: usize, step: usize, axis: &Axis) {
+pub(crate) fn weigh_row(out: &mut [f32], src: &[f32], offset: usize, step: usize, axis: &Axis) {
     match axis.taps {
         1 => weigh_fixed::<1>(out, src, offset, step, axis),
         2 => weigh_fixed::<2>(out, src, offset, step, axis),
