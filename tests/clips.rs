@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use facesr::canvas::CpuCanvas;
-use facesr::generator::{LOW, LOW_LEN};
-use facesr::{Frame, FrameInfo, FrameMut, PixelFormat, Square};
+use facesr::enhance::cpu::Compositor;
+use facesr::enhance::generator::{LR_LEN, LR_SIZE};
+use facesr::{CropSquare, Frame, FrameInfo, FrameMut, PixelFormat};
 
 use crate::media;
 
@@ -61,23 +61,23 @@ pub fn view_mut(info: FrameInfo, data: &mut [u8]) -> FrameMut<'_> {
 ///
 /// # Panics
 /// If the square does not lie in the frame.
-pub fn aligned(frame: &Frame<'_>, square: &Square) -> Vec<f32> {
+pub fn aligned(frame: &Frame<'_>, square: &CropSquare) -> Vec<f32> {
     // Four by four cuts of sixteen samples: the canvas cuts no more at once.
-    let (mut canvas, part) = (CpuCanvas::default(), square.side / 4.0);
-    let parts: Vec<Square> = (0..16)
-        .map(|i| Square {
+    let (mut canvas, part) = (Compositor::default(), square.side / 4.0);
+    let parts: Vec<CropSquare> = (0..16)
+        .map(|i| CropSquare {
             x: square.x + (i % 4) as f32 * part,
             y: square.y + (i / 4) as f32 * part,
             side: part,
         })
         .collect();
-    let mut low = vec![0.0; parts.len() * LOW_LEN];
-    canvas.cut(frame, &parts, &mut low);
+    let mut low = vec![0.0; parts.len() * LR_LEN];
+    canvas.crop(frame, &parts, &mut low);
     let mut out = vec![0.0; 64 * 64];
-    for (i, part) in low.chunks_exact(LOW_LEN).enumerate() {
-        for k in 0..LOW * LOW {
-            let rgb = [0, 1, 2].map(|c| (part[c * LOW * LOW + k] + 1.0) * 127.5);
-            let (x, y) = (i % 4 * LOW + k % LOW, i / 4 * LOW + k / LOW);
+    for (i, part) in low.chunks_exact(LR_LEN).enumerate() {
+        for k in 0..LR_SIZE * LR_SIZE {
+            let rgb = [0, 1, 2].map(|c| (part[c * LR_SIZE * LR_SIZE + k] + 1.0) * 127.5);
+            let (x, y) = (i % 4 * LR_SIZE + k % LR_SIZE, i / 4 * LR_SIZE + k / LR_SIZE);
             out[y * 64 + x] = 0.299 * rgb[0] + 0.587 * rgb[1] + 0.114 * rgb[2];
         }
     }
@@ -86,7 +86,7 @@ pub fn aligned(frame: &Frame<'_>, square: &Square) -> Vec<f32> {
 
 /// Sum of squared differences of two frames inside a square, and the number of samples, over all
 /// planes.
-pub fn squared_error(info: FrameInfo, a: &[u8], b: &[u8], square: &Square) -> (f64, u64) {
+pub fn squared_error(info: FrameInfo, a: &[u8], b: &[u8], square: &CropSquare) -> (f64, u64) {
     let (a, b) = (view(info, a), view(info, b));
     let (mut sum, mut count) = (0.0, 0);
     for i in 0..3 {

@@ -8,7 +8,7 @@ use std::ptr::NonNull;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use facesr::cuda::{Arguments, DevicePtr, Driver, GpuError, Grid, Kernel};
+use facesr::enhance::cuda::{Arguments, DevicePtr, Driver, GpuError, Grid, Kernel};
 
 unsafe extern "C" {
     fn facesr_host_launch(
@@ -163,7 +163,7 @@ impl Driver for HostDriver {
 }
 
 /// The CUDA driver in system memory (`driver/cuda.cpp`), as a file: whoever loads it, or runs with
-/// its folder in `LD_LIBRARY_PATH`, has a GPU named [`facesr::cuda::TEST_DEVICE`].
+/// its folder in `LD_LIBRARY_PATH`, has a GPU named [`facesr::enhance::cuda::TEST_DEVICE`].
 pub fn driver_file() -> &'static std::path::Path {
     std::path::Path::new(env!("FACESR_TEST_DRIVER"))
 }

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use facesr::cuda::{GpuError, OpenError};
 use facesr::detect::{self, DetectorKind, DetectorOptions};
+use facesr::enhance::cuda::{GpuError, OpenError};
 use facesr::inference::model_source;
 use facesr::inference::runtime::{LIBRARY_VARIABLE, Runtime};
 use facesr::{Generator, GeneratorOptions};
@@ -153,7 +153,7 @@ fn missing(part: &str, element: &str, needed: bool) -> Finding {
 
 fn gpu() -> Finding {
     let part = "NVIDIA GPU";
-    match facesr::cuda::open(0, None) {
+    match facesr::enhance::cuda::open(0, None) {
         Ok((backend, source)) => {
             let what = format!("{} runs {source}", backend.name());
             Finding { needed: false, ..Finding::good(part, what) }

@@ -5,8 +5,8 @@ use std::io::{BufWriter, Write};
 use std::path::Path;
 
 use facesr::detect::{self, Detection, DetectorKind, DetectorOptions};
+use facesr::enhance::generator::Device;
 use facesr::frame::MAX_DIMENSION;
-use facesr::generator::Device;
 use facesr::{
     Enhancer, EnhancerOptions, Face, Frame, FrameInfo, FrameMut, GeneratorOptions, PixelFormat,
 };

@@ -7,7 +7,7 @@
 //! Baker and Matthews, "Lucas-Kanade 20 years on", 2004). Brightness may change meanwhile.
 
 use crate::frame::{ColorModel, Frame};
-use crate::geometry::{Point, Square};
+use crate::geometry::{CropSquare, Point};
 use crate::imgproc::feather;
 use crate::imgproc::resample::{Coefficients, transpose};
 
@@ -81,7 +81,7 @@ impl Default for Follower {
 
 impl Follower {
     /// What the face in `square` looks like; `None` if there is too little to see.
-    pub(crate) fn look(&mut self, frame: &Frame<'_>, square: &Square) -> Option<Look> {
+    pub(crate) fn look(&mut self, frame: &Frame<'_>, square: &CropSquare) -> Option<Look> {
         self.sample(frame, square)?;
         let field = |x: usize, y: usize| self.a[(y + MARGIN) * FIELD + x + MARGIN];
         let mut look = Look {
@@ -132,7 +132,7 @@ impl Follower {
         &mut self,
         frame: &Frame<'_>,
         look: &Look,
-        square: &Square,
+        square: &CropSquare,
     ) -> Option<Motion> {
         self.sample(frame, square)?;
         let refined = self.refine(look, [0.0; 2]);
@@ -148,7 +148,7 @@ impl Follower {
     }
 
     /// Samples the surroundings of `square` into `self.a`, `[FIELD, FIELD]`.
-    fn sample(&mut self, frame: &Frame<'_>, square: &Square) -> Option<()> {
+    fn sample(&mut self, frame: &Frame<'_>, square: &CropSquare) -> Option<()> {
         // Green carries most of the luma.
         let c = frame.component(usize::from(frame.info().format.model() == ColorModel::Rgb));
         let step = square.side / SIDE as f32;
@@ -307,8 +307,8 @@ mod tests {
         Frame::new(FrameInfo::new(PixelFormat::Gray8, 160, 120), &[data], &[160]).unwrap()
     }
 
-    fn around(x: f32, y: f32, size: f32) -> Square {
-        Square { x: x - size / 2.0, y: y - size / 2.0, side: size }
+    fn around(x: f32, y: f32, size: f32) -> CropSquare {
+        CropSquare { x: x - size / 2.0, y: y - size / 2.0, side: size }
     }
 
     #[test]

@@ -69,7 +69,7 @@ impl Rect {
 
 /// The square that is cut for a face, in luma pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub struct Square {
+pub struct CropSquare {
     /// Left edge.
     pub x: f32,
     /// Top edge.
@@ -78,7 +78,7 @@ pub struct Square {
     pub side: f32,
 }
 
-impl Square {
+impl CropSquare {
     /// The crop square of a WIDER-style face box in a picture of `width` x `height`: centred on
     /// the box, side [`CROP_SCALE`] times its longer side, capped and shifted to lie in the
     /// picture. `None` if the box is no face to enhance: not finite, empty, or centred outside.
@@ -118,15 +118,15 @@ mod tests {
 
     #[test]
     fn square_is_centred_and_capped() {
-        let s = Square::around(&Rect::new(40.0, 30.0, 20.0, 30.0), 200, 100).unwrap();
+        let s = CropSquare::around(&Rect::new(40.0, 30.0, 20.0, 30.0), 200, 100).unwrap();
         assert!((s.side - 33.0).abs() < 1e-4);
         assert!((s.x + s.side / 2.0 - 50.0).abs() < 1e-4);
         assert!((s.y + s.side / 2.0 - 45.0).abs() < 1e-4);
-        let edge = Square::around(&Rect::new(-5.0, 80.0, 20.0, 30.0), 200, 100).unwrap();
+        let edge = CropSquare::around(&Rect::new(-5.0, 80.0, 20.0, 30.0), 200, 100).unwrap();
         assert_eq!(edge.x, 0.0);
         assert!((edge.y + edge.side - 100.0).abs() < 1e-4);
-        let big = Square::around(&Rect::new(-50.0, -60.0, 300.0, 300.0), 200, 100).unwrap();
-        assert_eq!(big, Square { x: 50.0, y: 0.0, side: 100.0 });
+        let big = CropSquare::around(&Rect::new(-50.0, -60.0, 300.0, 300.0), 200, 100).unwrap();
+        assert_eq!(big, CropSquare { x: 50.0, y: 0.0, side: 100.0 });
     }
 
     #[test]
@@ -138,7 +138,7 @@ mod tests {
             Rect::new(-30.0, 0.0, 10.0, 10.0),
             Rect::new(500.0, 5.0, 10.0, 10.0),
         ] {
-            assert_eq!(Square::around(&bad, 100, 100), None, "{bad:?}");
+            assert_eq!(CropSquare::around(&bad, 100, 100), None, "{bad:?}");
         }
     }
 

@@ -14,33 +14,27 @@
 //! [`cuda`] does 4 and 5 on an NVIDIA GPU. [`runtime`] finds ONNX Runtime, [`models`] the weights.
 //! Nothing here knows GStreamer.
 
-pub mod backend;
 mod background;
-pub mod canvas;
-pub mod cuda;
 pub mod detect;
-pub mod enhancer;
+pub mod enhance;
 pub mod error;
 pub mod face;
 pub mod finder;
 mod follow;
 pub mod frame;
-pub mod generator;
 pub mod geometry;
 mod imgproc;
 pub mod inference;
-mod planner;
-mod refresh;
 pub mod scene;
 pub mod search;
 mod snapshot;
 pub mod track;
 pub mod util;
 
-pub use enhancer::{Enhancer, EnhancerOptions};
+pub use enhance::generator::{Generator, GeneratorOptions};
+pub use enhance::{Enhancer, EnhancerOptions};
 pub use error::{Error, ModelError};
 pub use face::{Detection, Face};
 pub use finder::{Finder, FinderOptions};
 pub use frame::{CudaFrame, Frame, FrameInfo, FrameMut, PixelFormat};
-pub use generator::{Generator, GeneratorOptions};
-pub use geometry::{Rect, Square};
+pub use geometry::{CropSquare, Rect};

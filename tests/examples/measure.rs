@@ -15,8 +15,8 @@ use std::path::Path;
 use facesr::detect::{self, DetectorOptions};
 use facesr::search::SearchResult;
 use facesr::track::Tracker;
+use facesr::{CropSquare, Rect};
 use facesr::{Enhancer, EnhancerOptions, Face, Finder, FinderOptions, Generator, GeneratorOptions};
-use facesr::{Rect, Square};
 use facesr_tests::clips::{Clip, aligned, psnr, squared_error, view, view_mut};
 
 fn env<T: std::str::FromStr>(name: &str) -> Option<T> {
@@ -134,10 +134,10 @@ fn enhanced(
     (frames.collect(), enhancer)
 }
 
-fn squares<'a>(clip: &'a Clip, faces: &'a [Face]) -> impl Iterator<Item = (u64, Square)> + 'a {
+fn squares<'a>(clip: &'a Clip, faces: &'a [Face]) -> impl Iterator<Item = (u64, CropSquare)> + 'a {
     let options = EnhancerOptions::default();
     faces.iter().filter_map(move |face| {
-        let square = Square::around(&face.rect, clip.info.width, clip.info.height)?;
+        let square = CropSquare::around(&face.rect, clip.info.width, clip.info.height)?;
         let sizes = options.min_face_size * 1.25..=options.max_face_size / 2.0;
         sizes.contains(&square.side).then_some((face.id, square))
     })
@@ -191,7 +191,7 @@ fn flicker(clip: &Clip, detector: &DetectorOptions) {
         // Still and walking.
         let mut sums = [(0, 0.0, 0.0); 2];
         for i in 1..faces.len() {
-            let last: HashMap<u64, Square> = squares(clip, &faces[i - 1]).collect();
+            let last: HashMap<u64, CropSquare> = squares(clip, &faces[i - 1]).collect();
             for (id, square) in squares(clip, &faces[i]) {
                 let Some(before) = last.get(&id) else { continue };
                 let (dx, dy) = (square.x - before.x, square.y - before.y);

@@ -1,9 +1,9 @@
 //! The frame view: any size, stride and format is refused, or all of it can be read and written.
 
-use facesr::canvas::CpuCanvas;
+use facesr::enhance::cpu::Compositor;
+use facesr::enhance::generator::{HR_LEN, LR_LEN};
 use facesr::frame::MAX_DIMENSION;
-use facesr::generator::{HIGH_LEN, LOW_LEN};
-use facesr::{Frame, FrameInfo, FrameMut, PixelFormat, Square};
+use facesr::{CropSquare, Frame, FrameInfo, FrameMut, PixelFormat};
 
 use super::bytes::Bytes;
 
@@ -36,20 +36,20 @@ pub fn frame(data: &[u8]) {
         let c = frame.component(i);
         assert_eq!(c.data[(c.height - 1) * c.stride + (c.width - 1) * c.step], 99);
     }
-    let squares: Vec<Square> = (0..1 + bytes.u8() % 3)
+    let squares: Vec<CropSquare> = (0..1 + bytes.u8() % 3)
         .map(|_| match bytes.u8() % 2 {
-            0 => Square { x: bytes.f32(), y: bytes.f32(), side: bytes.f32() },
+            0 => CropSquare { x: bytes.f32(), y: bytes.f32(), side: bytes.f32() },
             _ => {
                 let [x, y, side] = std::array::from_fn(|_| bytes.size() as f32 / 4.0);
-                Square { x, y, side }
+                CropSquare { x, y, side }
             }
         })
         .collect();
-    let mut low = vec![0.0; squares.len() * LOW_LEN];
-    let mut canvas = CpuCanvas::default();
-    canvas.cut(&frame, &squares, &mut low);
+    let mut low = vec![0.0; squares.len() * LR_LEN];
+    let mut canvas = Compositor::default();
+    canvas.crop(&frame, &squares, &mut low);
     assert!(low.iter().all(|v| (-1.0..=1.0).contains(v)));
-    let high = vec![bytes.f32(); squares.len() * HIGH_LEN];
+    let high = vec![bytes.f32(); squares.len() * HR_LEN];
     let strengths: Vec<f32> = squares.iter().map(|_| f32::from(bytes.u8()) / 255.0).collect();
     let view = planes[..count].iter_mut().map(Vec::as_mut_slice);
     let mut frame = FrameMut::new(info, view, &strides[..count])

@@ -2,9 +2,9 @@
 
 use std::collections::HashSet;
 
-use facesr::canvas::CpuCanvas;
-use facesr::generator::LOW_LEN;
-use facesr::{Frame, FrameInfo, PixelFormat, Square};
+use facesr::enhance::cpu::Compositor;
+use facesr::enhance::generator::LR_LEN;
+use facesr::{CropSquare, Frame, FrameInfo, PixelFormat};
 use gst_video::VideoRegionOfInterestMeta;
 
 use super::bytes::Bytes;
@@ -39,11 +39,11 @@ pub fn roi(data: &[u8]) {
     let pixels = [77; 40 * 30];
     let info = FrameInfo::new(PixelFormat::Gray8, 40, 30);
     let Ok(frame) = Frame::new(info, &[&pixels], &[40]) else { unreachable!() };
-    let squares: Vec<Square> =
-        faces.iter().filter_map(|face| Square::around(&face.rect, 40, 30)).collect();
+    let squares: Vec<CropSquare> =
+        faces.iter().filter_map(|face| CropSquare::around(&face.rect, 40, 30)).collect();
     assert!(squares.iter().all(|square| square.lies_in(40, 30)), "{squares:?}");
-    let mut low = vec![0.0; squares.len() * LOW_LEN];
-    CpuCanvas::default().cut(&frame, &squares, &mut low);
+    let mut low = vec![0.0; squares.len() * LR_LEN];
+    Compositor::default().crop(&frame, &squares, &mut low);
     assert!(low.iter().all(|v| (-1.0..=1.0).contains(v)));
 }
 

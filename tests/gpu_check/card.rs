@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use facesr::cuda::{BATCHES, BoundGenerator, Cuda, Driver, GpuError, RunFaces};
+use facesr::enhance::cuda::{BATCHES, BoundGenerator, Cuda, Driver, GpuError, RunFaces};
 use facesr::inference::ModelSource;
 use facesr_tests::onnx;
 

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use facesr::backend::{Backend, Plan};
-use facesr::canvas::CpuCanvas;
-use facesr::cuda::{
+use facesr::enhance::backend::{Backend, FacePlan};
+use facesr::enhance::cpu::Compositor;
+use facesr::enhance::cuda::{
     BATCHES, BoundGenerator, Cuda, DevicePtr, Driver, GpuBackend, GpuError, MOST_FACES, RunFaces,
 };
+use facesr::enhance::generator::{HR_LEN, LR_LEN};
 use facesr::frame::Picture;
-use facesr::generator::{HIGH_LEN, LOW_LEN};
 use facesr::inference::model_source::{self, ModelSource};
 use facesr::{Generator, GeneratorOptions};
 
@@ -36,8 +36,8 @@ impl Foretold {
     pub(crate) fn new(cuda: &Arc<Cuda>, answer: Vec<f32>) -> Result<Self> {
         Ok(Self {
             cuda: cuda.clone(),
-            input: OnCard::new(cuda, MOST_FACES * LOW_LEN * size_of::<f32>())?,
-            output: OnCard::new(cuda, MOST_FACES * HIGH_LEN * size_of::<f32>())?,
+            input: OnCard::new(cuda, MOST_FACES * LR_LEN * size_of::<f32>())?,
+            output: OnCard::new(cuda, MOST_FACES * HR_LEN * size_of::<f32>())?,
             answer,
         })
     }
@@ -49,7 +49,7 @@ impl RunFaces for Foretold {
     }
 
     fn run(&mut self, faces: usize) -> std::result::Result<(), GpuError> {
-        let len = size_of_val(&self.answer[..faces * HIGH_LEN]);
+        let len = size_of_val(&self.answer[..faces * HR_LEN]);
         // SAFETY: the output holds the answer of that many faces, and the answer stays as it is.
         unsafe { self.cuda.upload(self.output.at, self.answer.as_ptr().cast(), len) }
     }
@@ -65,32 +65,32 @@ pub(crate) fn kernels(cuda: Arc<Cuda>) -> Result<()> {
         let count = 1 + noise.next() as usize % 6;
         let squares = noise.squares(&info, count);
         let before = Owned::noise(info, noise.next() as usize % 9, &mut noise);
-        let answer = noise.tensor(count * HIGH_LEN);
+        let answer = noise.tensor(count * HR_LEN);
         let strengths: Vec<f32> = (0..count).map(|_| noise.between(0.0, 1.0)).collect();
 
         let mut cpu = before.clone();
-        let mut cpu_low = vec![0.0; count * LOW_LEN];
+        let mut cpu_low = vec![0.0; count * LR_LEN];
         cpu.host(|frame| {
-            let mut canvas = CpuCanvas::default();
-            canvas.cut(&frame.as_frame(), &squares, &mut cpu_low);
+            let mut canvas = Compositor::default();
+            canvas.crop(&frame.as_frame(), &squares, &mut cpu_low);
             canvas.blend(frame, &squares, &cpu_low, &answer, &strengths);
         })?;
 
         let foretold = Foretold::new(cuda, answer)?;
         let mut backend = GpuBackend::new(cuda.clone(), Box::new(foretold))?;
-        let plan = |(place, (&square, &strength))| Plan {
+        let plan = |(slot, (&square, &strength))| FacePlan {
             square,
             strength,
-            place,
+            slot,
             generate: true,
             keep: 0.0,
         };
-        let plans: Vec<Plan> = squares.iter().zip(&strengths).enumerate().map(plan).collect();
+        let plans: Vec<FacePlan> = squares.iter().zip(&strengths).enumerate().map(plan).collect();
         let mut gpu = before;
-        let mut low = vec![0.0; count * LOW_LEN];
+        let mut low = vec![0.0; count * LR_LEN];
         let mut work = |picture: &mut Picture<'_, '_>| {
-            backend.cut(picture, &squares, &mut low)?;
-            backend.paint(picture, &low, &plans)
+            backend.crop(picture, &squares, &mut low)?;
+            backend.render(picture, &low, &plans)
         };
         if seed % 2 == 0 {
             gpu.host(|frame| work(&mut Picture::Host(frame)))??;
@@ -131,10 +131,10 @@ pub(crate) fn generator(cuda: &Arc<Cuda>, name: &str, source: &ModelSource) -> R
         if is_rehearsal(cuda) && faces > 16 {
             break;
         }
-        let low = Noise::new(faces as u32).tensor(faces * LOW_LEN);
-        let mut wanted = vec![0.0; faces * HIGH_LEN];
+        let low = Noise::new(faces as u32).tensor(faces * LR_LEN);
+        let mut wanted = vec![0.0; faces * HR_LEN];
         on_cpu.run(&low, &mut wanted)?;
-        let mut got = vec![0f32; faces * HIGH_LEN];
+        let mut got = vec![0f32; faces * HR_LEN];
         let (input, output) = on_card.buffers(faces);
         // SAFETY: both ends hold that many faces and stay as they are until `synchronize`.
         unsafe { cuda.upload(input, low.as_ptr().cast(), size_of_val(low.as_slice())) }?;

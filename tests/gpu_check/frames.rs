@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use facesr::cuda::{Cuda, DevicePtr, Driver, GpuError};
+use facesr::enhance::cuda::{Cuda, DevicePtr, Driver, GpuError};
 use facesr::frame::{ChromaSite, Matrix, Range};
-use facesr::{CudaFrame, FrameInfo, FrameMut, PixelFormat, Square};
+use facesr::{CropSquare, CudaFrame, FrameInfo, FrameMut, PixelFormat};
 
 use crate::Result;
 
@@ -48,7 +48,7 @@ impl Noise {
     }
 
     /// Squares anywhere in a frame, its edges included.
-    pub(crate) fn squares(&mut self, info: &FrameInfo, count: usize) -> Vec<Square> {
+    pub(crate) fn squares(&mut self, info: &FrameInfo, count: usize) -> Vec<CropSquare> {
         let (width, height) = (info.width as f32, info.height as f32);
         let edge = |v: f32| (v * 1.2 - 0.1).clamp(0.0, 1.0);
         (0..count)
@@ -56,7 +56,7 @@ impl Noise {
                 let side = (self.between(0.02, 1.0) * width.min(height)).max(1.0);
                 let x = edge(self.between(0.0, 1.0)) * (width - side);
                 let y = edge(self.between(0.0, 1.0)) * (height - side);
-                Square { x, y, side }
+                CropSquare { x, y, side }
             })
             .collect()
     }

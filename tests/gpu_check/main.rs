@@ -30,7 +30,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use facesr::cuda::{BoundGenerator, Cuda, Driver, GpuError, Place};
+use facesr::enhance::cuda::{BoundGenerator, Cuda, Driver, GpuError, Place};
 use facesr::inference::model_source::{self, ModelSource};
 
 use results::Outcome;
@@ -94,5 +94,5 @@ fn source(file: &str) -> ModelSource {
 
 /// Whether this is the tests' driver, on which times mean nothing and must be short.
 pub(crate) fn is_rehearsal(cuda: &Cuda) -> bool {
-    cuda.name().contains(facesr::cuda::TEST_DEVICE)
+    cuda.name().contains(facesr::enhance::cuda::TEST_DEVICE)
 }

@@ -3,15 +3,15 @@
 use std::ptr::NonNull;
 use std::sync::{Arc, Mutex};
 
-use facesr::backend::{Backend, Plan};
-use facesr::cuda::{
+use facesr::enhance::backend::{Backend, FacePlan};
+use facesr::enhance::cuda::{
     Arguments, BATCHES, BoundGenerator, Cuda, DevicePtr, Driver, GpuBackend, GpuError, Grid,
     Kernel, MOST_FACES, Mark, RunFaces,
 };
+use facesr::enhance::generator::{HR_LEN, LR_LEN};
 use facesr::frame::Picture;
-use facesr::generator::{HIGH_LEN, LOW_LEN};
 use facesr::inference::ModelSource;
-use facesr::{FrameInfo, PixelFormat, Square};
+use facesr::{CropSquare, FrameInfo, PixelFormat};
 
 use crate::card::{COPY, matrix, seconds};
 use crate::check::Foretold;
@@ -28,15 +28,15 @@ const OPERATIONS: f64 = 2.0 * 236e6;
 /// Bytes of the samples of one square of an NV12 frame.
 const SQUARE_BYTES: f64 = 1.5 * (SIDE * SIDE) as f64;
 /// Bytes of one cut, and of one generated face.
-const LOW_BYTES: f64 = (LOW_LEN * size_of::<f32>()) as f64;
-const HIGH_BYTES: f64 = (HIGH_LEN * size_of::<f32>()) as f64;
+const LOW_BYTES: f64 = (LR_LEN * size_of::<f32>()) as f64;
+const HIGH_BYTES: f64 = (HR_LEN * size_of::<f32>()) as f64;
 
 /// Squares of `count` faces that do not overlap, at 1080p.
-pub(crate) fn squares(count: usize) -> Vec<Square> {
+pub(crate) fn squares(count: usize) -> Vec<CropSquare> {
     (0..count)
         .map(|i| {
             let (x, y) = (30.3 + 116.0 * (i % 16) as f32, 40.6 + 125.0 * (i / 16) as f32);
-            Square { x, y, side: SIDE }
+            CropSquare { x, y, side: SIDE }
         })
         .collect()
 }
@@ -222,17 +222,18 @@ fn both(cuda: &Arc<Cuda>, way: Way, faces: usize, rounds: usize) -> Result<[f64;
     let mut noise = Noise::new(faces as u32);
     let frame = CardFrame::upload(cuda, &Owned::noise(info, 0, &mut noise))?;
     let timed = Arc::new(Timed { cuda: cuda.clone(), way, spans: Mutex::default() });
-    let generator = Foretold::new(cuda, noise.tensor(MOST_FACES * HIGH_LEN))?;
+    let generator = Foretold::new(cuda, noise.tensor(MOST_FACES * HR_LEN))?;
     let mut backend = GpuBackend::new(timed.clone(), Box::new(generator))?;
     let squares = squares(faces);
-    let plan = |(place, &square)| Plan { square, strength: 1.0, place, generate: true, keep: 0.3 };
-    let plans: Vec<Plan> = squares.iter().enumerate().map(plan).collect();
-    let mut low = vec![0.0; faces * LOW_LEN];
+    let plan =
+        |(slot, &square)| FacePlan { square, strength: 1.0, slot, generate: true, keep: 0.3 };
+    let plans: Vec<FacePlan> = squares.iter().enumerate().map(plan).collect();
+    let mut low = vec![0.0; faces * LR_LEN];
     let mut times = [Vec::new(), Vec::new()];
     for round in 0..rounds + rounds.div_ceil(5) {
         let mut picture = Picture::Cuda(frame.view());
-        backend.cut(&picture, &squares, &mut low)?;
-        backend.paint(&mut picture, &low, &plans)?;
+        backend.crop(&picture, &squares, &mut low)?;
+        backend.render(&mut picture, &low, &plans)?;
         let taken = timed.take()?;
         if round >= rounds.div_ceil(5) {
             times.iter_mut().zip(taken).for_each(|(list, seconds)| list.push(seconds));

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use facesr::cuda::Cuda;
-use facesr::generator::Device;
+use facesr::enhance::cuda::Cuda;
+use facesr::enhance::generator::Device;
 use facesr::geometry::CROP_SCALE;
 use facesr::inference::ModelSource;
 use facesr::{Enhancer, EnhancerOptions, Face, FrameInfo, GeneratorOptions, PixelFormat, Rect};

@@ -5,14 +5,16 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use facesr::backend::{Backend, Plan};
-use facesr::canvas::CpuCanvas;
-use facesr::cuda::{BoundGenerator, DevicePtr, Driver, GpuBackend, GpuError, Place, RunFaces};
+use facesr::enhance::backend::{Backend, FacePlan};
+use facesr::enhance::cpu::Compositor;
+use facesr::enhance::cuda::{
+    BoundGenerator, DevicePtr, Driver, GpuBackend, GpuError, Place, RunFaces,
+};
+use facesr::enhance::generator::{HR_LEN, LR_LEN};
 use facesr::frame::{ChromaSite, Matrix, Picture, Range};
-use facesr::generator::{HIGH_LEN, LOW_LEN};
 use facesr::inference::ModelSource;
+use facesr::{CropSquare, Generator, GeneratorOptions, PixelFormat, Rect};
 use facesr::{CudaFrame, Enhancer, EnhancerOptions, Face, FrameInfo, FrameMut};
-use facesr::{Generator, GeneratorOptions, PixelFormat, Rect, Square};
 use facesr_tests::kernels::HostDriver;
 use proptest::prelude::*;
 
@@ -42,10 +44,10 @@ struct Foretold {
 
 impl Foretold {
     fn new(answers: Vec<Vec<f32>>) -> Self {
-        let faces = facesr::cuda::MOST_FACES;
+        let faces = facesr::enhance::cuda::MOST_FACES;
         Self {
-            input: vec![0.0; faces * LOW_LEN],
-            output: vec![0.0; faces * HIGH_LEN],
+            input: vec![0.0; faces * LR_LEN],
+            output: vec![0.0; faces * HR_LEN],
             answers: answers.into_iter(),
         }
     }
@@ -58,7 +60,7 @@ impl RunFaces for Foretold {
 
     fn run(&mut self, faces: usize) -> Result<(), GpuError> {
         let answer = self.answers.next().expect("no more runs were foretold");
-        assert_eq!(answer.len(), faces * HIGH_LEN);
+        assert_eq!(answer.len(), faces * HR_LEN);
         self.output[..answer.len()].copy_from_slice(&answer);
         Ok(())
     }
@@ -124,35 +126,35 @@ proptest! {
         outside in any::<bool>(),
     ) {
         let (width, height) = (info.width as f32, info.height as f32);
-        let mut squares: Vec<Square> = places.iter().map(|&(fx, fy, size, _)| {
+        let mut squares: Vec<CropSquare> = places.iter().map(|&(fx, fy, size, _)| {
             let side = (size * width.min(height)).max(1.0);
             let (x, y) = (fx * (width - side), fy * (height - side));
-            Square { x: x.max(0.0), y: y.max(0.0), side }
+            CropSquare { x: x.max(0.0), y: y.max(0.0), side }
         }).collect();
         if outside {
             squares[0].x = width - squares[0].side / 2.0;
         }
         let strengths: Vec<f32> = places.iter().map(|p| p.3).collect();
-        let high = tensor(squares.len() * HIGH_LEN, seed ^ 1);
+        let high = tensor(squares.len() * HR_LEN, seed ^ 1);
 
         let before = Owned::noise(info, pad, seed);
         let (mut cpu, mut gpu) = (before.clone(), before);
-        let mut cpu_low = vec![f32::NAN; squares.len() * LOW_LEN];
+        let mut cpu_low = vec![f32::NAN; squares.len() * LR_LEN];
         cpu.host(|frame| {
-            let mut canvas = CpuCanvas::default();
-            canvas.cut(&frame.as_frame(), &squares, &mut cpu_low);
+            let mut canvas = Compositor::default();
+            canvas.crop(&frame.as_frame(), &squares, &mut cpu_low);
             canvas.blend(frame, &squares, &cpu_low, &high, &strengths);
         });
 
-        let mut gpu_low = vec![f32::NAN; squares.len() * LOW_LEN];
+        let mut gpu_low = vec![f32::NAN; squares.len() * LR_LEN];
         let mut backend =
             GpuBackend::new(device(), Box::new(Foretold::new(vec![high]))).unwrap();
-        let plans: Vec<Plan> = squares.iter().zip(&strengths).enumerate().map(|(place, (&square, &strength))| {
-            Plan { square, strength, place, generate: true, keep: 0.0 }
+        let plans: Vec<FacePlan> = squares.iter().zip(&strengths).enumerate().map(|(slot, (&square, &strength))| {
+            FacePlan { square, strength, slot, generate: true, keep: 0.0 }
         }).collect();
         let mut work = |picture: &mut Picture<'_, '_>| {
-            backend.cut(picture, &squares, &mut gpu_low).unwrap();
-            backend.paint(picture, &gpu_low, &plans).unwrap();
+            backend.crop(picture, &squares, &mut gpu_low).unwrap();
+            backend.render(picture, &gpu_low, &plans).unwrap();
         };
         if on_device {
             let frame = gpu.device();
@@ -247,7 +249,7 @@ fn more_faces_than_one_run_takes() {
         let faces = faces(step, 340, &info);
         let (mut a, mut b) = (before.clone(), before);
         let counted = a.host(|frame| cpu.enhance(frame, &faces)).unwrap();
-        assert!(counted > 2 * facesr::cuda::MOST_FACES);
+        assert!(counted > 2 * facesr::enhance::cuda::MOST_FACES);
         assert_eq!(b.host(|frame| gpu.enhance(frame, &faces)).unwrap(), counted);
         assert!(a == b, "frame {step} differs");
     }
@@ -256,40 +258,41 @@ fn more_faces_than_one_run_takes() {
 #[test]
 fn kept_faces_are_shown_again_without_a_run() {
     let info = FrameInfo::new(PixelFormat::I420, 64, 48);
-    let squares = [Square { x: 3.0, y: 4.0, side: 20.5 }, Square { x: 30.2, y: 9.0, side: 30.0 }];
-    let first = tensor(2 * HIGH_LEN, 1);
-    let second = tensor(HIGH_LEN, 2);
+    let squares =
+        [CropSquare { x: 3.0, y: 4.0, side: 20.5 }, CropSquare { x: 30.2, y: 9.0, side: 30.0 }];
+    let first = tensor(2 * HR_LEN, 1);
+    let second = tensor(HR_LEN, 2);
     let foretold = Foretold::new(vec![first.clone(), second.clone()]);
     let mut backend = GpuBackend::new(device(), Box::new(foretold)).unwrap();
-    let mut canvas = CpuCanvas::default();
+    let mut canvas = Compositor::default();
     // All generated; only the second; none.
     for (round, generate) in [[true; 2], [false, true], [false; 2]].into_iter().enumerate() {
         let keep = if round == 1 { 0.25 } else { 0.0 };
-        let plans = [0, 1].map(|i| Plan {
+        let plans = [0, 1].map(|i| FacePlan {
             square: squares[i],
             strength: 0.9,
-            place: 7 - i,
+            slot: 7 - i,
             generate: generate[i],
             keep,
         });
         let mut wanted = first.clone();
         if round > 0 {
             let mixed =
-                first[HIGH_LEN..].iter().zip(&second).map(|(old, new)| new + 0.25 * (old - new));
-            wanted.truncate(HIGH_LEN);
+                first[HR_LEN..].iter().zip(&second).map(|(old, new)| new + 0.25 * (old - new));
+            wanted.truncate(HR_LEN);
             wanted.extend(mixed);
         }
         let before = Owned::noise(info, 0, round as u32);
         let (mut a, mut b) = (before.clone(), before);
-        let mut low = vec![0.0; 2 * LOW_LEN];
+        let mut low = vec![0.0; 2 * LR_LEN];
         a.host(|frame| {
-            canvas.cut(&frame.as_frame(), &squares, &mut low);
+            canvas.crop(&frame.as_frame(), &squares, &mut low);
             canvas.blend(frame, &squares, &low, &wanted, &[0.9; 2]);
         });
         b.host(|frame| {
             let mut picture = Picture::Host(frame);
-            backend.cut(&picture, &squares, &mut low).unwrap();
-            backend.paint(&mut picture, &low, &plans).unwrap();
+            backend.crop(&picture, &squares, &mut low).unwrap();
+            backend.render(&mut picture, &low, &plans).unwrap();
         });
         assert!(a == b, "round {round} differs");
     }
@@ -368,7 +371,7 @@ fn numbers_that_are_not_finite_leave_the_frame_to_the_cpu() {
     for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
         let info = FrameInfo::new(PixelFormat::Rgb, 64, 48);
         let face = [Face { id: 1, rect: Rect::new(10.0, 10.0, 20.0, 20.0), score: 1.0 }];
-        let mut answer = tensor(HIGH_LEN, 1);
+        let mut answer = tensor(HR_LEN, 1);
         answer[9_999] = bad;
         let backend = GpuBackend::new(device(), Box::new(Foretold::new(vec![answer]))).unwrap();
         let source = ModelSource::File(fixture("good-nearest.onnx"));

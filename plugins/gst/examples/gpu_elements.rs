@@ -50,8 +50,9 @@ fn start() -> Result<()> {
 
 /// Times mean nothing on the tests' driver, and must be short.
 fn is_rehearsal() -> bool {
-    facesr::cuda::Cuda::open(0)
-        .is_ok_and(|cuda| facesr::cuda::Driver::name(&cuda).contains(facesr::cuda::TEST_DEVICE))
+    facesr::enhance::cuda::Cuda::open(0).is_ok_and(|cuda| {
+        facesr::enhance::cuda::Driver::name(&cuda).contains(facesr::enhance::cuda::TEST_DEVICE)
+    })
 }
 
 fn say(right: bool, text: &str) {

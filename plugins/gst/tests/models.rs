@@ -77,7 +77,7 @@ fn detectors_that_cannot_be_used() {
 
 #[test]
 fn cuda_is_refused_where_there_is_none() {
-    if facesr::cuda::driver_present() {
+    if facesr::enhance::cuda::driver_present() {
         return;
     }
     let (error, text) = error("facesrenhance", &[("device", "cuda")]);

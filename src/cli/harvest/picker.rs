@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use facesr::canvas::CpuCanvas;
-use facesr::generator::{LOW, LOW_LEN};
-use facesr::{Face, Rect, Square};
+use facesr::enhance::cpu::Compositor;
+use facesr::enhance::generator::{LR_LEN, LR_SIZE};
+use facesr::{CropSquare, Face, Rect};
 
 use crate::enhance::{Sight, Watch};
 
@@ -72,7 +72,7 @@ struct Track {
 pub(super) struct Picker {
     wish: Wish,
     tracks: BTreeMap<u64, Track>,
-    canvas: CpuCanvas,
+    canvas: Compositor,
     frames: u64,
     left_out: LeftOut,
 }
@@ -82,7 +82,7 @@ impl Picker {
         Self {
             wish,
             tracks: BTreeMap::new(),
-            canvas: CpuCanvas::default(),
+            canvas: Compositor::default(),
             frames: 0,
             left_out: LeftOut::default(),
         }
@@ -99,7 +99,7 @@ impl Picker {
     }
 
     /// The square to cut, if the face is one of those that are wanted.
-    fn square(&mut self, face: &Face, width: u32, height: u32) -> Option<Square> {
+    fn square(&mut self, face: &Face, width: u32, height: u32) -> Option<CropSquare> {
         let (narrowest, widest) = self.wish.widths;
         let r = face.rect;
         let inside =
@@ -109,7 +109,7 @@ impl Picker {
             () if r.w > widest => &mut self.left_out.wide,
             // Its square would be shifted, its eyes not where those of other faces are.
             () if !inside => &mut self.left_out.edge,
-            () => return Square::around(&r, width, height),
+            () => return CropSquare::around(&r, width, height),
         };
         *why += 1;
         None
@@ -163,8 +163,8 @@ impl Watch for Picker {
             track.last_frame = self.frames;
             let unsure = UNSURE_DETECTIONS * self.wish.detect_every as usize;
             if (track.seen - 1).is_multiple_of(track.stride) {
-                let mut low = [0.0; LOW_LEN];
-                self.canvas.cut(sight.before, &[square], &mut low);
+                let mut low = [0.0; LR_LEN];
+                self.canvas.crop(sight.before, &[square], &mut low);
                 track.unsure.push_back(Crop {
                     pixels: interleaved(&low),
                     track: face.id,
@@ -188,9 +188,9 @@ impl Watch for Picker {
 }
 
 /// `[3, 16, 16]` in -1..=1 as RGB bytes.
-fn interleaved(low: &[f32; LOW_LEN]) -> Vec<u8> {
+fn interleaved(low: &[f32; LR_LEN]) -> Vec<u8> {
     let level = |v: f32| ((v + 1.0) * 127.5).round().clamp(0.0, 255.0) as u8;
-    let plane = LOW * LOW;
+    let plane = LR_SIZE * LR_SIZE;
     (0..plane).flat_map(|i| [0, 1, 2].map(|c| level(low[c * plane + i]))).collect()
 }
 

@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::io::{self, BufWriter, Cursor};
 use std::path::{Path, PathBuf};
 
-use facesr::generator::LOW;
+use facesr::enhance::generator::LR_SIZE;
 use image::codecs::png::PngEncoder;
 use image::{ExtendedColorType, ImageEncoder};
 
@@ -165,7 +165,7 @@ fn files(set: &[Harvest], mut add: impl FnMut(&str, &[u8]) -> io::Result<()>) ->
             ));
             let mut png = Cursor::new(Vec::new());
             PngEncoder::new(&mut png)
-                .write_image(&crop.pixels, LOW as u32, LOW as u32, ExtendedColorType::Rgb8)
+                .write_image(&crop.pixels, LR_SIZE as u32, LR_SIZE as u32, ExtendedColorType::Rgb8)
                 .map_err(io::Error::other)?;
             add(&name, png.get_ref())?;
         }

@@ -3,9 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use facesr::canvas::CpuCanvas;
-use facesr::generator::LOW_LEN;
-use facesr::{Frame, Rect, Square};
+use facesr::enhance::cpu::Compositor;
+use facesr::enhance::generator::LR_LEN;
+use facesr::{CropSquare, Frame, Rect};
 
 use crate::enhance::{Sight, Watch};
 
@@ -24,7 +24,7 @@ pub(super) const LOOKS: usize = 500;
 pub(crate) struct Album {
     /// The size of face squares that are sharpened, pixels of the frame.
     sizes: (f32, f32),
-    canvas: CpuCanvas,
+    canvas: Compositor,
     pub(super) tracks: BTreeMap<u64, Track>,
     /// How many of them have a look.
     looks: usize,
@@ -89,7 +89,7 @@ impl Album {
     pub(crate) fn new(sizes: (f32, f32)) -> Self {
         Self {
             sizes,
-            canvas: CpuCanvas::default(),
+            canvas: Compositor::default(),
             tracks: BTreeMap::new(),
             looks: 0,
             moments: Vec::new(),
@@ -175,7 +175,7 @@ impl Watch for Album {
         self.end = sight.time;
         let mut sharpened = Vec::new();
         for face in sight.faces {
-            let square = Square::around(&face.rect, width, height);
+            let square = CropSquare::around(&face.rect, width, height);
             let quality = square.map_or(0.0, |square| self.quality(face.score, square.side));
             let track = self.tracks.entry(face.id).or_insert_with(|| Track {
                 first: sight.time,
@@ -191,8 +191,8 @@ impl Watch for Album {
             sharpened.push((square.rect(), quality));
             if track.best.as_ref().is_none_or(|best| quality > BETTER * best.quality) {
                 let Some((before, after)) = around(sight, &square) else { continue };
-                let mut low = vec![0.0; LOW_LEN];
-                self.canvas.cut(sight.before, &[square], &mut low);
+                let mut low = vec![0.0; LR_LEN];
+                self.canvas.crop(sight.before, &[square], &mut low);
                 let (time, rect, score) = (sight.time, face.rect, face.score);
                 self.looks += usize::from(track.best.is_none());
                 track.best = Some(Look { quality, time, rect, score, low, before, after });
@@ -206,7 +206,7 @@ impl Watch for Album {
 }
 
 /// The frame around a face, before and after.
-fn around(sight: &Sight<'_>, square: &Square) -> Option<(Part, Part)> {
+fn around(sight: &Sight<'_>, square: &CropSquare) -> Option<(Part, Part)> {
     let info = sight.before.info();
     let center = square.rect().center();
     let place = |center: f32, limit: u32| {

@@ -2,8 +2,8 @@
 
 use std::io::Cursor;
 
-use facesr::canvas::ColorTruth;
-use facesr::generator::{HIGH, HIGH_LEN, LOW, LOW_LEN};
+use facesr::enhance::cpu::ColorMatch;
+use facesr::enhance::generator::{HR_LEN, HR_SIZE, LR_LEN, LR_SIZE};
 use facesr::{Generator, GeneratorOptions};
 use gst::prelude::*;
 use image::codecs::jpeg::JpegEncoder;
@@ -40,16 +40,16 @@ pub(super) fn faces(facesr: &gst::Element, cuts: &[&[f32]]) -> Result<Vec<Face>,
         ..GeneratorOptions::default()
     })
     .map_err(Failure::running)?;
-    let mut truth = ColorTruth::default();
-    let mut high = vec![0.0; HIGH_LEN];
+    let mut truth = ColorMatch::default();
+    let mut high = vec![0.0; HR_LEN];
     cuts.iter()
         .map(|low| {
-            debug_assert_eq!(low.len(), LOW_LEN);
+            debug_assert_eq!(low.len(), LR_LEN);
             generator.run(low, &mut high).map_err(Failure::running)?;
             truth.apply(low, &mut high);
-            let input = rgb(low, LOW as u32);
-            let bicubic = resize(&input, HIGH as u32, HIGH as u32, FilterType::CatmullRom);
-            let enhanced = rgb(&high, HIGH as u32);
+            let input = rgb(low, LR_SIZE as u32);
+            let bicubic = resize(&input, HR_SIZE as u32, HR_SIZE as u32, FilterType::CatmullRom);
+            let enhanced = rgb(&high, HR_SIZE as u32);
             Ok(Face { input: png(&input)?, bicubic: png(&bicubic)?, enhanced: png(&enhanced)? })
         })
         .collect()

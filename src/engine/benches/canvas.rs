@@ -3,9 +3,9 @@
 //! `cargo bench -p facesr --bench canvas`
 
 use divan::Bencher;
-use facesr::canvas::CpuCanvas;
-use facesr::generator::{HIGH_LEN, LOW_LEN};
-use facesr::{Frame, FrameInfo, FrameMut, Generator, GeneratorOptions, PixelFormat, Square};
+use facesr::enhance::cpu::Compositor;
+use facesr::enhance::generator::{HR_LEN, LR_LEN};
+use facesr::{CropSquare, Frame, FrameInfo, FrameMut, Generator, GeneratorOptions, PixelFormat};
 
 fn main() {
     divan::main();
@@ -21,10 +21,10 @@ fn planes() -> (Vec<u8>, Vec<u8>) {
     (pattern(pixels), pattern(pixels / 2))
 }
 
-fn squares(count: usize, side: f32) -> Vec<Square> {
+fn squares(count: usize, side: f32) -> Vec<CropSquare> {
     let at = |i: usize, step: f32, limit: f32| (i as f32 * step + 3.3) % (limit - side);
     (0..count)
-        .map(|i| Square { x: at(i, 131.7, WIDTH as f32), y: at(i, 77.1, HEIGHT as f32), side })
+        .map(|i| CropSquare { x: at(i, 131.7, WIDTH as f32), y: at(i, 77.1, HEIGHT as f32), side })
         .collect()
 }
 
@@ -37,8 +37,8 @@ fn cut_one_face(bencher: Bencher<'_, '_>, side: u32) {
     let info = FrameInfo::new(PixelFormat::Nv12, WIDTH, HEIGHT);
     let frame = Frame::new(info, &[&y, &uv], &[1920, 1920]).expect("a whole frame");
     let squares = squares(1, side as f32);
-    let (mut canvas, mut low) = (CpuCanvas::default(), vec![0.0; LOW_LEN]);
-    bencher.bench_local(|| canvas.cut(&frame, &squares, &mut low));
+    let (mut canvas, mut low) = (Compositor::default(), vec![0.0; LR_LEN]);
+    bencher.bench_local(|| canvas.crop(&frame, &squares, &mut low));
 }
 
 #[divan::bench(args = SIDES)]
@@ -46,8 +46,8 @@ fn blend_one_face(bencher: Bencher<'_, '_>, side: u32) {
     let (mut y, mut uv) = planes();
     let info = FrameInfo::new(PixelFormat::Nv12, WIDTH, HEIGHT);
     let squares = squares(1, side as f32);
-    let (low, high) = (vec![0.1; LOW_LEN], vec![0.2; HIGH_LEN]);
-    let mut canvas = CpuCanvas::default();
+    let (low, high) = (vec![0.1; LR_LEN], vec![0.2; HR_LEN]);
+    let mut canvas = Compositor::default();
     let planes = [y.as_mut_slice(), uv.as_mut_slice()];
     let mut frame = FrameMut::new(info, planes, &[1920, 1920]).expect("a whole frame");
     bencher.bench_local(|| canvas.blend(&mut frame, &squares, &low, &high, &[1.0]));
@@ -56,7 +56,7 @@ fn blend_one_face(bencher: Bencher<'_, '_>, side: u32) {
 #[divan::bench(args = [1, 8, 32])]
 fn generate(bencher: Bencher<'_, '_>, faces: usize) {
     let generator = Generator::open(&GeneratorOptions::default()).expect("the built-in generator");
-    let low: Vec<f32> = (0..faces * LOW_LEN).map(|i| (i % 255) as f32 / 127.5 - 1.0).collect();
-    let mut high = vec![0.0; faces * HIGH_LEN];
+    let low: Vec<f32> = (0..faces * LR_LEN).map(|i| (i % 255) as f32 / 127.5 - 1.0).collect();
+    let mut high = vec![0.0; faces * HR_LEN];
     bencher.bench_local(|| generator.run(&low, &mut high).expect("finite numbers"));
 }

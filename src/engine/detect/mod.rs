@@ -1,7 +1,7 @@
 //! Face detectors, all behind one trait.
 //!
 //! Each detector answers boxes of one style, whatever it was trained on: the tight WIDER FACE box
-//! from the forehead to the chin, from which [`Square::around`](crate::Square::around) makes the
+//! from the forehead to the chin, from which [`CropSquare::around`](crate::CropSquare::around) makes the
 //! crop. The factor from a detector's own box to that one is a constant beside the detector,
 //! measured on faces with known eyes.
 

@@ -2,10 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a helper that fails is a test that fails")]
 
-use facesr::canvas::CpuCanvas;
+use facesr::enhance::cpu::Compositor;
+use facesr::enhance::generator::{HR_LEN, HR_SIZE, LR_LEN};
 use facesr::frame::{ChromaSite, ColorModel, Matrix, Range};
-use facesr::generator::{HIGH, HIGH_LEN, LOW_LEN};
-use facesr::{Frame, FrameInfo, FrameMut, PixelFormat, Square};
+use facesr::{CropSquare, Frame, FrameInfo, FrameMut, PixelFormat};
 use proptest::prelude::*;
 
 const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/fixtures");
@@ -56,9 +56,9 @@ impl Picture {
         FrameMut::new(self.info, planes, &self.strides).unwrap()
     }
 
-    fn cut(&self, squares: &[Square]) -> Vec<f32> {
-        let mut low = vec![0.0; squares.len() * LOW_LEN];
-        CpuCanvas::default().cut(&self.frame(), squares, &mut low);
+    fn cut(&self, squares: &[CropSquare]) -> Vec<f32> {
+        let mut low = vec![0.0; squares.len() * LR_LEN];
+        Compositor::default().crop(&self.frame(), squares, &mut low);
         low
     }
 }
@@ -105,7 +105,7 @@ fn cuts_equal_pillow_within_one_level() {
                 .iter()
                 .map(|v| v.as_f64().unwrap() as f32)
                 .collect();
-            let low = ours.cut(&[Square { x: b[0], y: b[1], side: b[2] }]);
+            let low = ours.cut(&[CropSquare { x: b[0], y: b[1], side: b[2] }]);
             let hex = case["rgb"].as_str().unwrap();
             for i in 0..256 {
                 for c in 0..3 {
@@ -134,9 +134,9 @@ fn smooth(x: f32, y: f32) -> [f32; 3] {
 #[test]
 fn every_format_and_colorimetry_gives_the_same_cut() {
     let squares = [
-        Square { x: 3.25, y: 4.5, side: 30.0 },
-        Square { x: 31.0, y: 20.0, side: 12.5 },
-        Square { x: 0.0, y: 0.0, side: 47.0 },
+        CropSquare { x: 3.25, y: 4.5, side: 30.0 },
+        CropSquare { x: 31.0, y: 20.0, side: 12.5 },
+        CropSquare { x: 0.0, y: 0.0, side: 47.0 },
     ];
     let wanted = Picture::paint(FrameInfo::new(PixelFormat::Rgb, 81, 47), 0, &smooth).cut(&squares);
     let sites = [ChromaSite::Left, ChromaSite::Center, ChromaSite::TopLeft];
@@ -160,7 +160,7 @@ fn every_format_and_colorimetry_gives_the_same_cut() {
 #[test]
 fn grey_cuts_are_grey_and_right() {
     let grey = |x: f32, y: f32| [smooth(x, y)[1]; 3];
-    let squares = [Square { x: 10.5, y: 3.0, side: 33.0 }];
+    let squares = [CropSquare { x: 10.5, y: 3.0, side: 33.0 }];
     let rgb = Picture::paint(FrameInfo::new(PixelFormat::Rgb, 64, 48), 0, &grey).cut(&squares);
     for range in [Range::Full, Range::Limited] {
         let info = FrameInfo { range, ..FrameInfo::new(PixelFormat::Gray8, 64, 48) };
@@ -172,9 +172,9 @@ fn grey_cuts_are_grey_and_right() {
 
 /// The enlarged cut plus detail, as a good generator would answer.
 fn detailed(low: &[f32]) -> Vec<f32> {
-    (0..HIGH_LEN)
+    (0..HR_LEN)
         .map(|i| {
-            let (c, y, x) = (i / (HIGH * HIGH), i / HIGH % HIGH, i % HIGH);
+            let (c, y, x) = (i / (HR_SIZE * HR_SIZE), i / HR_SIZE % HR_SIZE, i % HR_SIZE);
             let detail = if (x / 3 + y / 3) % 2 == 0 { 0.2 } else { -0.2 };
             low[c * 256 + y / 4 * 16 + x / 4] + detail
         })
@@ -185,12 +185,12 @@ fn detailed(low: &[f32]) -> Vec<f32> {
 fn a_blend_adds_detail_and_keeps_the_colours() {
     for format in PixelFormat::ALL {
         let mut picture = Picture::paint(FrameInfo::new(format, 120, 90), 0, &smooth);
-        let squares = [Square { x: 20.3, y: 10.8, side: 64.0 }];
+        let squares = [CropSquare { x: 20.3, y: 10.8, side: 64.0 }];
         let low = picture.cut(&squares);
         let before: Vec<f32> = low.clone();
         let sharp_before = edges(&picture);
         let high = detailed(&low);
-        CpuCanvas::default().blend(&mut picture.frame_mut(), &squares, &low, &high, &[1.0]);
+        Compositor::default().blend(&mut picture.frame_mut(), &squares, &low, &high, &[1.0]);
         let after = picture.cut(&squares);
         for c in 0..3 {
             let mean = |v: &[f32]| v[c * 256..(c + 1) * 256].iter().sum::<f32>() / 256.0;
@@ -230,15 +230,15 @@ proptest! {
         let info = FrameInfo { chroma_site, ..FrameInfo::new(format, width, height) };
         let mut picture = Picture::paint(info, pad, &smooth);
         let side = (width.min(height) as f32 * size).max(1.0);
-        let square = Square {
+        let square = CropSquare {
             x: fx * (width as f32 - side),
             y: fy * (height as f32 - side),
             side,
         };
         let low = picture.cut(&[square]);
-        let high: Vec<f32> = (0..HIGH_LEN).map(|i| ((i * 31 % 101) as f32 / 50.0) - 1.0).collect();
+        let high: Vec<f32> = (0..HR_LEN).map(|i| ((i * 31 % 101) as f32 / 50.0) - 1.0).collect();
         let before = picture.planes.clone();
-        CpuCanvas::default().blend(&mut picture.frame_mut(), &[square], &low, &high, &[strength]);
+        Compositor::default().blend(&mut picture.frame_mut(), &[square], &low, &high, &[strength]);
 
         // Which bytes may have changed, said in the other direction: byte by byte.
         let mut may_change: Vec<Vec<bool>> = before.iter().map(|p| vec![false; p.len()]).collect();
@@ -275,10 +275,10 @@ proptest! {
     ) {
         let mut picture = Picture::paint(FrameInfo::new(PixelFormat::I420, 31, 17), 2, &smooth);
         let before = picture.planes.clone();
-        let square = Square { x, y, side };
+        let square = CropSquare { x, y, side };
         let low = picture.cut(&[square]);
-        CpuCanvas::default().blend(
-            &mut picture.frame_mut(), &[square], &low, &vec![0.5; HIGH_LEN], &[1.0],
+        Compositor::default().blend(
+            &mut picture.frame_mut(), &[square], &low, &vec![0.5; HR_LEN], &[1.0],
         );
         prop_assert!(square.lies_in(31, 17) || picture.planes == before);
     }

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use facesr::detect::{self, Detection, Detector, DetectorKind, DetectorOptions, Precision};
 use facesr::inference::model_source;
-use facesr::{Error, Frame, FrameInfo, ModelError, PixelFormat, Square};
+use facesr::{CropSquare, Error, Frame, FrameInfo, ModelError, PixelFormat};
 use image::RgbImage;
 
 const ONNX_KINDS: [DetectorKind; 2] = [DetectorKind::YuNet, DetectorKind::CenterFace];
@@ -191,7 +191,7 @@ fn finds_the_face(detector: &mut dyn Detector, side: u32) {
         let what = format!("{} in {width}x{height}: {found:?}", detector.name());
         assert_eq!(found.len(), 1, "{what}");
         assert!((0.0..=1.0).contains(&found[0].score), "{what}");
-        let square = Square::around(&found[0].rect, width, height).unwrap();
+        let square = CropSquare::around(&found[0].rect, width, height).unwrap();
         assert!((square.side / side as f32 - 1.0).abs() < 0.17, "{what}");
         let center = square.rect().center();
         let miss = (center.x - width as f32 / 2.0).hypot(center.y - height as f32 / 2.0);

@@ -5,10 +5,10 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use facesr::canvas::CpuCanvas;
-use facesr::generator::{Device, HIGH_LEN, LOW_LEN};
+use facesr::enhance::cpu::Compositor;
+use facesr::enhance::generator::{Device, HR_LEN, LR_LEN};
+use facesr::{CropSquare, Frame, FrameInfo, PixelFormat};
 use facesr::{Enhancer, EnhancerOptions, Error, Generator, GeneratorOptions, ModelError};
-use facesr::{Frame, FrameInfo, PixelFormat, Square};
 
 fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/models").join(name)
@@ -96,13 +96,12 @@ fn the_same_options_share_one_generator() {
 
 #[test]
 fn batches_and_threads_do_not_change_the_answer() {
-    let faces: Vec<f32> =
-        (0..41 * LOW_LEN).map(|i| ((i * 37 % 255) as f32) / 127.5 - 1.0).collect();
+    let faces: Vec<f32> = (0..41 * LR_LEN).map(|i| ((i * 37 % 255) as f32) / 127.5 - 1.0).collect();
     let run = |threads: usize, batch: usize| {
         let generator =
             Generator::open(&GeneratorOptions { threads, ..Default::default() }).unwrap();
-        let mut out = vec![f32::NAN; 41 * HIGH_LEN];
-        for (f, o) in faces.chunks(batch * LOW_LEN).zip(out.chunks_mut(batch * HIGH_LEN)) {
+        let mut out = vec![f32::NAN; 41 * HR_LEN];
+        for (f, o) in faces.chunks(batch * LR_LEN).zip(out.chunks_mut(batch * HR_LEN)) {
             generator.run(f, o).unwrap();
         }
         out
@@ -120,8 +119,8 @@ fn many_threads_use_one_generator_at_once() {
         for k in 0..6 {
             let generator = &generator;
             scope.spawn(move || {
-                let face = vec![k as f32 / 10.0; LOW_LEN];
-                let mut out = vec![0.0; HIGH_LEN];
+                let face = vec![k as f32 / 10.0; LR_LEN];
+                let mut out = vec![0.0; HR_LEN];
                 for _ in 0..20 {
                     let done: Result<_, Error> = generator.run(&face, &mut out);
                     done.unwrap();
@@ -140,16 +139,16 @@ fn faces(count: usize) -> Vec<f32> {
     let info = FrameInfo::new(PixelFormat::Rgb, width, height);
     let frame = Frame::new(info, &[picture.as_raw().as_slice()], &[width as usize * 3]).unwrap();
     let room = width.min(height) as f32;
-    let squares: Vec<Square> = (0..count)
+    let squares: Vec<CropSquare> = (0..count)
         .map(|i| {
             let side = room * (0.5 + 0.5 * (i % 8) as f32 / 8.0);
             let x = (width as f32 - side) * (i / 8 % 4) as f32 / 3.0;
             let y = (height as f32 - side) * (i / 32) as f32;
-            Square { x, y, side }
+            CropSquare { x, y, side }
         })
         .collect();
-    let mut low = vec![0.0; count * LOW_LEN];
-    CpuCanvas::default().cut(&frame, &squares, &mut low);
+    let mut low = vec![0.0; count * LR_LEN];
+    Compositor::default().crop(&frame, &squares, &mut low);
     low
 }
 
@@ -163,7 +162,7 @@ fn the_files_that_ship_hold_the_same_generator() {
     const COUNT: usize = 64;
     let low = faces(COUNT);
     let answer = |generator: Arc<Generator>| {
-        let mut high = vec![0.0; COUNT * HIGH_LEN];
+        let mut high = vec![0.0; COUNT * HR_LEN];
         generator.run(&low, &mut high).unwrap();
         high
     };

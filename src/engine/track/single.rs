@@ -3,7 +3,7 @@
 use crate::face::{Detection, Face};
 use crate::follow::{Follower, Look};
 use crate::frame::Frame;
-use crate::geometry::{Point, Rect, Square};
+use crate::geometry::{CropSquare, Point, Rect};
 use crate::search::{SearchResult, is_small};
 
 /// A detection further from a track than this, in face sizes, is another face.
@@ -80,9 +80,9 @@ impl Track {
     }
 
     /// The square whose pixels are followed.
-    pub(super) fn square(&self) -> Square {
+    pub(super) fn square(&self) -> CropSquare {
         let side = self.w.max(self.h);
-        Square { x: self.center.x - side / 2.0, y: self.center.y - side / 2.0, side }
+        CropSquare { x: self.center.x - side / 2.0, y: self.center.y - side / 2.0, side }
     }
 
     pub(super) fn rect(&self) -> Rect {

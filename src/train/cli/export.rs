@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use facesr::generator::{Generator, GeneratorOptions};
+use facesr::enhance::generator::{Generator, GeneratorOptions};
 use tch::{Device, Kind, Tensor};
 
 use crate::data::batch::fixed_batch;

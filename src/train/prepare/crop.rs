@@ -1,8 +1,8 @@
 //! Cuts a face to the size of its set: small faces exactly as the engine cuts them at run time.
 
-use facesr::canvas::CpuCanvas;
+use facesr::enhance::cpu::Compositor;
 use facesr::frame::Frame;
-use facesr::geometry::{Rect, Square};
+use facesr::geometry::{CropSquare, Rect};
 
 use crate::data::resample::window;
 
@@ -17,7 +17,7 @@ pub enum Kind {
 
 impl Kind {
     /// The set of a face by the size of its box and square; none in between.
-    pub fn of(face: Rect, square: Square) -> Option<Self> {
+    pub fn of(face: Rect, square: CropSquare) -> Option<Self> {
         if square.side >= 58.0 {
             Some(Self::High)
         } else if (8.0..=30.0).contains(&face.w) {
@@ -56,11 +56,11 @@ pub struct Crop {
 }
 
 /// Cuts `square` out of an RGB picture, given as a frame and as its rows without gaps.
-pub fn cut(frame: &Frame<'_>, rgb: &[u8], square: Square, kind: Kind) -> Vec<u8> {
+pub fn cut(frame: &Frame<'_>, rgb: &[u8], square: CropSquare, kind: Kind) -> Vec<u8> {
     match kind {
         Kind::Low => {
             let mut planes = vec![0.0; 3 * 16 * 16];
-            CpuCanvas::default().cut(frame, &[square], &mut planes);
+            Compositor::default().crop(frame, &[square], &mut planes);
             let level = |v: f32| ((v + 1.0) * 127.5).round().clamp(0.0, 255.0) as u8;
             (0..256).flat_map(|i| [0, 1, 2].map(|c| level(planes[c * 256 + i]))).collect()
         }
@@ -118,7 +118,7 @@ mod tests {
         let frame = Frame::new(info, &[&rgb], &[w * 3]).unwrap();
         let floats: Vec<f32> = rgb.iter().map(|v| f32::from(*v)).collect();
         for (x, y, side) in [(3.3, 4.7, 31.0), (0.0, 0.0, 48.5), (20.2, 10.9, 13.0)] {
-            let low = cut(&frame, &rgb, Square { x, y, side }, Kind::Low);
+            let low = cut(&frame, &rgb, CropSquare { x, y, side }, Kind::Low);
             let ours = window(&floats, (w, h), (x, y), side, 16);
             for (a, b) in low.iter().zip(&ours) {
                 assert!(
@@ -127,7 +127,7 @@ mod tests {
                 );
             }
         }
-        let high = cut(&frame, &rgb, Square { x: 1.5, y: 0.2, side: 48.0 }, Kind::High);
+        let high = cut(&frame, &rgb, CropSquare { x: 1.5, y: 0.2, side: 48.0 }, Kind::High);
         let whole = window(&floats, (w, h), (1.5, 0.2), 48.0, 64);
         for (a, b) in high.iter().zip(&whole) {
             assert!((f32::from(*a) - b.clamp(0.0, 255.0)).abs() <= 1.0, "{a} against {b}");

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 
 use facesr::detect::{self, DetectorOptions};
 use facesr::frame::{Frame, FrameInfo, PixelFormat};
-use facesr::geometry::{Rect, Square};
+use facesr::geometry::{CropSquare, Rect};
 
 use self::annotations::Annotations;
 use self::crop::{Crop, Kind};
@@ -102,7 +102,7 @@ pub fn run(options: &Options, mut tell: impl FnMut(&str)) -> Result<Summary> {
         };
         let identity = options.annotations.as_ref().and_then(|a| a.identity(name));
         for (rect, score) in boxes {
-            let Some(square) = Square::around(&rect, width, height) else { continue };
+            let Some(square) = CropSquare::around(&rect, width, height) else { continue };
             let Some(kind) = Kind::of(rect, square) else { continue };
             let pixels = crop::cut(&frame, rgb.as_raw(), square, kind);
             let sharpness = crop::sharpness(&pixels, kind.side());

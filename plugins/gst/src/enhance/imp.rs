@@ -78,7 +78,7 @@ impl Stats {
         let now = enhancer.stats();
         self.faces_enhanced = now.faces_enhanced;
         self.faces_generated = now.faces_generated;
-        self.cut_ns = now.cut.as_nanos() as u64;
+        self.cut_ns = now.crop.as_nanos() as u64;
         self.generate_ns = now.generate.as_nanos() as u64;
         self.blend_ns = now.blend.as_nanos() as u64;
     }

@@ -67,9 +67,9 @@ impl Settings {
             model: self.generator.clone(),
             threads: self.threads as usize,
             device: match self.device {
-                Device::Auto => facesr::generator::Device::Auto,
-                Device::Cpu => facesr::generator::Device::Cpu,
-                Device::Cuda => facesr::generator::Device::Cuda,
+                Device::Auto => facesr::enhance::generator::Device::Auto,
+                Device::Cpu => facesr::enhance::generator::Device::Cpu,
+                Device::Cuda => facesr::enhance::generator::Device::Cuda,
             },
             cuda_device: self.cuda_device_id,
         }

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::sync::Once;
 
 use facesr::frame::PixelFormat;
-use facesr::{Rect, Square};
+use facesr::{CropSquare, Rect};
 pub use facesr_tests::onnx;
 use gst::glib;
 use gst::prelude::*;
@@ -96,9 +96,9 @@ pub fn bytes(buffer: &gst::Buffer) -> Vec<u8> {
 }
 
 /// The crop square of a face with whole-pixel box `rect`.
-pub fn square(rect: (u32, u32, u32, u32), width: u32, height: u32) -> Square {
+pub fn square(rect: (u32, u32, u32, u32), width: u32, height: u32) -> CropSquare {
     let (x, y, w, h) = rect;
-    Square::around(&Rect::new(x as f32, y as f32, w as f32, h as f32), width, height).unwrap()
+    CropSquare::around(&Rect::new(x as f32, y as f32, w as f32, h as f32), width, height).unwrap()
 }
 
 /// Where planes lie in a buffer.
@@ -128,7 +128,13 @@ impl Layout {
     }
 
     /// Which bytes hold a sample that the square touches, chroma blocks as a whole.
-    pub fn mask(&self, format: PixelFormat, width: u32, height: u32, square: &Square) -> Vec<bool> {
+    pub fn mask(
+        &self,
+        format: PixelFormat,
+        width: u32,
+        height: u32,
+        square: &CropSquare,
+    ) -> Vec<bool> {
         let mut mask = vec![false; self.size];
         for c in &format.components()[..format.component_count()] {
             let touched = |start: f32, n: u32, shift: u32| {

@@ -1,16 +1,16 @@
 //! Plans a frame: which faces are generated anew, and what they have to do with those before.
 //!
-//! [`refresh`] says how badly a face wants it; here is what is known of each track for
+//! [`reuse`] says how badly a face wants it; here is what is known of each track for
 //! that, and the choice among all faces of a frame.
 
 use std::collections::HashMap;
 
-use crate::backend::{PaintTimes, Plan};
-use crate::enhancer::EnhancerOptions;
+use crate::enhance::backend::{FacePlan, RenderTimes};
+use crate::enhance::generator::LR_LEN;
+use crate::enhance::options::EnhancerOptions;
+use crate::enhance::reuse::{self, Budget};
 use crate::face::Face;
-use crate::generator::LOW_LEN;
-use crate::geometry::Square;
-use crate::refresh::{self, Budget};
+use crate::geometry::CropSquare;
 
 /// Root mean square change of a cut from frame to frame, in units of -1..=1, at which temporal
 /// smoothing has lost most of its hold: three times the noise of a poor camera.
@@ -25,7 +25,7 @@ const SHARP: f32 = 0.8;
 #[derive(Debug)]
 struct Memory {
     /// What it was generated from; empty if it never was.
-    low: Vec<f32>,
+    lr: Vec<f32>,
     /// Where the backend keeps what was shown.
     place: usize,
     /// Frame in which it was seen last.
@@ -58,7 +58,7 @@ impl Places {
 
 /// What there is to decide about a face.
 #[derive(Debug, Clone, Copy)]
-struct Wish {
+struct Candidate {
     /// How badly it wants to be generated anew.
     need: f32,
     /// Change of its cut since it last was; `None` if it never was.
@@ -72,8 +72,8 @@ struct Wish {
 pub(crate) struct Planner {
     memories: HashMap<u64, Memory>,
     places: Places,
-    plans: Vec<Plan>,
-    wishes: Vec<Wish>,
+    plans: Vec<FacePlan>,
+    wishes: Vec<Candidate>,
     budget: Budget,
 }
 
@@ -86,7 +86,7 @@ impl Planner {
 
     /// Takes down what it took to carry out the latest plans, and answers how many faces were
     /// generated.
-    pub(crate) fn learn(&mut self, times: &PaintTimes) -> usize {
+    pub(crate) fn learn(&mut self, times: &RenderTimes) -> usize {
         let generated = self.plans.iter().filter(|plan| plan.generate).count();
         self.budget.learn(generated, times.generate);
         generated
@@ -94,7 +94,7 @@ impl Planner {
 
     /// The latest plans.
     #[cfg(test)]
-    pub(crate) fn plans(&self) -> &[Plan] {
+    pub(crate) fn plans(&self) -> &[FacePlan] {
         &self.plans
     }
 
@@ -102,23 +102,23 @@ impl Planner {
     /// before goes into that, the more the less the cut has changed: noise in a still face makes
     /// the generator answer other details each time, which the eye sees as flicker.
     ///
-    /// `chosen` are the faces of frame `now` with their squares, `low` their cuts
+    /// `chosen` are the faces of frame `now` with their squares, `lr` their cuts
     /// (`[N, 3, 16, 16]`); the plans have the same order.
     pub(crate) fn plan(
         &mut self,
         now: u64,
-        chosen: &[(Face, Square)],
-        low: &[f32],
+        chosen: &[(Face, CropSquare)],
+        lr: &[f32],
         options: &EnhancerOptions,
-    ) -> &[Plan] {
+    ) -> &[FacePlan] {
         self.plans.clear();
         self.wishes.clear();
         let smoothing = options.temporal_smoothing.clamp(0.0, 1.0);
         let tolerance = options.reuse * (SHARP + (1.0 - SHARP) * 2.0 * smoothing);
-        let lows = low.chunks_exact(LOW_LEN);
-        for (i, ((face, square), low)) in chosen.iter().zip(lows).enumerate() {
+        let lrs = lr.chunks_exact(LR_LEN);
+        for (i, ((face, square), lr)) in chosen.iter().zip(lrs).enumerate() {
             let memory = self.memories.entry(face.id).or_insert_with(|| Memory {
-                low: Vec::new(),
+                lr: Vec::new(),
                 place: self.places.take(),
                 frame: 0,
                 generated: 0,
@@ -128,23 +128,23 @@ impl Planner {
                 memory.place = self.places.take();
             }
             if memory.frame + 1 != now {
-                memory.low.clear();
+                memory.lr.clear();
             }
             memory.frame = now;
-            let change = (!memory.low.is_empty()).then(|| refresh::change(low, &memory.low));
+            let change = (!memory.lr.is_empty()).then(|| reuse::change(lr, &memory.lr));
             let need = change.map_or(f32::INFINITY, |change| {
-                refresh::need(change, now - memory.generated, square.side, tolerance)
+                reuse::need(change, now - memory.generated, square.side, tolerance)
             });
-            self.wishes.push(Wish { need, change, face: i });
-            self.plans.push(Plan {
+            self.wishes.push(Candidate { need, change, face: i });
+            self.plans.push(FacePlan {
                 square: *square,
                 strength: options.strength_at(square.side),
-                place: memory.place,
+                slot: memory.place,
                 generate: false,
                 keep: 0.0,
             });
         }
-        self.grant(now, chosen, low, options);
+        self.grant(now, chosen, lr, options);
         self.memories.retain(|_, memory| memory.frame == now);
         self.places.keep(self.memories.values().map(|memory| memory.place));
         &self.plans
@@ -154,8 +154,8 @@ impl Planner {
     fn grant(
         &mut self,
         now: u64,
-        chosen: &[(Face, Square)],
-        low: &[f32],
+        chosen: &[(Face, CropSquare)],
+        lr: &[f32],
         options: &EnhancerOptions,
     ) {
         let smoothing = options.temporal_smoothing.clamp(0.0, 1.0);
@@ -176,8 +176,8 @@ impl Planner {
                 .map_or(0.0, |change| 0.9 * smoothing * (-(change / STILL).powi(2)).exp());
             if let Some(memory) = self.memories.get_mut(&chosen[wish.face].0.id) {
                 memory.generated = now;
-                memory.low.clear();
-                memory.low.extend_from_slice(&low[wish.face * LOW_LEN..][..LOW_LEN]);
+                memory.lr.clear();
+                memory.lr.extend_from_slice(&lr[wish.face * LR_LEN..][..LR_LEN]);
             }
         }
     }

@@ -13,16 +13,16 @@ use super::generator::{MOST_FACES, RunFaces};
 use super::kernels::{Arguments, DevicePtr, Face, Frame, Grid, Kernel};
 use super::patches::{Layout, Patches, What};
 use super::tables::Tables;
-use crate::backend::{Backend, PaintTimes, Plan};
+use crate::enhance::backend::{Backend, FacePlan, RenderTimes};
+use crate::enhance::generator::{HR_LEN, HR_SIZE, LR_LEN, LR_SIZE};
 use crate::error::{Error, GpuError};
 use crate::frame::{FrameInfo, Picture};
-use crate::generator::{HIGH, HIGH_LEN, LOW, LOW_LEN};
-use crate::geometry::Square;
+use crate::geometry::CropSquare;
 use crate::util::cpu_time::CpuTimer;
 
 const FLOAT: usize = size_of::<f32>();
-const LOW_PLANE: usize = LOW * LOW;
-const HIGH_PLANE: usize = HIGH * HIGH;
+const LR_PLANE: usize = LR_SIZE * LR_SIZE;
+const HR_PLANE: usize = HR_SIZE * HR_SIZE;
 
 /// Faces of a frame that can be numbered by the kernels' 32-bit integers with room to spare.
 const MOST_OF_A_FRAME: usize = 65_536;
@@ -37,7 +37,7 @@ pub struct GpuBackend {
     patches_out: Patches,
     faces: Vec<Face>,
     /// Squares of the last cut.
-    cut: usize,
+    cropped: usize,
     /// Layout of `frame`, for frames of that kind.
     layout: Option<(FrameInfo, Layout)>,
     /// To the device before a cut: axes, patches, packed pixels; before painting: faces.
@@ -56,7 +56,7 @@ struct Memory {
     packed: Buffer,
     taps: Buffer,
     weights: Buffer,
-    low: Buffer,
+    lr: Buffer,
     faces: Buffer,
     kept: Buffer,
     shown: Buffer,
@@ -100,11 +100,11 @@ impl GpuBackend {
             patches_in: Patches::default(),
             patches_out: Patches::default(),
             faces: Vec::new(),
-            cut: 0,
+            cropped: 0,
             layout: None,
             staged_in: staging(1 << 18)?,
             staged_faces: staging(1 << 12)?,
-            staged_low: staging(faces * LOW_LEN * FLOAT)?,
+            staged_low: staging(faces * LR_LEN * FLOAT)?,
             staged_out: staging(1 << 18)?,
             memory: Memory {
                 input: buffer(1 << 18)?,
@@ -112,13 +112,13 @@ impl GpuBackend {
                 packed: buffer(1 << 18)?,
                 taps: buffer(1 << 16)?,
                 weights: buffer(1 << 20)?,
-                low: numbers(faces * LOW_LEN)?,
+                lr: numbers(faces * LR_LEN)?,
                 faces: buffer(1 << 12)?,
-                kept: numbers(faces * HIGH_LEN)?,
-                shown: numbers(faces * HIGH_LEN)?,
-                difference: numbers(faces * LOW_LEN)?,
-                smooth: numbers(faces * LOW_LEN)?,
-                components: numbers(faces * HIGH_LEN)?,
+                kept: numbers(faces * HR_LEN)?,
+                shown: numbers(faces * HR_LEN)?,
+                difference: numbers(faces * LR_LEN)?,
+                smooth: numbers(faces * LR_LEN)?,
+                components: numbers(faces * HR_LEN)?,
             },
             driver,
         })
@@ -161,8 +161,8 @@ impl GpuBackend {
     fn cut_faces(
         &mut self,
         picture: &Picture<'_, '_>,
-        squares: &[Square],
-        low: &mut [f32],
+        squares: &[CropSquare],
+        lr: &mut [f32],
     ) -> Result<(), GpuError> {
         let n = squares.len();
         if n > MOST_OF_A_FRAME {
@@ -201,8 +201,8 @@ impl GpuBackend {
         m.input.reserve(pixels.end())?;
         m.taps.reserve(self.tables.taps * 2 * size_of::<i32>())?;
         m.weights.reserve(self.tables.weights * FLOAT)?;
-        m.low.reserve(n * LOW_LEN * FLOAT)?;
-        self.staged_low.reserve(n * LOW_LEN * FLOAT)?;
+        m.lr.reserve(n * LR_LEN * FLOAT)?;
+        self.staged_low.reserve(n * LR_LEN * FLOAT)?;
         let m = &self.memory;
         let input = m.input.at();
         // SAFETY: both buffers hold that much; the staging is not written before `synchronize`.
@@ -220,10 +220,10 @@ impl GpuBackend {
             Grid::taps(self.tables.axes.len(), self.tables.most_outputs),
             Arguments::new().with(&axes).with(&count).with(&taps).with(&weights),
         )?;
-        let (n_faces, cuts) = (n as i32, m.low.at());
+        let (n_faces, cuts) = (n as i32, m.lr.at());
         self.launch(
             Kernel::Cut,
-            Grid::line(n * LOW_PLANE),
+            Grid::line(n * LR_PLANE),
             Arguments::new()
                 .with(&frame)
                 .with(&axes)
@@ -232,13 +232,13 @@ impl GpuBackend {
                 .with(&n_faces)
                 .with(&cuts),
         )?;
-        let len = n * LOW_LEN * FLOAT;
+        let len = n * LR_LEN * FLOAT;
         let staged = self.staged_low.bytes_mut().as_mut_ptr();
         // SAFETY: both buffers hold that much; the staging is not touched before `synchronize`.
         unsafe { self.driver.download(staged, cuts, len) }?;
         self.driver.synchronize()?;
-        read_plain(self.staged_low.bytes(), low);
-        self.cut = n;
+        read_plain(self.staged_low.bytes(), lr);
+        self.cropped = n;
         Ok(())
     }
 
@@ -258,7 +258,7 @@ impl GpuBackend {
     }
 
     /// Generates faces as planned, in batches, and gathers in `shown` what each is to look like.
-    fn generate(&mut self, plans: &[Plan], bad: DevicePtr) -> Result<(), GpuError> {
+    fn generate(&mut self, plans: &[FacePlan], bad: DevicePtr) -> Result<(), GpuError> {
         let mut from = 0;
         for batch in batches(plans) {
             let range = from..batch.end;
@@ -267,27 +267,27 @@ impl GpuBackend {
             let n = range.len() as i32;
             let at = |buffer: &Buffer, size: usize| buffer.at() + (range.start * size) as DevicePtr;
             let faces = at(&m.faces, size_of::<Face>());
-            let (low, shown) = (at(&m.low, LOW_LEN * FLOAT), at(&m.shown, HIGH_LEN * FLOAT));
+            let (lr, shown) = (at(&m.lr, LR_LEN * FLOAT), at(&m.shown, HR_LEN * FLOAT));
             // Where nothing is generated, nothing is read there either.
-            let mut high = shown;
+            let mut hr = shown;
             if batch.generated > 0 {
                 let (input, output) = self.generator.buffers(batch.generated);
                 self.launch(
                     Kernel::Gather,
-                    Grid::line(range.len() * LOW_LEN),
-                    Arguments::new().with(&faces).with(&n).with(&low).with(&input),
+                    Grid::line(range.len() * LR_LEN),
+                    Arguments::new().with(&faces).with(&n).with(&lr).with(&input),
                 )?;
                 self.generator.run(batch.generated)?;
-                high = output;
+                hr = output;
             }
             let kept = self.memory.kept.at();
             self.launch(
                 Kernel::Steady,
-                Grid::line(range.len() * HIGH_LEN),
+                Grid::line(range.len() * HR_LEN),
                 Arguments::new()
                     .with(&faces)
                     .with(&n)
-                    .with(&high)
+                    .with(&hr)
                     .with(&kept)
                     .with(&shown)
                     .with(&bad),
@@ -306,29 +306,29 @@ impl GpuBackend {
     ) -> Result<(), GpuError> {
         let m = &self.memory;
         let (axes, taps, weights) = (m.input.at(), m.taps.at(), m.weights.at());
-        let (low, shown, faces) = (m.low.at(), m.shown.at(), m.faces.at());
+        let (lr, shown, faces) = (m.lr.at(), m.shown.at(), m.faces.at());
         let (difference, smooth) = (m.difference.at(), m.smooth.at());
         let (components, n_faces) = (m.components.at(), n as i32);
         self.launch(
             Kernel::Difference,
-            Grid::line(n * LOW_LEN),
+            Grid::line(n * LR_LEN),
             Arguments::new()
                 .with(&axes)
                 .with(&taps)
                 .with(&weights)
-                .with(&low)
+                .with(&lr)
                 .with(&shown)
                 .with(&n_faces)
                 .with(&difference),
         )?;
         self.launch(
             Kernel::Smooth,
-            Grid::line(n * LOW_LEN),
+            Grid::line(n * LR_LEN),
             Arguments::new().with(&difference).with(&n_faces).with(&smooth),
         )?;
         self.launch(
             Kernel::Correct,
-            Grid::line(n * HIGH_PLANE),
+            Grid::line(n * HR_PLANE),
             Arguments::new()
                 .with(frame)
                 .with(&axes)
@@ -357,14 +357,14 @@ impl GpuBackend {
     fn paint_faces(
         &mut self,
         picture: &mut Picture<'_, '_>,
-        plans: &[Plan],
-    ) -> Result<PaintTimes, GpuError> {
+        plans: &[FacePlan],
+    ) -> Result<RenderTimes, GpuError> {
         let watch = CpuTimer::start();
         let n = plans.len();
         let info = *picture.info();
         let frame = self.frame(picture)?;
         number(plans, &mut self.faces);
-        let places = plans.iter().map(|plan| plan.place + 1).max().unwrap_or(0);
+        let places = plans.iter().map(|plan| plan.slot + 1).max().unwrap_or(0);
 
         // The faces, and behind them the flag that some number was not finite.
         let faces = Part { start: 0, len: size_of_val(self.faces.as_slice()) };
@@ -375,11 +375,11 @@ impl GpuBackend {
         staged[flag.start..flag.end()].copy_from_slice(bytes_of(&[0i32]));
         let m = &mut self.memory;
         m.faces.reserve(flag.end())?;
-        m.kept.grow(places * HIGH_LEN * FLOAT)?;
-        m.shown.reserve(n * HIGH_LEN * FLOAT)?;
-        m.difference.reserve(n * LOW_LEN * FLOAT)?;
-        m.smooth.reserve(n * LOW_LEN * FLOAT)?;
-        m.components.reserve(n * HIGH_LEN * FLOAT)?;
+        m.kept.grow(places * HR_LEN * FLOAT)?;
+        m.shown.reserve(n * HR_LEN * FLOAT)?;
+        m.difference.reserve(n * LR_LEN * FLOAT)?;
+        m.smooth.reserve(n * LR_LEN * FLOAT)?;
+        m.components.reserve(n * HR_LEN * FLOAT)?;
         let at = m.faces.at();
         // SAFETY: both buffers hold that much; the staging is not written before `synchronize`.
         unsafe { self.driver.upload(at, self.staged_faces.bytes().as_ptr(), flag.end()) }?;
@@ -421,7 +421,7 @@ impl GpuBackend {
         if let Picture::Host(frame) = picture {
             self.patches_out.unpack(self.staged_out.bytes(), frame);
         }
-        Ok(PaintTimes { generate, blend: watch.elapsed().saturating_sub(generate) })
+        Ok(RenderTimes { generate, blend: watch.elapsed().saturating_sub(generate) })
     }
 }
 
@@ -434,7 +434,7 @@ struct Batch {
 }
 
 /// Divides the faces of a frame into batches, in their order.
-fn batches(plans: &[Plan]) -> impl Iterator<Item = Batch> {
+fn batches(plans: &[FacePlan]) -> impl Iterator<Item = Batch> {
     let mut at = 0;
     std::iter::from_fn(move || {
         let mut batch = Batch { end: at, generated: 0 };
@@ -452,7 +452,7 @@ fn batches(plans: &[Plan]) -> impl Iterator<Item = Batch> {
 }
 
 /// The faces as the kernels want them, those to be generated numbered within their batch.
-fn number(plans: &[Plan], faces: &mut Vec<Face>) {
+fn number(plans: &[FacePlan], faces: &mut Vec<Face>) {
     faces.clear();
     for batch in batches(plans) {
         let mut next = 0;
@@ -462,7 +462,7 @@ fn number(plans: &[Plan], faces: &mut Vec<Face>) {
             faces.push(Face {
                 strength: plan.strength,
                 keep: plan.keep,
-                place: plan.place as i32,
+                place: plan.slot as i32,
                 generated,
             });
         }
@@ -474,26 +474,26 @@ impl Backend for GpuBackend {
         self.driver.name()
     }
 
-    fn cut(
+    fn crop(
         &mut self,
         picture: &Picture<'_, '_>,
-        squares: &[Square],
-        low: &mut [f32],
+        squares: &[CropSquare],
+        lr: &mut [f32],
     ) -> Result<Duration, Error> {
-        assert_eq!(low.len(), squares.len() * LOW_LEN, "one cut for each square");
-        self.cut = 0;
+        assert_eq!(lr.len(), squares.len() * LR_LEN, "one cut for each square");
+        self.cropped = 0;
         let watch = CpuTimer::start();
-        self.cut_faces(picture, squares, low)?;
+        self.cut_faces(picture, squares, lr)?;
         Ok(watch.elapsed())
     }
 
-    fn paint(
+    fn render(
         &mut self,
         picture: &mut Picture<'_, '_>,
         _low: &[f32],
-        plans: &[Plan],
-    ) -> Result<PaintTimes, Error> {
-        assert_eq!(plans.len(), self.cut, "a plan for each face that was cut");
+        plans: &[FacePlan],
+    ) -> Result<RenderTimes, Error> {
+        assert_eq!(plans.len(), self.cropped, "a plan for each face that was cut");
         Ok(self.paint_faces(picture, plans)?)
     }
 }
@@ -502,9 +502,10 @@ impl Backend for GpuBackend {
 mod tests {
     use super::*;
 
-    fn plans(generate: &[bool]) -> Vec<Plan> {
-        let square = Square { x: 0.0, y: 0.0, side: 16.0 };
-        let plan = |(place, &generate)| Plan { square, strength: 1.0, place, generate, keep: 0.0 };
+    fn plans(generate: &[bool]) -> Vec<FacePlan> {
+        let square = CropSquare { x: 0.0, y: 0.0, side: 16.0 };
+        let plan =
+            |(slot, &generate)| FacePlan { square, strength: 1.0, slot, generate, keep: 0.0 };
         generate.iter().enumerate().map(plan).collect()
     }
 

@@ -1,86 +1,28 @@
 //! Sharpens the faces of a frame: cut, generate, steady, blend.
 
-use std::sync::Arc;
-use std::time::Duration;
+pub mod backend;
+pub mod cpu;
+pub mod cuda;
+pub mod generator;
+mod options;
+mod planner;
+mod reuse;
 
-use crate::backend::{Backend, CpuBackend};
-use crate::cuda::{self, OpenError};
+pub use options::{EnhancerOptions, EnhancerStats};
+
+use std::sync::Arc;
+
+use self::backend::Backend;
+use self::cpu::CpuBackend;
+use self::cuda::OpenError;
+use self::generator::{Device, Generator, GeneratorOptions, LR_LEN};
+use self::planner::Planner;
 use crate::error::{Error, GpuError, ModelError};
 use crate::face::Face;
 use crate::frame::{CudaFrame, FrameMut, Picture};
-use crate::generator::{Device, Generator, GeneratorOptions, LOW_LEN};
-use crate::geometry::Square;
+use crate::geometry::CropSquare;
 use crate::inference::model_source::ModelSource;
-use crate::planner::Planner;
 use crate::util::cpu_time::CpuTimer;
-
-/// How to enhance.
-#[derive(Debug, Clone, PartialEq)]
-pub struct EnhancerOptions {
-    /// How much of the result is shown, 0 (frame untouched) to 1.
-    pub strength: f32,
-    /// Faces whose crop square has a shorter side are left alone, luma pixels.
-    pub min_face_size: f32,
-    /// Faces whose crop square has a longer side are left alone, luma pixels: 64 generated pixels
-    /// bring nothing to a face that already has more.
-    pub max_face_size: f32,
-    /// At most so many faces a frame, the largest first; 0 for all.
-    pub max_faces: usize,
-    /// How much the generated detail is steadied over time, 0 (not at all) to 1.
-    pub temporal_smoothing: f32,
-    /// A face keeps what was generated for it as long as its cut has changed by no more than
-    /// about this much, root mean square of values of -1..=1; a fifth less or more at a temporal
-    /// smoothing of 0 or 1. 0 generates every face in every frame.
-    pub reuse: f32,
-    /// CPU time that generating may take in each frame; what is left out keeps its last result, or
-    /// passes untouched until its turn comes. What fits in depends on the machine, so the same
-    /// frames need not give the same result. `None` for no limit.
-    pub budget: Option<Duration>,
-}
-
-impl Default for EnhancerOptions {
-    fn default() -> Self {
-        Self {
-            strength: 1.0,
-            min_face_size: 8.0,
-            max_face_size: 80.0,
-            max_faces: 0,
-            temporal_smoothing: 0.5,
-            reuse: 0.12,
-            budget: None,
-        }
-    }
-}
-
-impl EnhancerOptions {
-    /// Weight of the result for a face whose crop square has `side` luma pixels. It fades to
-    /// nothing towards both size limits, so that a face which walks past one does not change all
-    /// at once, and it falls early towards the upper one: what is generated comes from 16x16
-    /// pixels, and a face of forty has true detail that a guess should not replace.
-    pub(crate) fn strength_at(&self, side: f32) -> f32 {
-        let ramp = |from: f32, to: f32| ((side - from) / (to - from).max(1e-3)).clamp(0.0, 1.0);
-        let t = ramp(self.min_face_size, 1.25 * self.min_face_size)
-            .min(1.0 - ramp(self.max_face_size / 2.0, self.max_face_size));
-        self.strength.clamp(0.0, 1.0) * t * t * (3.0 - 2.0 * t)
-    }
-}
-
-/// What an enhancer has done so far. Times are CPU time, over all threads.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct EnhancerStats {
-    /// Frames seen.
-    pub frames: u64,
-    /// Faces enhanced, over all frames.
-    pub faces_enhanced: u64,
-    /// Of these, faces that were generated anew.
-    pub faces_generated: u64,
-    /// Cutting faces.
-    pub cut: Duration,
-    /// Running the generator.
-    pub generate: Duration,
-    /// Steadying and blending.
-    pub blend: Duration,
-}
 
 /// Sharpens faces of one stream.
 pub struct Enhancer {
@@ -92,9 +34,9 @@ pub struct Enhancer {
     notice: Option<String>,
     options: EnhancerOptions,
     planner: Planner,
-    chosen: Vec<(Face, Square)>,
-    squares: Vec<Square>,
-    low: Vec<f32>,
+    chosen: Vec<(Face, CropSquare)>,
+    squares: Vec<CropSquare>,
+    lr: Vec<f32>,
     stats: EnhancerStats,
 }
 
@@ -167,7 +109,7 @@ impl Enhancer {
             planner: Planner::default(),
             chosen: Vec::new(),
             squares: Vec::new(),
-            low: Vec::new(),
+            lr: Vec::new(),
             stats: EnhancerStats::default(),
         }
     }
@@ -214,9 +156,9 @@ impl Enhancer {
             && faces.iter().any(|face| self.square_of(face, width, height).is_some())
     }
 
-    fn square_of(&self, face: &Face, width: u32, height: u32) -> Option<Square> {
+    fn square_of(&self, face: &Face, width: u32, height: u32) -> Option<CropSquare> {
         let sizes = self.options.min_face_size..=self.options.max_face_size;
-        Square::around(&face.rect, width, height).filter(|s| sizes.contains(&s.side))
+        CropSquare::around(&face.rect, width, height).filter(|s| sizes.contains(&s.side))
     }
 
     /// Sharpens `faces` in `frame`, and answers how many of them: those whose crop square has a
@@ -269,14 +211,14 @@ impl Enhancer {
 
         self.squares.clear();
         self.squares.extend(self.chosen.iter().map(|(_, square)| *square));
-        self.low.resize(n * LOW_LEN, 0.0);
-        self.stats.cut += self.backend.cut(picture, &self.squares, &mut self.low)?;
+        self.lr.resize(n * LR_LEN, 0.0);
+        self.stats.crop += self.backend.crop(picture, &self.squares, &mut self.lr)?;
 
         let watch = CpuTimer::start();
-        let plans = self.planner.plan(self.stats.frames, &self.chosen, &self.low, &self.options);
+        let plans = self.planner.plan(self.stats.frames, &self.chosen, &self.lr, &self.options);
         self.stats.blend += watch.elapsed();
 
-        let times = self.backend.paint(picture, &self.low, plans);
+        let times = self.backend.render(picture, &self.lr, plans);
         let times = times.inspect_err(|_| self.planner.reset())?;
         self.stats.faces_generated += self.planner.learn(&times) as u64;
         self.stats.generate += times.generate;
@@ -303,9 +245,11 @@ impl Enhancer {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use self::generator::GeneratorOptions;
     use super::*;
     use crate::frame::{FrameInfo, PixelFormat};
-    use crate::generator::GeneratorOptions;
     use crate::geometry::Rect;
 
     fn face(id: u64, x: f32, y: f32, size: f32) -> Face {
@@ -333,7 +277,7 @@ mod tests {
         let faces =
             [face(1, 20.0, 30.0, 24.0), face(2, 100.0, 20.0, 5.0), face(3, 90.0, 10.0, 95.0)];
         assert_eq!(run(&mut enhancer, &mut data, &faces), 1);
-        let square = Square::around(&faces[0].rect, 200, 120).unwrap();
+        let square = CropSquare::around(&faces[0].rect, 200, 120).unwrap();
         let mut changed = 0;
         for (i, (a, b)) in before.iter().zip(&data).enumerate() {
             let (x, y) = ((i % 200) as f32 + 0.5, (i / 200) as f32 + 0.5);
@@ -357,7 +301,7 @@ mod tests {
                 .collect();
             run(&mut enhancer, &mut gray(1), &faces);
             let mut places: Vec<_> =
-                enhancer.planner.plans().iter().map(|plan| plan.place).collect();
+                enhancer.planner.plans().iter().map(|plan| plan.slot).collect();
             places.sort_unstable();
             places.dedup();
             assert_eq!(places.len(), 5);

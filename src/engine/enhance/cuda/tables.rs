@@ -2,9 +2,9 @@
 //! `facesr_taps` turns into tables of weights, so that no thread computes a weight twice.
 
 use super::kernels::Axis;
+use crate::enhance::generator::{HR_SIZE, LR_SIZE};
 use crate::frame::FrameInfo;
-use crate::generator::{HIGH, LOW};
-use crate::geometry::Square;
+use crate::geometry::CropSquare;
 
 /// Axes before those of the faces: from 64 to 16 and from 16 to 64.
 const COMMON: usize = 2;
@@ -45,14 +45,14 @@ fn reach(axis: &Axis) -> (usize, usize) {
 
 impl Tables {
     /// Sets the axes for `squares` of a frame of `info`. The arithmetic is that of the CPU canvas.
-    pub(super) fn set(&mut self, info: &FrameInfo, squares: &[Square]) {
+    pub(super) fn set(&mut self, info: &FrameInfo, squares: &[CropSquare]) {
         *self = Self { axes: std::mem::take(&mut self.axes), ..Self::default() };
         self.axes.clear();
-        self.resample(LOW, HIGH, 0.0, (HIGH / LOW) as f32);
-        self.resample(HIGH, LOW, 0.0, LOW as f32 / HIGH as f32);
+        self.resample(LR_SIZE, HR_SIZE, 0.0, (HR_SIZE / LR_SIZE) as f32);
+        self.resample(HR_SIZE, LR_SIZE, 0.0, LR_SIZE as f32 / HR_SIZE as f32);
         let (site_x, site_y) = info.chroma_site.offsets();
         let components = &info.format.components()[..info.format.component_count()];
-        let axes_of = |square: &Square| {
+        let axes_of = |square: &CropSquare| {
             [(square.x, site_x, info.width), (square.y, site_y, info.height)].map(
                 |(start, site, size)| {
                     [
@@ -72,7 +72,7 @@ impl Tables {
             for (areas, used) in areas.iter().zip(used) {
                 for (&(start, length, size), used) in areas.iter().zip(used) {
                     match lies_in && used {
-                        true => self.resample(LOW, size, start, length / LOW as f32),
+                        true => self.resample(LR_SIZE, size, start, length / LR_SIZE as f32),
                         false => self.axes.push(Axis::default()),
                     }
                 }
@@ -84,8 +84,8 @@ impl Tables {
                         self.axes.push(Axis::default());
                         continue;
                     }
-                    let scale = HIGH as f32 / length;
-                    self.resample(end - first, HIGH, (first as f32 - start) * scale, scale);
+                    let scale = HR_SIZE as f32 / length;
+                    self.resample(end - first, HR_SIZE, (first as f32 - start) * scale, scale);
                     if let Some(axis) = self.axes.last_mut() {
                         (axis.first, axis.start, axis.length) = (first as i32, start, length);
                     }

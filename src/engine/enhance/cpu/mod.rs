@@ -1,71 +1,108 @@
-//! The CPU as a backend: the canvas in system memory, the generator's sessions of this process.
+//! Cutting faces out of a frame and blending them back, on the CPU.
+//!
+//! A cut is the crop square resampled once, with an antialiased bicubic filter, straight from the
+//! frame's own planes to 16x16 RGB: what the networks saw in training. A blend is the way back:
+//! the generated face, its broad colours and shades set to those of the cut, resampled to the
+//! square and laid over the frame under an elliptical feather. Only samples inside the squares
+//! are read or written. The CUDA kernels do the same sums in the same order.
+
+mod color_match;
+mod compositor;
+mod crop;
+mod patch;
+
+pub use color_match::ColorMatch;
+pub use compositor::Compositor;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Backend, PaintTimes, Plan};
-use crate::canvas::{CpuCanvas, FACES_A_THREAD, Layer, Patch, Press};
+use self::compositor::FACES_A_THREAD;
+use self::patch::{Patch, PatchInput, PatchRenderer};
+use super::backend::{Backend, FacePlan, RenderTimes};
+use crate::enhance::generator::{Generator, HR_LEN, LR_LEN};
 use crate::error::{Error, GpuError};
 use crate::frame::{FrameInfo, Picture};
-use crate::generator::{Generator, HIGH_LEN, LOW_LEN};
-use crate::geometry::Square;
+use crate::geometry::CropSquare;
 use crate::util::cpu_time::CpuTimer;
 use crate::util::parallel::for_each_with;
+
+/// A crop square in the sample coordinates of one component.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+struct Area {
+    x: f32,
+    y: f32,
+    w: f32,
+    h: f32,
+}
+
+impl Area {
+    fn of(square: &CropSquare, info: &FrameInfo, hsub: u32, vsub: u32) -> Self {
+        let (dx, dy) = info.chroma_site.offsets();
+        let axis = |start: f32, offset: f32, shift: u32| match shift {
+            0 => (start, square.side),
+            _ => ((start + offset) / 2.0, square.side / 2.0),
+        };
+        let (x, w) = axis(square.x, dx, hsub);
+        let (y, h) = axis(square.y, dy, vsub);
+        Self { x, y, w, h }
+    }
+}
 
 /// Works in system memory. The generator may serve other streams too.
 #[derive(Debug)]
 pub struct CpuBackend {
     generator: Arc<Generator>,
-    canvas: CpuCanvas,
+    canvas: Compositor,
     /// By place.
-    kept: Vec<Kept>,
+    kept: Vec<CachedFace>,
     /// Cuts of the faces that are generated anew.
     wanted: Vec<f32>,
 }
 
 /// The last face of a track.
 #[derive(Debug, Clone, Default)]
-struct Kept {
+struct CachedFace {
     /// `[3, 64, 64]`; grey where there is none.
-    high: Vec<f32>,
+    hr: Vec<f32>,
     /// The same, shrunk to `[3, 16, 16]`: a face that is shown again need not be shrunk again.
     shrunk: Vec<f32>,
 }
 
-impl Kept {
+impl CachedFace {
     /// A place that was never filled shows grey.
     fn fill(&mut self) {
-        self.high.resize(HIGH_LEN, 0.0);
-        self.shrunk.resize(LOW_LEN, 0.0);
+        self.hr.resize(HR_LEN, 0.0);
+        self.shrunk.resize(LR_LEN, 0.0);
     }
 
-    /// Puts `high` in its place, with a share `keep` of what is there mixed in.
-    fn take_in(&mut self, high: &[f32], keep: f32, press: &mut Press) {
+    /// Puts `hr` in its place, with a share `keep` of what is there mixed in.
+    fn take_in(&mut self, hr: &[f32], keep: f32, press: &mut PatchRenderer) {
         if keep > 0.0 {
-            for (old, new) in self.high.iter_mut().zip(high) {
+            for (old, new) in self.hr.iter_mut().zip(hr) {
                 *old = new + keep * (*old - new);
             }
         } else {
-            self.high.copy_from_slice(high);
+            self.hr.copy_from_slice(hr);
         }
-        press.shrink(&self.high, &mut self.shrunk);
+        press.shrink(&self.hr, &mut self.shrunk);
     }
 }
 
 /// A face on its way from the cut to what is laid over the frame.
 struct FaceWork<'a> {
-    plan: &'a Plan,
-    low: &'a [f32],
-    kept: &'a mut Kept,
+    plan: &'a FacePlan,
+    lr: &'a [f32],
+    kept: &'a mut CachedFace,
     patch: &'a mut Patch,
 }
 
 impl FaceWork<'_> {
     /// Makes the patch out of what is kept.
-    fn press(&mut self, press: &mut Press, info: &FrameInfo) {
-        let Plan { square, strength, .. } = *self.plan;
-        let Kept { high, shrunk } = &*self.kept;
-        press.fill(self.patch, &Layer { square, strength, low: self.low, high, shrunk }, info);
+    fn press(&mut self, press: &mut PatchRenderer, info: &FrameInfo) {
+        let FacePlan { square, strength, .. } = *self.plan;
+        let CachedFace { hr, shrunk } = &*self.kept;
+        press.fill(self.patch, &PatchInput { square, strength, lr: self.lr, hr, shrunk }, info);
     }
 }
 
@@ -79,7 +116,7 @@ enum Job<'a, 'b> {
 
 /// A thread's own.
 struct Worker<'a> {
-    press: &'a mut Press,
+    press: &'a mut PatchRenderer,
     generating: Duration,
     outcome: Result<(), Error>,
 }
@@ -87,7 +124,7 @@ struct Worker<'a> {
 impl CpuBackend {
     /// A backend for one stream, with as many threads as the generator has.
     pub fn new(generator: Arc<Generator>) -> Self {
-        let canvas = CpuCanvas::new(generator.threads());
+        let canvas = Compositor::new(generator.threads());
         Self { generator, canvas, kept: Vec::new(), wanted: Vec::new() }
     }
 
@@ -99,27 +136,27 @@ impl CpuBackend {
     fn press(
         &mut self,
         info: &FrameInfo,
-        low: &[f32],
-        plans: &[Plan],
-    ) -> Result<PaintTimes, Error> {
-        let places = plans.iter().map(|plan| plan.place + 1).max().unwrap_or(0);
+        lr: &[f32],
+        plans: &[FacePlan],
+    ) -> Result<RenderTimes, Error> {
+        let places = plans.iter().map(|plan| plan.slot + 1).max().unwrap_or(0);
         if self.kept.len() < places {
-            self.kept.resize(places, Kept::default());
+            self.kept.resize(places, CachedFace::default());
         }
         let (presses, patches) = self.canvas.tools(plans.len());
         let mut kept: Vec<_> = self.kept.iter_mut().map(Some).collect();
         let (mut anew, mut again) = (Vec::new(), Vec::new());
         self.wanted.clear();
-        for ((plan, low), patch) in plans.iter().zip(low.chunks_exact(LOW_LEN)).zip(patches) {
-            let Some(kept) = kept[plan.place].take() else {
+        for ((plan, lr), patch) in plans.iter().zip(lr.chunks_exact(LR_LEN)).zip(patches) {
+            let Some(kept) = kept[plan.slot].take() else {
                 // Against the contract of plans.
                 patch.clear();
                 continue;
             };
             kept.fill();
-            let face = FaceWork { plan, low, kept, patch };
+            let face = FaceWork { plan, lr, kept, patch };
             if plan.generate {
-                self.wanted.extend_from_slice(low);
+                self.wanted.extend_from_slice(lr);
                 anew.push(face);
             } else {
                 again.push(face);
@@ -133,7 +170,7 @@ impl CpuBackend {
             .take(needed.max(1))
             .map(|press| Worker { press, generating: Duration::ZERO, outcome: Ok(()) })
             .collect();
-        let cuts = self.wanted.chunks(share * LOW_LEN);
+        let cuts = self.wanted.chunks(share * LR_LEN);
         let shares = cuts.zip(anew.chunks_mut(share)).map(|(cuts, faces)| Job::Anew(cuts, faces));
         let jobs = shares.chain(again.iter_mut().map(Job::Again));
         let generator = &*self.generator;
@@ -145,7 +182,7 @@ impl CpuBackend {
             worker.outcome?;
             generate += worker.generating;
         }
-        Ok(PaintTimes { generate, blend: all.saturating_sub(generate) })
+        Ok(RenderTimes { generate, blend: all.saturating_sub(generate) })
     }
 }
 
@@ -161,10 +198,10 @@ impl Worker<'_> {
             Job::Anew(cuts, faces) => (cuts, faces),
         };
         let watch = CpuTimer::start();
-        *outcome = generator.run_share(cuts, |high| {
+        *outcome = generator.run_share(cuts, |hr| {
             *generating += watch.elapsed();
-            for (face, high) in faces.iter_mut().zip(high.chunks_exact(HIGH_LEN)) {
-                face.kept.take_in(high, face.plan.keep, press);
+            for (face, hr) in faces.iter_mut().zip(hr.chunks_exact(HR_LEN)) {
+                face.kept.take_in(hr, face.plan.keep, press);
                 face.press(press, info);
             }
         });
@@ -181,25 +218,25 @@ impl Backend for CpuBackend {
         "the CPU"
     }
 
-    fn cut(
+    fn crop(
         &mut self,
         picture: &Picture<'_, '_>,
-        squares: &[Square],
-        low: &mut [f32],
+        squares: &[CropSquare],
+        lr: &mut [f32],
     ) -> Result<Duration, Error> {
         let Picture::Host(frame) = picture else { return Err(out_of_reach()) };
-        Ok(self.canvas.cut(&frame.as_frame(), squares, low))
+        Ok(self.canvas.crop(&frame.as_frame(), squares, lr))
     }
 
-    fn paint(
+    fn render(
         &mut self,
         picture: &mut Picture<'_, '_>,
-        low: &[f32],
-        plans: &[Plan],
-    ) -> Result<PaintTimes, Error> {
+        lr: &[f32],
+        plans: &[FacePlan],
+    ) -> Result<RenderTimes, Error> {
         let Picture::Host(frame) = picture else { return Err(out_of_reach()) };
-        let times = self.press(frame.info(), low, plans)?;
+        let times = self.press(frame.info(), lr, plans)?;
         let laying = self.canvas.lay(frame, plans.len());
-        Ok(PaintTimes { blend: times.blend + laying, ..times })
+        Ok(RenderTimes { blend: times.blend + laying, ..times })
     }
 }

@@ -31,7 +31,7 @@ impl Layout {
 
 /// A patch as the host sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Piece {
+struct PlanePatch {
     plane: usize,
     /// First byte of each row, and the first row.
     x: usize,
@@ -43,7 +43,7 @@ struct Piece {
 pub(super) struct Patches {
     /// For the device.
     pub(super) list: Vec<Patch>,
-    pieces: Vec<Piece>,
+    pieces: Vec<PlanePatch>,
     /// Bytes of all patches.
     pub(super) packed: usize,
     /// Rows of the highest patch.
@@ -110,7 +110,7 @@ impl Patches {
                     height: height as u32,
                     packed: u32::try_from(self.packed).ok()?,
                 });
-                self.pieces.push(Piece { plane, x: x.0, y: y.0 });
+                self.pieces.push(PlanePatch { plane, x: x.0, y: y.0 });
                 self.packed += width * height;
                 self.most_rows = self.most_rows.max(height as u32);
             }

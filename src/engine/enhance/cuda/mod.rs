@@ -22,7 +22,7 @@ pub use kernels::{Arguments, DevicePtr, Grid, Kernel, PTX};
 
 use std::sync::Arc;
 
-use crate::backend::Backend;
+use crate::enhance::backend::Backend;
 use crate::error::ModelError;
 use crate::inference::model_source::{self, ModelSource};
 

@@ -1,21 +1,36 @@
 //! One face, made into the samples that are laid over a frame.
 
 use super::Area;
-use super::cpu::Layer;
-use super::truth::ColorTruth;
+use super::color_match::ColorMatch;
+use crate::enhance::generator::HR_SIZE;
 use crate::frame::{ComponentMut, FrameInfo, FrameMut, subsampled};
-use crate::generator::HIGH;
+use crate::geometry::CropSquare;
 use crate::imgproc::color::Color;
 use crate::imgproc::feather;
 use crate::imgproc::resample::{Coefficients, transpose};
 use crate::imgproc::simd::with_avx2;
 
 /// Numbers in one channel of a generated face.
-const PLANE: usize = HIGH * HIGH;
+const PLANE: usize = HR_SIZE * HR_SIZE;
+
+/// A face to be blended into a frame.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct PatchInput<'a> {
+    /// The square it was cut from.
+    pub(crate) square: CropSquare,
+    /// Weight in the middle of the feather, 0..=1.
+    pub(crate) strength: f32,
+    /// The cut, `[3, 16, 16]` RGB in -1..=1.
+    pub(crate) lr: &'a [f32],
+    /// What was generated from it or from an earlier one, `[3, 64, 64]` RGB in -1..=1.
+    pub(crate) hr: &'a [f32],
+    /// The same [shrunk](super::ColorMatch::shrink), `[3, 16, 16]`.
+    pub(crate) shrunk: &'a [f32],
+}
 
 /// What is laid over one component of a frame.
 #[derive(Debug, Default)]
-struct Piece {
+struct PlanePatch {
     /// Where the square lies in the component.
     area: Area,
     /// The first sample in it, and how many there are.
@@ -32,7 +47,7 @@ struct Piece {
 /// What is laid over a frame: a piece for each component.
 #[derive(Debug, Default)]
 pub(crate) struct Patch {
-    pieces: [Piece; 3],
+    pieces: [PlanePatch; 3],
     count: usize,
 }
 
@@ -52,7 +67,7 @@ impl Patch {
 
 with_avx2! {
     /// Lays a piece over the samples of its component.
-    fn lay_piece(piece: &Piece, c: ComponentMut<'_>) {
+    fn lay_piece(piece: &PlanePatch, c: ComponentMut<'_>) {
         // A sample under another of this weight.
         let laid = |old: u8, new: f32, weight: f32| {
             let value = f32::from(old);
@@ -80,8 +95,8 @@ with_avx2! {
 
 /// Makes patches one by one; keeps its scratch space from face to face.
 #[derive(Debug, Default)]
-pub(crate) struct Press {
-    truth: ColorTruth,
+pub(crate) struct PatchRenderer {
+    truth: ColorMatch,
     rows: Coefficients,
     columns: Coefficients,
     components: [Vec<f32>; 3],
@@ -89,22 +104,22 @@ pub(crate) struct Press {
     b: Vec<f32>,
 }
 
-impl Press {
-    /// Shrinks a face, `[3, 64, 64]`, to `[3, 16, 16]` for [`Layer::shrunk`].
-    pub(crate) fn shrink(&mut self, high: &[f32], shrunk: &mut [f32]) {
-        self.truth.shrink(high, shrunk);
+impl PatchRenderer {
+    /// Shrinks a face, `[3, 64, 64]`, to `[3, 16, 16]` for [`PatchInput::shrunk`].
+    pub(crate) fn shrink(&mut self, hr: &[f32], shrunk: &mut [f32]) {
+        self.truth.shrink(hr, shrunk);
     }
 
     /// Makes `patch` of `layer` for a frame that is as `info` says; an empty one if the square
     /// does not lie in the frame.
-    pub(crate) fn fill(&mut self, patch: &mut Patch, layer: &Layer<'_>, info: &FrameInfo) {
+    pub(crate) fn fill(&mut self, patch: &mut Patch, layer: &PatchInput<'_>, info: &FrameInfo) {
         patch.clear();
         if !layer.square.lies_in(info.width, info.height) {
             return;
         }
         patch.count = info.format.component_count();
-        let correction = self.truth.correction(layer.low, layer.shrunk);
-        convert(layer.high, correction, Color::of(info), &mut self.components[..patch.count]);
+        let correction = self.truth.correction(layer.lr, layer.shrunk);
+        convert(layer.hr, correction, Color::of(info), &mut self.components[..patch.count]);
         for (i, layout) in info.format.components()[..patch.count].iter().enumerate() {
             let area = Area::of(&layer.square, info, layout.hsub, layout.vsub);
             let limits =
@@ -128,25 +143,25 @@ impl Press {
     }
 
     /// Resamples component `i` of the face to the samples of `piece`.
-    fn resample(&mut self, i: usize, piece: &mut Piece) {
+    fn resample(&mut self, i: usize, piece: &mut PlanePatch) {
         /// Sums are made for so many columns at a time.
         const BLOCK: usize = 8;
-        let Piece { area, x, y, width, height, .. } = *piece;
-        let (sx, sy) = (HIGH as f32 / area.w, HIGH as f32 / area.h);
-        self.columns.set(width, HIGH, (x as f32 - area.x) * sx, sx);
-        self.rows.set(height, HIGH, (y as f32 - area.y) * sy, sy);
-        self.rows.apply(&self.components[i], 0, HIGH, &mut self.a);
+        let PlanePatch { area, x, y, width, height, .. } = *piece;
+        let (sx, sy) = (HR_SIZE as f32 / area.w, HR_SIZE as f32 / area.h);
+        self.columns.set(width, HR_SIZE, (x as f32 - area.x) * sx, sx);
+        self.rows.set(height, HR_SIZE, (y as f32 - area.y) * sy, sy);
+        self.rows.apply(&self.components[i], 0, HR_SIZE, &mut self.a);
         let padded = height.next_multiple_of(BLOCK);
-        self.a.resize(padded * HIGH, 0.0);
-        transpose(&self.a, HIGH, &mut self.b);
+        self.a.resize(padded * HR_SIZE, 0.0);
+        transpose(&self.a, HR_SIZE, &mut self.b);
         self.columns.apply(&self.b, 0, padded, &mut self.a);
         transpose(&self.a, padded, &mut piece.samples);
         piece.samples.truncate(width * height);
     }
 
     /// Sets the weights of `piece` under a feather of this strength.
-    fn weigh(&mut self, piece: &mut Piece, strength: f32) {
-        let Piece { area, x, y, width, height, .. } = *piece;
+    fn weigh(&mut self, piece: &mut PlanePatch, strength: f32) {
+        let PlanePatch { area, x, y, width, height, .. } = *piece;
         let across = |k: usize, start: f32, len: f32| (k as f32 + 0.5 - start) / len * 2.0 - 1.0;
         self.a.clear();
         self.a.extend((x..x + width).map(|x| across(x, area.x, area.w)));
@@ -175,17 +190,17 @@ with_avx2! {
         for component in &mut *components {
             component.resize(PLANE, 0.0);
         }
-        for start in (0..PLANE).step_by(HIGH) {
-            let mut rgb = [[0.0; HIGH]; 3];
+        for start in (0..PLANE).step_by(HR_SIZE) {
+            let mut rgb = [[0.0; HR_SIZE]; 3];
             for (c, row) in rgb.iter_mut().enumerate() {
-                let face = &face[c * PLANE + start..][..HIGH];
-                let correction = &correction[c][start..][..HIGH];
+                let face = &face[c * PLANE + start..][..HR_SIZE];
+                let correction = &correction[c][start..][..HR_SIZE];
                 for ((v, face), correction) in row.iter_mut().zip(face).zip(correction) {
                     *v = ((face + correction).clamp(-1.0, 1.0) + 1.0) * 127.5;
                 }
             }
             for (i, component) in components.iter_mut().enumerate() {
-                color.row(i, &rgb, &mut component[start..][..HIGH]);
+                color.row(i, &rgb, &mut component[start..][..HR_SIZE]);
             }
         }
     }

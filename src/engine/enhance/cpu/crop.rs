@@ -1,18 +1,18 @@
 //! One face, cut out of a frame.
 
 use super::Area;
+use crate::enhance::generator::{LR_LEN, LR_SIZE};
 use crate::frame::{Component, Frame};
-use crate::generator::{LOW, LOW_LEN};
-use crate::geometry::Square;
+use crate::geometry::CropSquare;
 use crate::imgproc::color::Color;
 use crate::imgproc::resample::{Coefficients, transpose};
 
 /// Numbers in one channel of a cut.
-const PLANE: usize = LOW * LOW;
+const PLANE: usize = LR_SIZE * LR_SIZE;
 
 /// Cuts faces one by one; keeps its scratch space from face to face.
 #[derive(Debug, Default)]
-pub(super) struct Cutter {
+pub(super) struct Cropper {
     rows: Coefficients,
     columns: Coefficients,
     a: Vec<f32>,
@@ -20,10 +20,10 @@ pub(super) struct Cutter {
     components: [Vec<f32>; 3],
 }
 
-impl Cutter {
+impl Cropper {
     /// Cuts `square` into `out`, `[3, 16, 16]` RGB in -1..=1; grey if it does not lie in the frame.
-    pub(super) fn cut(&mut self, frame: &Frame<'_>, square: &Square, out: &mut [f32]) {
-        debug_assert_eq!(out.len(), LOW_LEN);
+    pub(super) fn crop(&mut self, frame: &Frame<'_>, square: &CropSquare, out: &mut [f32]) {
+        debug_assert_eq!(out.len(), LR_LEN);
         let info = frame.info();
         if !square.lies_in(info.width, info.height) {
             out.fill(0.0);
@@ -48,8 +48,8 @@ impl Cutter {
 
     /// Resamples `area` of one component to `[16, 16]` in `self.b`.
     fn component(&mut self, c: &Component<'_>, area: Area) {
-        self.columns.set(LOW, c.width, area.x, area.w / LOW as f32);
-        self.rows.set(LOW, c.height, area.y, area.h / LOW as f32);
+        self.columns.set(LR_SIZE, c.width, area.x, area.w / LR_SIZE as f32);
+        self.rows.set(LR_SIZE, c.height, area.y, area.h / LR_SIZE as f32);
         let ((x0, x1), (y0, y1)) = (self.columns.input_range(), self.rows.input_range());
         let (width, height) = (x1 - x0, y1 - y0);
         c.samples(y0..y1, x0..x1, &mut self.b);
@@ -60,6 +60,6 @@ impl Cutter {
             *v = v.clamp(0.0, 255.0);
         }
         transpose(&self.b, height, &mut self.a);
-        self.rows.apply(&self.a, y0, LOW, &mut self.b);
+        self.rows.apply(&self.a, y0, LR_SIZE, &mut self.b);
     }
 }

@@ -8,7 +8,7 @@
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use crate::generator::{LOW, LOW_LEN};
+use crate::enhance::generator::{LR_LEN, LR_SIZE};
 use crate::imgproc::feather;
 
 /// Frames after which a face is generated anew even if nothing has changed: one second, so that a
@@ -18,10 +18,10 @@ const MAX_AGE: u64 = 25;
 const USUAL_SIDE: f32 = 24.0;
 
 /// Weight of each pixel of a cut: what the feather hides does not count. They sum to 1.
-static WEIGHTS: LazyLock<[f32; LOW * LOW]> = LazyLock::new(|| {
-    let at = |i: usize| (i as f32 + 0.5) / LOW as f32 * 2.0 - 1.0;
-    let mut weights: [f32; LOW * LOW] =
-        std::array::from_fn(|i| feather::weight(at(i % LOW), at(i / LOW)));
+static WEIGHTS: LazyLock<[f32; LR_SIZE * LR_SIZE]> = LazyLock::new(|| {
+    let at = |i: usize| (i as f32 + 0.5) / LR_SIZE as f32 * 2.0 - 1.0;
+    let mut weights: [f32; LR_SIZE * LR_SIZE] =
+        std::array::from_fn(|i| feather::weight(at(i % LR_SIZE), at(i / LR_SIZE)));
     let sum: f32 = weights.iter().sum();
     weights.iter_mut().for_each(|w| *w /= sum);
     weights
@@ -30,11 +30,11 @@ static WEIGHTS: LazyLock<[f32; LOW * LOW]> = LazyLock::new(|| {
 /// Root mean square difference of two cuts (`[3, 16, 16]`, RGB in -1..=1), the middle counting
 /// most.
 pub(crate) fn change(a: &[f32], b: &[f32]) -> f32 {
-    debug_assert_eq!((a.len(), b.len()), (LOW_LEN, LOW_LEN));
-    let mut sums = [0.0; LOW];
-    for (a, b) in a.chunks_exact(LOW * LOW).zip(b.chunks_exact(LOW * LOW)) {
-        let rows = a.chunks_exact(LOW).zip(b.chunks_exact(LOW));
-        for ((a, b), w) in rows.zip(WEIGHTS.chunks_exact(LOW)) {
+    debug_assert_eq!((a.len(), b.len()), (LR_LEN, LR_LEN));
+    let mut sums = [0.0; LR_SIZE];
+    for (a, b) in a.chunks_exact(LR_SIZE * LR_SIZE).zip(b.chunks_exact(LR_SIZE * LR_SIZE)) {
+        let rows = a.chunks_exact(LR_SIZE).zip(b.chunks_exact(LR_SIZE));
+        for ((a, b), w) in rows.zip(WEIGHTS.chunks_exact(LR_SIZE)) {
             for (((sum, a), b), w) in sums.iter_mut().zip(a).zip(b).zip(w) {
                 *sum += w * (a - b) * (a - b);
             }
@@ -88,12 +88,12 @@ mod tests {
 
     #[test]
     fn a_change_in_the_middle_counts_and_one_in_a_corner_does_not() {
-        let a = vec![0.1; LOW_LEN];
+        let a = vec![0.1; LR_LEN];
         assert_eq!(change(&a, &a), 0.0);
-        let brighter = vec![0.3; LOW_LEN];
+        let brighter = vec![0.3; LR_LEN];
         assert!((change(&a, &brighter) - 0.2).abs() < 1e-5);
         let (mut middle, mut corner) = (a.clone(), a.clone());
-        middle[8 * LOW + 8] = 0.9;
+        middle[8 * LR_SIZE + 8] = 0.9;
         corner[0] = 0.9;
         assert!(change(&a, &middle) > 0.02);
         assert_eq!(change(&a, &corner), 0.0);

@@ -22,13 +22,13 @@ use crate::util::parallel::for_each_with;
 use crate::util::sync::lock;
 
 /// Side of the generator's input, pixels.
-pub const LOW: usize = 16;
+pub const LR_SIZE: usize = 16;
 /// Side of the generator's output, pixels.
-pub const HIGH: usize = 64;
+pub const HR_SIZE: usize = 64;
 /// Numbers in one input face, `[3, 16, 16]`.
-pub const LOW_LEN: usize = 3 * LOW * LOW;
+pub const LR_LEN: usize = 3 * LR_SIZE * LR_SIZE;
 /// Numbers in one output face, `[3, 64, 64]`.
-pub const HIGH_LEN: usize = 3 * HIGH * HIGH;
+pub const HR_LEN: usize = 3 * HR_SIZE * HR_SIZE;
 
 /// Faces in one run. More do not run faster on a CPU, and the intermediate results of sixteen
 /// still fit its second-level cache.
@@ -134,7 +134,7 @@ impl Generator {
         // Shapes that a file declares need not be those it computes.
         let check = |session: &mut Session| {
             check_contract(session).map_err(contract)?;
-            run_in(session, &[0.0; 2 * LOW_LEN], |_| ()).map_err(contract)
+            run_in(session, &[0.0; 2 * LR_LEN], |_| ()).map_err(contract)
         };
         let pool = SessionPool::open(&source, file, 1, check)?;
         let arch = pool.run(|session| session.metadata().ok()?.custom("facesr.arch"))?;
@@ -151,15 +151,15 @@ impl Generator {
     /// # Panics
     /// If the lengths are not those of the same N.
     pub fn run(&self, faces: &[f32], out: &mut [f32]) -> Result<Duration, Error> {
-        let n = faces.len() / LOW_LEN;
-        assert_eq!((faces.len(), out.len()), (n * LOW_LEN, n * HIGH_LEN), "lengths do not match");
+        let n = faces.len() / LR_LEN;
+        assert_eq!((faces.len(), out.len()), (n * LR_LEN, n * HR_LEN), "lengths do not match");
         let share = self.share(n);
-        let shares = faces.chunks(share * LOW_LEN).zip(out.chunks_mut(share * HIGH_LEN));
+        let shares = faces.chunks(share * LR_LEN).zip(out.chunks_mut(share * HR_LEN));
         let mut outcomes: Vec<_> =
             (0..self.threads.min(n.div_ceil(share)).max(1)).map(|_| Ok(())).collect();
         let time = for_each_with(&mut outcomes, shares, |outcome, (faces, out)| {
             if outcome.is_ok() {
-                *outcome = self.run_share(faces, |high| out.copy_from_slice(high));
+                *outcome = self.run_share(faces, |hr| out.copy_from_slice(hr));
             }
         });
         outcomes.into_iter().collect::<Result<(), _>>().map(|()| time)
@@ -204,17 +204,17 @@ impl Generator {
 
 /// One run, whose output is shown to `take`; an error is a reason in words.
 fn run_in(session: &mut Session, faces: &[f32], take: impl FnOnce(&[f32])) -> Result<(), String> {
-    let n = faces.len() / LOW_LEN;
+    let n = faces.len() / LR_LEN;
     let fail = |e: ort::Error| loader::first_line(&e.to_string());
-    let input = TensorRef::from_array_view(([n, 3, LOW, LOW], faces)).map_err(fail)?;
+    let input = TensorRef::from_array_view(([n, 3, LR_SIZE, LR_SIZE], faces)).map_err(fail)?;
     let outputs = session.run(ort::inputs!["input" => input]).map_err(fail)?;
     let (shape, values) = outputs["output"].try_extract_tensor::<f32>().map_err(fail)?;
-    if shape[..] != [n as i64, 3, HIGH as i64, HIGH as i64] {
+    if shape[..] != [n as i64, 3, HR_SIZE as i64, HR_SIZE as i64] {
         return Err(format!("it answered shape {shape:?} for {n} faces"));
     }
     // Row by row, of which each is looked at as a whole: many numbers at a time.
     let finite = |row: &[f32]| row.iter().fold(true, |all, v| all & v.is_finite());
-    if !values.chunks(HIGH).all(finite) {
+    if !values.chunks(HR_SIZE).all(finite) {
         return Err("it answered numbers that are not finite".into());
     }
     take(values);
@@ -260,8 +260,8 @@ pub(crate) fn check_contract(session: &Session) -> Result<(), String> {
         }
         Ok(())
     };
-    one("input", session.inputs(), "input", LOW as i64)?;
-    one("output", session.outputs(), "output", HIGH as i64)?;
+    one("input", session.inputs(), "input", LR_SIZE as i64)?;
+    one("output", session.outputs(), "output", HR_SIZE as i64)?;
     let Some(scale) = session.metadata().ok().and_then(|m| m.custom("facesr.crop_scale")) else {
         return Ok(());
     };

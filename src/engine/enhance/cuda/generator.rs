@@ -10,8 +10,8 @@ use ort::session::{IoBinding, NoSelectedOutputs, RunOptions, Session};
 use ort::value::Tensor;
 
 use super::kernels::DevicePtr;
+use crate::enhance::generator::{HR_SIZE, LR_SIZE, check_contract, contract_error};
 use crate::error::{GpuError, ModelError};
-use crate::generator::{HIGH, LOW, check_contract, contract_error};
 use crate::inference::loader;
 use crate::inference::model_source::ModelSource;
 
@@ -139,8 +139,8 @@ impl Place {
 /// memory, the binding would take a copy of the input once and for all.
 fn bind(session: &Session, place: Place, n: usize) -> Result<Bound, ort::Error> {
     let allocator = Allocator::new(session, place.memory()?)?;
-    let mut input = Tensor::<f32>::new(&allocator, [n, 3, LOW, LOW])?;
-    let mut output = Tensor::<f32>::new(&allocator, [n, 3, HIGH, HIGH])?;
+    let mut input = Tensor::<f32>::new(&allocator, [n, 3, LR_SIZE, LR_SIZE])?;
+    let mut output = Tensor::<f32>::new(&allocator, [n, 3, HR_SIZE, HR_SIZE])?;
     let (at_input, at_output) =
         (input.data_ptr_mut() as DevicePtr, output.data_ptr_mut() as DevicePtr);
     let mut binding = session.create_binding()?;
@@ -170,7 +170,7 @@ impl RunFaces for BoundGenerator {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::generator::{Generator, GeneratorOptions, HIGH_LEN, LOW_LEN};
+    use crate::enhance::generator::{Generator, GeneratorOptions, HR_LEN, LR_LEN};
 
     #[test]
     fn batches_are_padded_to_the_next_size() {
@@ -193,19 +193,19 @@ mod tests {
         let options = GeneratorOptions { model: Some(path), ..Default::default() };
         let plain = Generator::open(&options).unwrap();
         for (round, faces) in [3usize, 1, 3, 17].into_iter().enumerate() {
-            let low: Vec<f32> = (0..faces * LOW_LEN)
+            let lr: Vec<f32> = (0..faces * LR_LEN)
                 .map(|i| ((i * (7 + round)) % 251) as f32 / 125.0 - 1.0)
                 .collect();
-            let mut wanted = vec![0.0; faces * HIGH_LEN];
-            plain.run(&low, &mut wanted).unwrap();
+            let mut wanted = vec![0.0; faces * HR_LEN];
+            plain.run(&lr, &mut wanted).unwrap();
             let (input, output) = bound.buffers(faces);
             // SAFETY: system memory that holds at least so many faces.
             unsafe {
-                std::ptr::copy_nonoverlapping(low.as_ptr(), input as *mut f32, low.len());
+                std::ptr::copy_nonoverlapping(lr.as_ptr(), input as *mut f32, lr.len());
             }
             bound.run(faces).unwrap();
             // SAFETY: as above.
-            let got = unsafe { std::slice::from_raw_parts(output as *const f32, faces * HIGH_LEN) };
+            let got = unsafe { std::slice::from_raw_parts(output as *const f32, faces * HR_LEN) };
             let worst = got.iter().zip(&wanted).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
             assert!(worst < 1e-4, "round {round}: off by {worst}");
         }
@@ -216,7 +216,7 @@ mod tests {
         let source = crate::inference::model_source::gpu_generator();
         // SAFETY: the provider does not get so far as to use the stream.
         let opened = unsafe { BoundGenerator::open(&source, Place::Cuda { device: 0, stream: 0 }) };
-        if crate::cuda::driver_present() {
+        if crate::enhance::cuda::driver_present() {
             return;
         }
         let error = opened.err().expect("there is no CUDA here").to_string();
