@@ -14,20 +14,16 @@
 //! [`cuda`] does 4 and 5 on an NVIDIA GPU. [`runtime`] finds ONNX Runtime, [`models`] the weights.
 //! Nothing here knows GStreamer.
 
-mod background;
 pub mod detect;
 pub mod enhance;
 pub mod error;
 pub mod face;
 pub mod finder;
-mod follow;
 pub mod frame;
 pub mod geometry;
 mod imgproc;
 pub mod inference;
-pub mod scene;
 pub mod search;
-mod snapshot;
 pub mod track;
 pub mod util;
 

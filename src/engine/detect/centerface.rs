@@ -6,8 +6,8 @@
 //! of the centre within the cell (down, right), and five landmarks (down, right, from the box's
 //! top left corner in units of its sides, the eyes first).
 
-use super::input::{Channels, Layout};
 use super::network::{Kind, Network, looks_this_way};
+use super::preprocess::{Channels, Layout};
 use super::{BoxFit, DetectorOptions, Precision};
 use crate::error::ModelError;
 use crate::face::Detection;

@@ -6,9 +6,9 @@
 //! measured on faces with known eyes.
 
 mod centerface;
-mod input;
 mod network;
 mod nms;
+mod preprocess;
 mod seetaface;
 mod yunet;
 
@@ -262,21 +262,25 @@ impl DetectorOptions {
 /// The reduction of frames by itself, for benches only.
 #[doc(hidden)]
 pub struct InputBench {
-    reducer: input::Reducer,
-    layout: input::Layout,
+    preprocessor: preprocess::Preprocessor,
+    layout: preprocess::Layout,
     tensor: Vec<f32>,
 }
 
 impl InputBench {
     /// Reduces to a picture of `width` x `height` pixels.
     pub fn new(width: usize, height: usize) -> Self {
-        let layout = input::Layout::padded(width, height, network::MULTIPLE);
-        Self { reducer: input::Reducer::default(), layout, tensor: vec![0.0; layout.len()] }
+        let layout = preprocess::Layout::padded(width, height, network::MULTIPLE);
+        Self {
+            preprocessor: preprocess::Preprocessor::default(),
+            layout,
+            tensor: vec![0.0; layout.len()],
+        }
     }
 
     /// Reduces `frame` to planes B, G, R.
     pub fn run(&mut self, frame: &Frame<'_>) {
-        self.reducer.planar(frame, self.layout, input::Channels::Bgr, &mut self.tensor);
+        self.preprocessor.planar(frame, self.layout, preprocess::Channels::Bgr, &mut self.tensor);
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::{Arc, LazyLock, Mutex, Weak};
 use ort::session::Session;
 use ort::value::TensorRef;
 
-use super::input::{Channels, Layout, Reducer};
+use super::preprocess::{Channels, Layout, Preprocessor};
 use super::{BoxFit, Detector, DetectorOptions, Scores, nms};
 use crate::error::{Error, ModelError};
 use crate::face::Detection;
@@ -69,7 +69,7 @@ pub(super) struct Network {
     scores: Scores,
     threads: usize,
     width: u32,
-    reducer: Reducer,
+    preprocessor: Preprocessor,
     /// What was looked at last comes first.
     open: Vec<Open>,
 }
@@ -139,7 +139,7 @@ impl Network {
             scores: options.scores(kind.min_score),
             threads: options.threads,
             width: options.width,
-            reducer: Reducer::default(),
+            preprocessor: Preprocessor::default(),
             open: Vec::new(),
         };
         if is_new {
@@ -190,7 +190,7 @@ impl Network {
         let layout = Layout::padded(width, height, MULTIPLE);
         self.fit(layout)?;
         if let Some(open) = self.open.first_mut() {
-            self.reducer.planar(frame, layout, self.kind.channels, &mut open.tensor);
+            self.preprocessor.planar(frame, layout, self.kind.channels, &mut open.tensor);
         }
         let scale = Scale::new((info.width, info.height), (width, height));
         let least = self.scores.faint;

@@ -12,8 +12,8 @@ use std::time::Duration;
 use crossbeam::channel::{Receiver, Sender, bounded};
 use sha2::{Digest, Sha256};
 
-use super::input::Reducer;
 use super::network::Scale;
+use super::preprocess::Preprocessor;
 use super::{BoxFit, Detector, DetectorOptions, Scores, nms};
 use crate::error::{Error, ModelError};
 use crate::face::Detection;
@@ -92,7 +92,7 @@ pub(super) struct SeetaFace {
     model: String,
     scores: Scores,
     width: u32,
-    reducer: Reducer,
+    preprocessor: Preprocessor,
     spare: Vec<u8>,
     helper_time: Duration,
     jobs: Option<Sender<Job>>,
@@ -163,7 +163,7 @@ impl SeetaFace {
             model,
             scores: options.scores(MIN_SCORE),
             width: options.width,
-            reducer: Reducer::default(),
+            preprocessor: Preprocessor::default(),
             spare: Vec::new(),
             helper_time: Duration::ZERO,
             jobs: Some(jobs),
@@ -208,7 +208,7 @@ impl Detector for SeetaFace {
             return Ok(());
         }
         let mut luma = std::mem::take(&mut self.spare);
-        self.reducer.luma(frame, width, height, &mut luma);
+        self.preprocessor.luma(frame, width, height, &mut luma);
         let sent = self.jobs.as_ref().map(|jobs| jobs.send(Job { luma, width, height }));
         if !matches!(sent, Some(Ok(()))) {
             return Err(self.failed("its thread has ended"));

@@ -6,8 +6,8 @@
 //! within the cell, logarithm of width and height, all in units of s) and `kps_s` (five points in
 //! the same units, the eyes first).
 
-use super::input::{Channels, Layout};
 use super::network::{Kind, Network, looks_this_way};
+use super::preprocess::{Channels, Layout};
 use super::{BoxFit, DetectorOptions};
 use crate::error::ModelError;
 use crate::face::Detection;

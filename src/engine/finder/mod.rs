@@ -5,21 +5,22 @@
 //! some frames later: the tracker goes back to how it was at that frame, takes the detections in,
 //! and is led forward again.
 
+pub mod scene_cut;
 mod schedule;
+mod worker;
 
 use std::time::Duration;
 
 use self::schedule::TileSchedule;
 
-use crate::background::Background;
+use self::scene_cut::SceneCutDetector;
+use self::worker::DetectionWorker;
 use crate::detect::{self, Detector};
 use crate::error::Error;
 use crate::face::Detection;
 use crate::face::Face;
-use crate::frame::Frame;
-use crate::scene::SceneWatch;
+use crate::frame::{Frame, OwnedFrame};
 use crate::search::{RoiFilter, SearchRegion, Window};
-use crate::snapshot::Snapshot;
 use crate::track::Tracker;
 use crate::util::cpu_time::CpuTimer;
 
@@ -80,7 +81,7 @@ pub struct FinderStats {
 /// Where the detector runs.
 enum Search {
     Here(Box<dyn Detector>),
-    Beside(Background),
+    Beside(DetectionWorker),
     /// The thread died and took the detector along.
     Lost,
 }
@@ -94,7 +95,7 @@ pub struct Finder {
     /// Of a face; faint detections have less.
     min_score: f32,
     tracker: Tracker,
-    scene: SceneWatch,
+    scene: SceneCutDetector,
     options: FinderOptions,
     since_detection: u32,
     /// Frames since one of the tiles was searched.
@@ -120,7 +121,7 @@ impl Finder {
             before: Vec::new(),
             min_score,
             tracker,
-            scene: SceneWatch::default(),
+            scene: SceneCutDetector::default(),
             options,
             since_detection: u32::MAX,
             since_tile: 0,
@@ -148,7 +149,7 @@ impl Finder {
         let search = std::mem::replace(&mut self.search, Search::Lost);
         self.search = match (search, self.options.background) {
             (Search::Here(detector), true) => {
-                Background::start(detector).map_or_else(Search::Here, Search::Beside)
+                DetectionWorker::start(detector).map_or_else(Search::Here, Search::Beside)
             }
             (Search::Beside(background), false) => {
                 self.before.clear();
@@ -255,7 +256,7 @@ impl Finder {
     fn find_beside(&mut self, frame: &Frame<'_>, due: Option<SearchRegion>) -> Result<(), Error> {
         let mut outcome = Ok(());
         while let Search::Beside(background) = &mut self.search {
-            match background.answer() {
+            match background.try_recv() {
                 Ok(Some(looked)) => {
                     self.stats.detect += looked.cost;
                     self.stats.detections_run += 1;
@@ -265,7 +266,7 @@ impl Finder {
                     let searched = (looked.number, &looked.snapshot, looked.view);
                     outcome = outcome.and(self.take_in(looked.outcome, searched));
                     if let Search::Beside(background) = &mut self.search {
-                        background.reuse(looked.snapshot);
+                        background.recycle(looked.snapshot);
                     }
                 }
                 Ok(None) => break,
@@ -279,7 +280,7 @@ impl Finder {
         }
         if let (Search::Beside(background), Some(view)) = (&mut self.search, due) {
             self.before.push((self.stats.frames, self.tracker.clone()));
-            if let Some(replaced) = background.offer(self.stats.frames, frame, view) {
+            if let Some(replaced) = background.try_submit(self.stats.frames, frame, view) {
                 self.before.retain(|(number, _)| *number != replaced);
                 self.stats.detections_skipped += 1;
             }
@@ -309,7 +310,7 @@ impl Finder {
     fn take_in(
         &mut self,
         found: Result<Vec<Detection>, Error>,
-        searched: (u64, &Snapshot, SearchRegion),
+        searched: (u64, &OwnedFrame, SearchRegion),
     ) -> Result<(), Error> {
         let before = self.before.iter().position(|(number, _)| *number == searched.0);
         let before = before.map(|i| self.before.remove(i).1);

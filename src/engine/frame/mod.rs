@@ -6,11 +6,13 @@
 //! so treats all formats alike.
 
 mod format;
+mod owned;
 
 pub(crate) use format::subsampled;
 pub use format::{
     ChromaSite, ColorModel, ComponentLayout, FrameInfo, MAX_DIMENSION, Matrix, PixelFormat, Range,
 };
+pub(crate) use owned::OwnedFrame;
 use thiserror::Error;
 
 impl FrameInfo {

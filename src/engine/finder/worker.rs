@@ -13,15 +13,14 @@ use crossbeam::channel::{Receiver, Sender, TryRecvError, TrySendError, bounded};
 use crate::detect::{Detector, search};
 use crate::error::Error;
 use crate::face::Detection;
-use crate::frame::Frame;
+use crate::frame::{Frame, OwnedFrame};
 use crate::search::SearchRegion;
-use crate::snapshot::Snapshot;
 use crate::util::cpu_time::CpuTimer;
 
 /// A frame for the detector.
 struct Job {
     number: u64,
-    snapshot: Snapshot,
+    snapshot: OwnedFrame,
     view: SearchRegion,
     found: Vec<Detection>,
 }
@@ -35,7 +34,7 @@ struct Answer {
 }
 
 /// What became of the frame with this number.
-pub(crate) struct Looked {
+pub(crate) struct DetectionOutcome {
     pub(crate) number: u64,
     /// What of it was searched.
     pub(crate) view: SearchRegion,
@@ -45,24 +44,24 @@ pub(crate) struct Looked {
     pub(crate) downscale: Option<f32>,
     /// CPU time that was spent.
     pub(crate) cost: Duration,
-    /// Its pixels; to be given [back](Background::reuse).
-    pub(crate) snapshot: Snapshot,
+    /// Its pixels; to be given [back](DetectionWorker::recycle).
+    pub(crate) snapshot: OwnedFrame,
 }
 
 /// The thread, seen from the stream's.
-pub(crate) struct Background {
+pub(crate) struct DetectionWorker {
     name: &'static str,
     jobs: Sender<Job>,
     /// The other end of `jobs`, to take back what has waited for too long.
     waiting: Receiver<Job>,
     answers: Receiver<Answer>,
     thread: Option<JoinHandle<Option<Box<dyn Detector>>>>,
-    spare: Vec<Snapshot>,
+    spare: Vec<OwnedFrame>,
     /// The thread's death has been told.
     mourned: bool,
 }
 
-impl Background {
+impl DetectionWorker {
     /// Moves `detector` to a thread of its own; gives it back if no thread can be had.
     pub(crate) fn start(detector: Box<dyn Detector>) -> Result<Self, Box<dyn Detector>> {
         let name = detector.name();
@@ -84,7 +83,7 @@ impl Background {
 
     /// Leaves a copy of `frame` for the detector, which is to search `view` of it. Answers
     /// the number of the frame that had waited until now and will not be looked at any more.
-    pub(crate) fn offer(
+    pub(crate) fn try_submit(
         &mut self,
         number: u64,
         frame: &Frame<'_>,
@@ -111,12 +110,12 @@ impl Background {
     ///
     /// # Errors
     /// Once, if the thread has died.
-    pub(crate) fn answer(&mut self) -> Result<Option<Looked>, Error> {
+    pub(crate) fn try_recv(&mut self) -> Result<Option<DetectionOutcome>, Error> {
         match self.answers.try_recv() {
             Ok(Answer { mut job, outcome, downscale, cost }) => {
                 let outcome = outcome.map(|()| std::mem::take(&mut job.found));
                 let Job { number, snapshot, view, .. } = job;
-                Ok(Some(Looked { number, view, outcome, downscale, cost, snapshot }))
+                Ok(Some(DetectionOutcome { number, view, outcome, downscale, cost, snapshot }))
             }
             Err(TryRecvError::Empty) => Ok(None),
             Err(TryRecvError::Disconnected) if self.mourned => Ok(None),
@@ -131,7 +130,7 @@ impl Background {
     }
 
     /// Takes back the copy that came with an answer.
-    pub(crate) fn reuse(&mut self, snapshot: Snapshot) {
+    pub(crate) fn recycle(&mut self, snapshot: OwnedFrame) {
         self.spare.push(snapshot);
     }
 
@@ -154,7 +153,7 @@ impl Background {
     }
 }
 
-impl Drop for Background {
+impl Drop for DetectionWorker {
     fn drop(&mut self) {
         self.end();
     }

@@ -10,12 +10,12 @@ const NEW_SCENE: f32 = 36.0;
 
 /// Compares each frame with the one before.
 #[derive(Debug, Default)]
-pub struct SceneWatch {
+pub struct SceneCutDetector {
     last: Vec<u8>,
     now: Vec<u8>,
 }
 
-impl SceneWatch {
+impl SceneCutDetector {
     /// Forgets the last frame.
     pub fn reset(&mut self) {
         self.last.clear();
@@ -46,7 +46,7 @@ mod tests {
     #[test]
     fn cuts_are_seen_and_small_changes_are_not() {
         let info = FrameInfo::new(PixelFormat::Gray8, 99, 55);
-        let mut watch = SceneWatch::default();
+        let mut watch = SceneCutDetector::default();
         let mut is_new = |picture: &dyn Fn(usize) -> u8| {
             let data: Vec<u8> = (0..99 * 55).map(picture).collect();
             watch.is_new(&Frame::new(info, &[&data], &[99]).unwrap())
@@ -60,6 +60,8 @@ mod tests {
     #[test]
     fn the_smallest_frame_can_be_watched() {
         let info = FrameInfo::new(PixelFormat::Rgb, 1, 1);
-        assert!(!SceneWatch::default().is_new(&Frame::new(info, &[&[1, 2, 3]], &[3]).unwrap()));
+        assert!(
+            !SceneCutDetector::default().is_new(&Frame::new(info, &[&[1, 2, 3]], &[3]).unwrap())
+        );
     }
 }

@@ -1,6 +1,6 @@
 //! A frame's pixels, kept beyond the life of the buffer they came in.
 
-use crate::frame::{Frame, FrameInfo};
+use super::{Frame, FrameInfo};
 
 /// A copy of a frame. Its memory serves the next frame too, so that copying a stream of equal
 /// frames allocates nothing.
@@ -8,13 +8,13 @@ use crate::frame::{Frame, FrameInfo};
 /// The planes are copied as they are; reducing them to the detection size is left to the thread
 /// that looks at the copy.
 #[derive(Debug, Default)]
-pub(crate) struct Snapshot {
+pub(crate) struct OwnedFrame {
     info: Option<FrameInfo>,
     planes: [Vec<u8>; 3],
     strides: [usize; 3],
 }
 
-impl Snapshot {
+impl OwnedFrame {
     /// Copies `frame`, without the padding of its rows.
     pub(crate) fn take(&mut self, frame: &Frame<'_>) {
         let info = *frame.info();
@@ -42,12 +42,12 @@ impl Snapshot {
 
 #[cfg(test)]
 mod tests {
+    use super::super::PixelFormat;
     use super::*;
-    use crate::frame::PixelFormat;
 
     #[test]
     fn every_format_is_copied_without_its_padding() {
-        let mut snapshot = Snapshot::default();
+        let mut snapshot = OwnedFrame::default();
         assert!(snapshot.frame().is_none());
         for format in PixelFormat::ALL {
             for (width, height, pad) in [(33, 17, 0), (16, 8, 5), (1, 1, 3)] {

@@ -33,7 +33,7 @@ const MAX_GROWTH: f32 = 0.03;
 
 /// What a face looks like.
 #[derive(Debug, Clone)]
-pub(crate) struct Look {
+pub(crate) struct Template {
     /// Luma, its weighted mean taken off.
     pixels: [f32; AREA],
     /// Change of the pixels per sample of motion to the right, down, and per unit of growth, each
@@ -56,7 +56,7 @@ pub(crate) struct Motion {
 
 /// Takes looks and finds them again; keeps its scratch space from face to face.
 #[derive(Debug, Clone)]
-pub(crate) struct Follower {
+pub(crate) struct TemplateTracker {
     /// Weight of each sample; they sum to 1.
     weights: [f32; AREA],
     columns: Coefficients,
@@ -65,7 +65,7 @@ pub(crate) struct Follower {
     b: Vec<f32>,
 }
 
-impl Default for Follower {
+impl Default for TemplateTracker {
     fn default() -> Self {
         let mut weights = [0.0; AREA];
         let at = |i: usize| (i as f32 + 0.5) / SIDE as f32 * 2.0 - 1.0;
@@ -79,12 +79,12 @@ impl Default for Follower {
     }
 }
 
-impl Follower {
+impl TemplateTracker {
     /// What the face in `square` looks like; `None` if there is too little to see.
-    pub(crate) fn look(&mut self, frame: &Frame<'_>, square: &CropSquare) -> Option<Look> {
+    pub(crate) fn look(&mut self, frame: &Frame<'_>, square: &CropSquare) -> Option<Template> {
         self.sample(frame, square)?;
         let field = |x: usize, y: usize| self.a[(y + MARGIN) * FIELD + x + MARGIN];
-        let mut look = Look {
+        let mut look = Template {
             pixels: [0.0; AREA],
             slopes: [[0.0; AREA]; 3],
             inverse: [[0.0; 3]; 3],
@@ -131,7 +131,7 @@ impl Follower {
     pub(crate) fn find(
         &mut self,
         frame: &Frame<'_>,
-        look: &Look,
+        look: &Template,
         square: &CropSquare,
     ) -> Option<Motion> {
         self.sample(frame, square)?;
@@ -173,7 +173,7 @@ impl Follower {
 
     /// Refines a place (samples from the middle of the field) until it fits; `None` if it leaves
     /// the field or what is there is not alike.
-    fn refine(&self, look: &Look, mut at: [f32; 2]) -> Option<([f32; 2], f32)> {
+    fn refine(&self, look: &Template, mut at: [f32; 2]) -> Option<([f32; 2], f32)> {
         let mut seen = [0.0; AREA];
         let mut step = [0.0; 3];
         for _ in 0..ROUNDS {
@@ -200,7 +200,7 @@ impl Follower {
     }
 
     /// The place where a face fits best, of all whole samples in the field.
-    fn coarse(&self, look: &Look) -> Option<[f32; 2]> {
+    fn coarse(&self, look: &Template) -> Option<[f32; 2]> {
         let mut best = (0.0, [0.0; 2]);
         let mut seen = [0.0; AREA];
         for y in 1..2 * MARGIN {
@@ -242,7 +242,7 @@ impl Follower {
     }
 
     /// Correlation of what is seen with a look, at most 1.
-    fn likeness(&self, look: &Look, seen: &[f32; AREA]) -> f32 {
+    fn likeness(&self, look: &Template, seen: &[f32; AREA]) -> f32 {
         let (mut mean, mut square, mut both) = (0.0, 0.0, 0.0);
         for ((v, p), w) in seen.iter().zip(&look.pixels).zip(&self.weights) {
             mean += w * v;
@@ -313,7 +313,7 @@ mod tests {
 
     #[test]
     fn motion_is_measured_to_a_part_of_a_pixel() {
-        let mut follower = Follower::default();
+        let mut follower = TemplateTracker::default();
         for size in [12.0, 20.0, 45.0] {
             let look =
                 follower.look(&frame(&picture(80.0, 60.0, size, 0.0)), &around(80.0, 60.0, size));
@@ -331,7 +331,7 @@ mod tests {
 
     #[test]
     fn growth_is_seen() {
-        let mut follower = Follower::default();
+        let mut follower = TemplateTracker::default();
         let look =
             follower.look(&frame(&picture(80.0, 60.0, 30.0, 0.0)), &around(80.0, 60.0, 30.0));
         for growth in [0.98, 1.0, 1.02] {
@@ -345,7 +345,7 @@ mod tests {
 
     #[test]
     fn what_is_gone_is_not_found() {
-        let mut follower = Follower::default();
+        let mut follower = TemplateTracker::default();
         let square = around(80.0, 60.0, 24.0);
         let look = follower.look(&frame(&picture(80.0, 60.0, 24.0, 0.0)), &square).unwrap();
         let noise: Vec<u8> =
@@ -357,7 +357,7 @@ mod tests {
 
     #[test]
     fn squares_anywhere_are_safe() {
-        let mut follower = Follower::default();
+        let mut follower = TemplateTracker::default();
         let data = picture(80.0, 60.0, 24.0, 0.0);
         let look = follower.look(&frame(&data), &around(80.0, 60.0, 24.0)).unwrap();
         for (x, y, size) in [(-50.0, 0.0, 20.0), (0.0, 0.0, 300.0), (159.0, 119.0, 0.5)] {

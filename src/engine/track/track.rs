@@ -1,7 +1,7 @@
 //! One face from frame to frame: where it is, how it moves, how much is known of it.
 
+use super::optical_flow::{Template, TemplateTracker};
 use crate::face::{Detection, Face};
-use crate::follow::{Follower, Look};
 use crate::frame::Frame;
 use crate::geometry::{CropSquare, Point, Rect};
 use crate::search::{SearchResult, is_small};
@@ -48,7 +48,7 @@ pub(super) struct Track {
     /// Whether it was a tile, at full resolution, that met it last.
     pub(super) close: bool,
     /// What it looked like when a detection last met it.
-    pub(super) look: Option<Look>,
+    pub(super) look: Option<Template>,
     /// Whether it was found by its pixels in the latest frame.
     pub(super) followed: bool,
     /// Frames since it was, if it was looked for.
@@ -108,7 +108,7 @@ impl Track {
     }
 
     /// Goes to where the pixels are found again in `frame`, if they are.
-    pub(super) fn follow(&mut self, frame: &Frame<'_>, follower: &mut Follower) {
+    pub(super) fn follow(&mut self, frame: &Frame<'_>, follower: &mut TemplateTracker) {
         let square = self.square();
         let motion = self.look.as_ref().and_then(|look| follower.find(frame, look, &square));
         self.followed = motion.is_some();

@@ -62,7 +62,7 @@ struct Group {
 
 /// Reduces the frames of one stream; tables and buffers are kept from frame to frame.
 #[derive(Debug, Default)]
-pub(super) struct Reducer {
+pub(super) struct Preprocessor {
     /// What the tables were made for: frame, width and height of the result, luma only.
     made_for: Option<(FrameInfo, usize, usize, bool)>,
     groups: Vec<Group>,
@@ -71,7 +71,7 @@ pub(super) struct Reducer {
     rows: [Vec<f32>; 3],
 }
 
-impl Reducer {
+impl Preprocessor {
     /// Writes `frame` as three planes of full-range R'G'B' (0.0 to 255.0) in the order `channels`
     /// into `out`, a tensor of `layout`; values outside the picture are left as they are.
     ///
@@ -374,10 +374,10 @@ mod tests {
         let frame = picture.frame();
         let layout = Layout::padded(width, height, 8);
         let wanted = naive(&frame, layout);
-        let mut reducer = Reducer::default();
+        let mut preprocessor = Preprocessor::default();
         for channels in [Channels::Rgb, Channels::Bgr] {
             let mut out = vec![-1.0; layout.len()];
-            reducer.planar(&frame, layout, channels, &mut out);
+            preprocessor.planar(&frame, layout, channels, &mut out);
             let plane = layout.padded_width * layout.padded_height;
             for y in 0..layout.padded_height {
                 for x in 0..layout.padded_width {
@@ -399,7 +399,7 @@ mod tests {
             }
         }
         let mut luma = Vec::new();
-        reducer.luma(&frame, width, height, &mut luma);
+        preprocessor.luma(&frame, width, height, &mut luma);
         assert_eq!(luma.len(), width * height);
         if info.format.model() == ColorModel::Gray {
             for (got, wanted) in luma.iter().zip(&wanted) {
@@ -434,12 +434,12 @@ mod tests {
 
     #[test]
     fn a_change_of_size_is_noticed() {
-        let mut reducer = Reducer::default();
+        let mut preprocessor = Preprocessor::default();
         let mut out = Vec::new();
         for (w, h) in [(8, 8), (16, 8), (8, 8)] {
             let mut picture = Picture::new(FrameInfo::new(PixelFormat::Gray8, w, h), 0);
             picture.planes[0].fill(77);
-            reducer.luma(&picture.frame(), 4, 4, &mut out);
+            preprocessor.luma(&picture.frame(), 4, 4, &mut out);
             assert_eq!(out, [77; 16]);
         }
     }
