@@ -1,4 +1,4 @@
-// Cut, steady and blend on a CUDA GPU: the arithmetic of src/engine/canvas on the CPU, number for
+// Cut, steady and blend on a CUDA GPU: the arithmetic of src/engine/enhance/cpu on the CPU, number for
 // number.
 //
 // One source, two compilers. NVRTC makes face.ptx of it (compute_75, without fused multiply-adds);
@@ -6,7 +6,7 @@
 // there is no GPU. For that every kernel is free of barriers, shared memory and includes: one
 // thread makes one result from inputs that no other thread writes.
 //
-// README.md beside this file has the shapes and the launch grids. src/engine/cuda/kernels.rs holds
+// README.md beside this file has the shapes and the launch grids. src/engine/enhance/cuda/kernels.rs holds
 // the same structures for the launching side.
 
 extern "C" {

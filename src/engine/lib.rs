@@ -1,18 +1,17 @@
-//! The engine of facesr: a frame comes in, every small face in it leaves sharper.
+//! Real-time face super-resolution: finds small faces in video frames and makes each sharper.
 //!
-//! The way of a frame, each step a module:
+//! What happens to a frame:
 //!
-//! 1. [`frame`]: a borrowed view of the pixels, any of fifteen formats.
+//! 1. [`frame`]: a borrowed view of the pixels, in any of fifteen formats.
 //! 2. [`detect`]: boxes of faces, every few frames.
-//! 3. [`track`]: which box is which face, and where it is between detections.
-//!    [`finder`] is 2 and 3 together; for live streams it detects on a thread of its own.
-//! 4. [`canvas`]: cuts each face to 16x16, and blends the 64x64 result back.
-//! 5. [`generator`]: 16x16 to 64x64, the Low-to-High network of Bulat, Yang and Tzimiropoulos,
-//!    "To learn image super-resolution, use a GAN to learn how to do image degradation first"
-//!    (ECCV 2018), run by ONNX Runtime. [`enhancer`] is 4 and 5 together, on a [`backend`].
+//! 3. [`track`]: which box belongs to which face, and where each face is between detections.
+//!    [`finder`] does 2 and 3; for live streams it detects on its own thread.
+//! 4. [`enhance`]: crops each face to 16x16, runs the generator where the face has changed, and
+//!    composites the 64x64 result into the frame. The generator is the Low-to-High network of
+//!    Bulat, Yang and Tzimiropoulos, "To learn image super-resolution, use a GAN to learn how to
+//!    do image degradation first" (ECCV 2018), run by ONNX Runtime on the CPU or a CUDA GPU.
 //!
-//! [`cuda`] does 4 and 5 on an NVIDIA GPU. [`runtime`] finds ONNX Runtime, [`models`] the weights.
-//! Nothing here knows GStreamer.
+//! [`inference`] finds ONNX Runtime and the model files. Nothing here knows GStreamer.
 
 pub mod detect;
 pub mod enhance;
