@@ -132,7 +132,7 @@ case $mode in
 '') "$work/$name/run.sh" "$work/out" || status=$? ;;
 --clean-root) clean_root || status=$? ;;
 --rehearse)
-    driver=$(dirname "$(find "$built"/build/facesr-tests-*/out/driver/libcuda.so.1 -printf '%T@ %p\n' | sort -n | tail -n 1 | cut -d' ' -f2)")
+    driver=$(dirname "$(find "$built"/build/facesr-testkit-*/out/driver/libcuda.so.1 -printf '%T@ %p\n' | sort -n | tail -n 1 | cut -d' ' -f2)")
     LD_LIBRARY_PATH=$driver${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH} "$work/$name/run.sh" "$work/out" || status=$?
     ;;
 esac

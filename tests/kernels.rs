@@ -1,169 +1,386 @@
-//! A device in system memory: the CUDA kernels, compiled as host code by this package's build
-//! script, launched as a CUDA driver would launch them. All of the engine's GPU backend but CUDA's
-//! own driver runs on it.
+//! The GPU backend, its kernels compiled as host code, against the CPU: bit for bit.
 
-use std::collections::BTreeMap;
-use std::ffi::{CString, c_char, c_int, c_void};
-use std::ptr::NonNull;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-use facesr::enhance::cuda::{Arguments, DevicePtr, Driver, GpuError, Grid, Kernel};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-unsafe extern "C" {
-    fn facesr_host_launch(
-        name: *const c_char,
-        grid: *const u32,
-        block: *const u32,
-        arguments: *mut *mut c_void,
-    ) -> c_int;
+use facesr::enhance::backend::{Backend, FacePlan};
+use facesr::enhance::cpu::Compositor;
+use facesr::enhance::cuda::{
+    BoundGenerator, DevicePtr, Driver, GpuBackend, GpuError, Place, RunFaces,
+};
+use facesr::enhance::generator::{HR_LEN, LR_LEN};
+use facesr::frame::{ChromaSite, Matrix, Picture, Range};
+use facesr::inference::ModelSource;
+use facesr::{CropSquare, Generator, GeneratorOptions, PixelFormat, Rect};
+use facesr::{CudaFrame, Enhancer, EnhancerOptions, Face, FrameInfo, FrameMut};
+use facesr_testkit::kernels::HostDriver;
+use proptest::prelude::*;
+
+/// Numbers that look random and are the same everywhere.
+fn noise(seed: u32) -> impl FnMut() -> u32 {
+    let mut state = seed.wrapping_mul(2_654_435_761).wrapping_add(1);
+    move || {
+        state ^= state << 13;
+        state ^= state >> 17;
+        state ^= state << 5;
+        state
+    }
 }
 
-/// Bytes before and behind each allocation that nobody may write.
-const GUARD: usize = 64;
-/// What is in them.
-const GUARD_BYTE: u8 = 0xA5;
-
-/// Does everything at once, in system memory.
-#[derive(Debug, Default)]
-pub struct HostDriver {
-    /// Allocations by address.
-    memory: Mutex<BTreeMap<DevicePtr, Vec<u8>>>,
-    calls: AtomicUsize,
-    fails_at: Option<usize>,
+fn tensor(len: usize, seed: u32) -> Vec<f32> {
+    let mut next = noise(seed);
+    // A little beyond -1..1, as a generator may answer.
+    (0..len).map(|_| (next() % 2_000) as f32 / 950.0 - 1.05).collect()
 }
 
-impl HostDriver {
-    /// A device that works.
-    pub fn new() -> Self {
-        Self::default()
-    }
+/// A generator that answers what it was given beforehand.
+struct Foretold {
+    input: Vec<f32>,
+    output: Vec<f32>,
+    answers: std::vec::IntoIter<Vec<f32>>,
+}
 
-    /// A device whose call number `fails_at`, counted from 0, fails, and all after it.
-    pub fn failing_at(fails_at: usize) -> Self {
-        Self { fails_at: Some(fails_at), ..Self::default() }
-    }
-
-    /// Calls so far that might have failed.
-    pub fn calls(&self) -> usize {
-        self.calls.load(Ordering::Relaxed)
-    }
-
-    fn call(&self, what: &str) -> Result<(), GpuError> {
-        let call = self.calls.fetch_add(1, Ordering::Relaxed);
-        if self.fails_at.is_none_or(|at| call < at) {
-            return Ok(());
+impl Foretold {
+    fn new(answers: Vec<Vec<f32>>) -> Self {
+        let faces = facesr::enhance::cuda::MOST_FACES;
+        Self {
+            input: vec![0.0; faces * LR_LEN],
+            output: vec![0.0; faces * HR_LEN],
+            answers: answers.into_iter(),
         }
-        Err(GpuError::Failed {
-            device: self.name().into(),
-            reason: format!("{what}: fault injected at call {call}"),
+    }
+}
+
+impl RunFaces for Foretold {
+    fn buffers(&self, _faces: usize) -> (DevicePtr, DevicePtr) {
+        (self.input.as_ptr() as DevicePtr, self.output.as_ptr() as DevicePtr)
+    }
+
+    fn run(&mut self, faces: usize) -> Result<(), GpuError> {
+        let answer = self.answers.next().expect("no more runs were foretold");
+        assert_eq!(answer.len(), faces * HR_LEN);
+        self.output[..answer.len()].copy_from_slice(&answer);
+        Ok(())
+    }
+}
+
+/// A frame that owns its pixels.
+#[derive(Clone, PartialEq)]
+struct Owned {
+    info: FrameInfo,
+    planes: Vec<Vec<u8>>,
+    strides: Vec<usize>,
+}
+
+impl Owned {
+    fn noise(info: FrameInfo, pad: usize, seed: u32) -> Self {
+        let mut next = noise(seed);
+        let (mut planes, mut strides) = (Vec::new(), Vec::new());
+        for p in 0..info.format.plane_count() {
+            let (row, rows) = info.format.plane_size(p, info.width, info.height);
+            planes.push((0..(row + pad) * rows).map(|_| next() as u8).collect());
+            strides.push(row + pad);
+        }
+        Self { info, planes, strides }
+    }
+
+    fn host<R>(&mut self, work: impl FnOnce(&mut FrameMut<'_>) -> R) -> R {
+        let slices = self.planes.iter_mut().map(Vec::as_mut_slice);
+        work(&mut FrameMut::new(self.info, slices, &self.strides).unwrap())
+    }
+
+    /// The same memory as a frame of the device in system memory.
+    fn device(&mut self) -> CudaFrame {
+        let planes: Vec<_> =
+            self.planes.iter_mut().map(|p| (p.as_mut_ptr() as DevicePtr, p.len())).collect();
+        // SAFETY: the device reaches system memory, and the planes are used by nobody else while
+        // the frame is worked on.
+        unsafe { CudaFrame::new(self.info, &planes, &self.strides) }.unwrap()
+    }
+}
+
+fn device() -> Arc<dyn Driver> {
+    Arc::new(HostDriver::new())
+}
+
+fn any_info() -> impl Strategy<Value = FrameInfo> {
+    (0usize..PixelFormat::ALL.len(), 9u32..90, 9u32..90, 0usize..3, any::<bool>(), 0usize..3)
+        .prop_map(|(format, width, height, matrix, full, site)| FrameInfo {
+            matrix: [Matrix::Bt601, Matrix::Bt709, Matrix::Bt2020][matrix],
+            range: if full { Range::Full } else { Range::Limited },
+            chroma_site: [ChromaSite::Left, ChromaSite::Center, ChromaSite::TopLeft][site],
+            ..FrameInfo::new(PixelFormat::ALL[format], width, height)
         })
-    }
-
-    /// Holds `len` bytes from `at` on against what was allocated.
-    fn check(&self, at: DevicePtr, len: usize) {
-        let memory = self.memory.lock().expect("no panic under the lock");
-        let (start, bytes) = memory.range(..=at).next_back().expect("an allocation");
-        let room = bytes.len() - 2 * GUARD;
-        assert!((at - start) as usize + len <= room, "{len} bytes beyond an allocation of {room}");
-    }
 }
 
-impl Driver for HostDriver {
-    fn name(&self) -> &str {
-        "a device in system memory"
-    }
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 600, failure_persistence: None, ..Default::default() })]
 
-    fn allocate(&self, len: usize) -> Result<DevicePtr, GpuError> {
-        self.call("allocate")?;
-        let mut bytes = vec![GUARD_BYTE; len + 2 * GUARD];
-        bytes[GUARD..GUARD + len].fill(0);
-        let at = bytes.as_ptr() as DevicePtr + GUARD as DevicePtr;
-        self.memory.lock().expect("no panic under the lock").insert(at, bytes);
-        Ok(at)
-    }
-
-    unsafe fn free(&self, at: DevicePtr) {
-        let mut memory = self.memory.lock().expect("no panic under the lock");
-        let bytes = memory.remove(&at).expect("an allocation");
-        drop(memory);
-        if std::thread::panicking() {
-            return;
+    #[test]
+    fn kernels_equal_the_cpu_canvas(
+        info in any_info(), pad in 0usize..9, seed in any::<u32>(), on_device in any::<bool>(),
+        // Places and sizes as shares of what there is room for; 0 and 1 are the picture's edges.
+        places in prop::collection::vec((0f32..=1.0, 0f32..=1.0, 0.02f32..=1.0, 0f32..=1.0), 1..5),
+        outside in any::<bool>(),
+    ) {
+        let (width, height) = (info.width as f32, info.height as f32);
+        let mut squares: Vec<CropSquare> = places.iter().map(|&(fx, fy, size, _)| {
+            let side = (size * width.min(height)).max(1.0);
+            let (x, y) = (fx * (width - side), fy * (height - side));
+            CropSquare { x: x.max(0.0), y: y.max(0.0), side }
+        }).collect();
+        if outside {
+            squares[0].x = width - squares[0].side / 2.0;
         }
-        let len = bytes.len();
-        let guards = bytes[..GUARD].iter().chain(&bytes[len - GUARD..]);
-        assert!(guards.clone().all(|&b| b == GUARD_BYTE), "a kernel wrote beyond its memory");
-    }
+        let strengths: Vec<f32> = places.iter().map(|p| p.3).collect();
+        let high = tensor(squares.len() * HR_LEN, seed ^ 1);
 
-    fn allocate_host(&self, len: usize) -> Result<NonNull<u8>, GpuError> {
-        self.call("allocate_host")?;
-        let bytes = vec![0u8; len].into_boxed_slice();
-        Ok(NonNull::from(Box::leak(bytes)).cast())
-    }
+        let before = Owned::noise(info, pad, seed);
+        let (mut cpu, mut gpu) = (before.clone(), before);
+        let mut cpu_low = vec![f32::NAN; squares.len() * LR_LEN];
+        cpu.host(|frame| {
+            let mut canvas = Compositor::default();
+            canvas.crop(&frame.as_frame(), &squares, &mut cpu_low);
+            canvas.blend(frame, &squares, &cpu_low, &high, &strengths);
+        });
 
-    unsafe fn free_host(&self, at: NonNull<u8>, len: usize) {
-        let bytes = NonNull::slice_from_raw_parts(at, len);
-        // SAFETY: leaked by `allocate_host` with this length.
-        drop(unsafe { Box::from_raw(bytes.as_ptr()) });
-    }
-
-    unsafe fn upload(&self, to: DevicePtr, from: *const u8, len: usize) -> Result<(), GpuError> {
-        self.call("upload")?;
-        self.check(to, len);
-        // SAFETY: as the caller promises; the target was looked at.
-        unsafe { std::ptr::copy_nonoverlapping(from, to as *mut u8, len) };
-        Ok(())
-    }
-
-    unsafe fn download(&self, to: *mut u8, from: DevicePtr, len: usize) -> Result<(), GpuError> {
-        self.call("download")?;
-        self.check(from, len);
-        // SAFETY: as the caller promises; the source was looked at.
-        unsafe { std::ptr::copy_nonoverlapping(from as *const u8, to, len) };
-        Ok(())
-    }
-
-    unsafe fn copy(&self, to: DevicePtr, from: DevicePtr, len: usize) -> Result<(), GpuError> {
-        self.call("copy")?;
-        self.check(from, len);
-        self.check(to, len);
-        // SAFETY: as the caller promises; both places were looked at.
-        unsafe { std::ptr::copy_nonoverlapping(from as *const u8, to as *mut u8, len) };
-        Ok(())
-    }
-
-    unsafe fn launch(
-        &self,
-        kernel: Kernel,
-        grid: Grid,
-        mut arguments: Arguments<'_>,
-    ) -> Result<(), GpuError> {
-        self.call(kernel.name())?;
-        assert!(grid.blocks[1] <= 65_535 && grid.blocks[2] <= 65_535, "beyond CUDA's limits");
-        assert!(grid.threads.iter().product::<u32>() <= 1024, "beyond CUDA's limits");
-        // CUDA refuses a launch of no blocks.
-        assert!(grid.blocks.iter().all(|&n| n > 0), "{}: no blocks", kernel.name());
-        let name = CString::new(kernel.name()).expect("a C name");
-        // SAFETY: the arguments are those of the kernel, as the caller promises.
-        let unknown = unsafe {
-            facesr_host_launch(
-                name.as_ptr(),
-                grid.blocks.as_ptr(),
-                grid.threads.as_ptr(),
-                arguments.addresses().as_mut_ptr(),
-            )
+        let mut gpu_low = vec![f32::NAN; squares.len() * LR_LEN];
+        let mut backend =
+            GpuBackend::new(device(), Box::new(Foretold::new(vec![high]))).unwrap();
+        let plans: Vec<FacePlan> = squares.iter().zip(&strengths).enumerate().map(|(slot, (&square, &strength))| {
+            FacePlan { square, strength, slot, generate: true, keep: 0.0 }
+        }).collect();
+        let mut work = |picture: &mut Picture<'_, '_>| {
+            backend.crop(picture, &squares, &mut gpu_low).unwrap();
+            backend.render(picture, &gpu_low, &plans).unwrap();
         };
-        assert_eq!(unknown, 0, "{} is not in kernels/host.cpp", kernel.name());
-        Ok(())
-    }
-
-    fn synchronize(&self) -> Result<(), GpuError> {
-        self.call("synchronize")
+        if on_device {
+            let frame = gpu.device();
+            work(&mut Picture::Cuda(frame));
+        } else {
+            gpu.host(|frame| work(&mut Picture::Host(frame)));
+        }
+        let bits = |v: &[f32]| v.iter().map(|f| f.to_bits()).collect::<Vec<_>>();
+        prop_assert_eq!(bits(&cpu_low), bits(&gpu_low), "the cuts differ");
+        prop_assert!(cpu == gpu, "the blends differ");
     }
 }
 
-/// The CUDA driver in system memory (`driver/cuda.cpp`), as a file: whoever loads it, or runs with
-/// its folder in `LD_LIBRARY_PATH`, has a GPU named [`facesr::enhance::cuda::TEST_DEVICE`].
-pub fn driver_file() -> &'static std::path::Path {
-    std::path::Path::new(env!("FACESR_TEST_DRIVER"))
+fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../src/testkit/fixtures/models").join(name)
+}
+
+fn generator() -> Arc<Generator> {
+    let model = Some(fixture("good-nearest.onnx"));
+    Generator::open(&GeneratorOptions { model, ..Default::default() }).unwrap()
+}
+
+/// An enhancer on `driver`, which falls back to the CPU with the same generator.
+fn on_gpu(driver: Arc<dyn Driver>, options: EnhancerOptions) -> Result<Enhancer, GpuError> {
+    let source = ModelSource::File(fixture("good-nearest.onnx"));
+    // SAFETY: there is no stream.
+    let bound = unsafe { BoundGenerator::open(&source, Place::Host) }.unwrap();
+    let backend = GpuBackend::new(driver, Box::new(bound))?;
+    Ok(Enhancer::on(Box::new(backend), source, generator(), options))
+}
+
+fn options() -> EnhancerOptions {
+    EnhancerOptions { min_face_size: 4.0, temporal_smoothing: 0.8, ..Default::default() }
+}
+
+/// Faces that walk, come and go, and lie over each other.
+fn faces(step: usize, count: usize, info: &FrameInfo) -> Vec<Face> {
+    let (width, height) = (info.width as f32, info.height as f32);
+    (0..count)
+        .filter(|i| (i + step) % 5 != 4)
+        .map(|i| {
+            let size = 7.0 + (i * 11 % 23) as f32;
+            let x = (i as f32 * 37.3 + step as f32 * 0.7) % (width - size);
+            let y = (i as f32 * 23.9 + step as f32 * 0.3) % (height - size);
+            Face { id: i as u64 + 1, rect: Rect::new(x, y, size, size), score: 1.0 }
+        })
+        .collect()
+}
+
+/// A clip of noise that changes little from frame to frame.
+fn clip(info: FrameInfo, pad: usize) -> impl Iterator<Item = Owned> {
+    let still = Owned::noise(info, pad, 5);
+    (0..7u32).map(move |step| {
+        let mut frame = still.clone();
+        let mut next = noise(step + 99);
+        frame.planes.iter_mut().flatten().for_each(|v| *v = v.saturating_add((next() % 9) as u8));
+        frame
+    })
+}
+
+#[test]
+fn streams_are_the_same_on_both_in_every_format() {
+    for (k, format) in PixelFormat::ALL.into_iter().enumerate() {
+        let info = FrameInfo::new(format, 131, 95 + k as u32 % 2);
+        let mut cpu = Enhancer::new(generator(), options());
+        let mut gpu = on_gpu(device(), options()).unwrap();
+        for (step, before) in clip(info, k % 4).enumerate() {
+            let faces = faces(step, 3 + step, &info);
+            let (mut a, mut b) = (before.clone(), before);
+            let counted = a.host(|frame| cpu.enhance(frame, &faces)).unwrap();
+            assert!(counted > 1);
+            // Now and then as a frame of the device.
+            let on_gpu = match step % 3 {
+                1 => gpu.enhance_cuda(b.device(), &faces),
+                _ => b.host(|frame| gpu.enhance(frame, &faces)),
+            };
+            assert_eq!(on_gpu.unwrap(), counted);
+            assert!(a == b, "{format:?}: frame {step} differs");
+        }
+        assert!(gpu.is_on_gpu() && gpu.take_notice().is_none());
+        let count = |e: &Enhancer| (e.stats().frames, e.stats().faces_enhanced);
+        assert_eq!(count(&cpu), count(&gpu));
+    }
+}
+
+#[test]
+fn more_faces_than_one_run_takes() {
+    let info = FrameInfo::new(PixelFormat::Nv12, 640, 360);
+    let mut cpu = Enhancer::new(generator(), options());
+    let mut gpu = on_gpu(device(), options()).unwrap();
+    for (step, before) in clip(info, 3).take(2).enumerate() {
+        let faces = faces(step, 340, &info);
+        let (mut a, mut b) = (before.clone(), before);
+        let counted = a.host(|frame| cpu.enhance(frame, &faces)).unwrap();
+        assert!(counted > 2 * facesr::enhance::cuda::MOST_FACES);
+        assert_eq!(b.host(|frame| gpu.enhance(frame, &faces)).unwrap(), counted);
+        assert!(a == b, "frame {step} differs");
+    }
+}
+
+#[test]
+fn kept_faces_are_shown_again_without_a_run() {
+    let info = FrameInfo::new(PixelFormat::I420, 64, 48);
+    let squares =
+        [CropSquare { x: 3.0, y: 4.0, side: 20.5 }, CropSquare { x: 30.2, y: 9.0, side: 30.0 }];
+    let first = tensor(2 * HR_LEN, 1);
+    let second = tensor(HR_LEN, 2);
+    let foretold = Foretold::new(vec![first.clone(), second.clone()]);
+    let mut backend = GpuBackend::new(device(), Box::new(foretold)).unwrap();
+    let mut canvas = Compositor::default();
+    // All generated; only the second; none.
+    for (round, generate) in [[true; 2], [false, true], [false; 2]].into_iter().enumerate() {
+        let keep = if round == 1 { 0.25 } else { 0.0 };
+        let plans = [0, 1].map(|i| FacePlan {
+            square: squares[i],
+            strength: 0.9,
+            slot: 7 - i,
+            generate: generate[i],
+            keep,
+        });
+        let mut wanted = first.clone();
+        if round > 0 {
+            let mixed =
+                first[HR_LEN..].iter().zip(&second).map(|(old, new)| new + 0.25 * (old - new));
+            wanted.truncate(HR_LEN);
+            wanted.extend(mixed);
+        }
+        let before = Owned::noise(info, 0, round as u32);
+        let (mut a, mut b) = (before.clone(), before);
+        let mut low = vec![0.0; 2 * LR_LEN];
+        a.host(|frame| {
+            canvas.crop(&frame.as_frame(), &squares, &mut low);
+            canvas.blend(frame, &squares, &low, &wanted, &[0.9; 2]);
+        });
+        b.host(|frame| {
+            let mut picture = Picture::Host(frame);
+            backend.crop(&picture, &squares, &mut low).unwrap();
+            backend.render(&mut picture, &low, &plans).unwrap();
+        });
+        assert!(a == b, "round {round} differs");
+    }
+}
+
+/// Frames of a clip as `enhancer` leaves them, and what it has to say.
+fn through(enhancer: &mut Enhancer, info: FrameInfo) -> (Vec<Owned>, Vec<String>) {
+    let mut notices = Vec::new();
+    let frames = clip(info, 0).take(3).enumerate().map(|(step, mut frame)| {
+        let faces = faces(step, 4, &info);
+        assert!(frame.host(|f| enhancer.enhance(f, &faces)).unwrap() > 0);
+        notices.extend(enhancer.take_notice());
+        frame
+    });
+    (frames.collect(), notices)
+}
+
+#[test]
+fn a_device_that_fails_at_any_call_loses_no_frame() {
+    let info = FrameInfo::new(PixelFormat::Nv12, 96, 64);
+    // Without memory of earlier frames the answers do not depend on when the CPU took over.
+    let options = EnhancerOptions { temporal_smoothing: 0.0, ..options() };
+    let (wanted, _) = through(&mut Enhancer::new(generator(), options.clone()), info);
+    let whole = Arc::new(HostDriver::new());
+    through(&mut on_gpu(whole.clone(), options.clone()).unwrap(), info);
+    assert!(whole.calls() > 50);
+    let mut opened = 0;
+    for call in 0..whole.calls() {
+        let device = Arc::new(HostDriver::failing_at(call));
+        // Some calls belong to the opening, which the caller is told about.
+        let Ok(mut enhancer) = on_gpu(device, options.clone()) else { continue };
+        opened += 1;
+        let (frames, notices) = through(&mut enhancer, info);
+        assert!(frames == wanted, "the device failed at call {call}");
+        // Freeing pinned memory waits for the device, too, but nobody need know.
+        assert!(notices.len() <= 1, "{notices:?}");
+        if enhancer.is_on_gpu() {
+            assert!(notices.is_empty());
+        } else {
+            assert!(notices[0].contains("CPU goes on") && notices[0].contains("fault injected"));
+            assert_eq!(enhancer.device(), "the CPU");
+        }
+        assert_eq!(enhancer.stats().frames, 3);
+    }
+    assert!(opened > 30, "{opened}");
+}
+
+#[test]
+fn a_frame_of_the_device_comes_again_after_a_failure() {
+    let info = FrameInfo::new(PixelFormat::Nv12, 96, 64);
+    let faces = faces(0, 4, &info);
+    let calls = {
+        let device = Arc::new(HostDriver::new());
+        let _enhancer = on_gpu(device.clone(), options()).unwrap();
+        device.calls()
+    };
+    let before = Owned::noise(info, 0, 1);
+    let (mut a, mut b) = (before.clone(), before);
+    let mut enhancer = on_gpu(Arc::new(HostDriver::failing_at(calls + 1)), options()).unwrap();
+    let error = enhancer.enhance_cuda(b.device(), &faces).unwrap_err();
+    assert!(matches!(error, facesr::Error::Gpu(_)), "{error}");
+    assert!(!enhancer.is_on_gpu());
+    assert!(enhancer.take_notice().unwrap().contains("CPU goes on"));
+    // In system memory, as the caller is to show it now.
+    b.host(|frame| enhancer.enhance(frame, &faces)).unwrap();
+    a.host(|frame| Enhancer::new(generator(), options()).enhance(frame, &faces)).unwrap();
+    assert!(a == b);
+    assert_eq!(enhancer.stats().frames, 1);
+    // And never again on the device.
+    assert!(enhancer.enhance_cuda(b.device(), &faces).is_err());
+    assert!(enhancer.take_notice().is_none());
+}
+
+#[test]
+fn numbers_that_are_not_finite_leave_the_frame_to_the_cpu() {
+    for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+        let info = FrameInfo::new(PixelFormat::Rgb, 64, 48);
+        let face = [Face { id: 1, rect: Rect::new(10.0, 10.0, 20.0, 20.0), score: 1.0 }];
+        let mut answer = tensor(HR_LEN, 1);
+        answer[9_999] = bad;
+        let backend = GpuBackend::new(device(), Box::new(Foretold::new(vec![answer]))).unwrap();
+        let source = ModelSource::File(fixture("good-nearest.onnx"));
+        let mut enhancer = Enhancer::on(Box::new(backend), source, generator(), options());
+        let before = Owned::noise(info, 0, 1);
+        let (mut a, mut b) = (before.clone(), before);
+        b.host(|frame| enhancer.enhance(frame, &face)).unwrap();
+        assert!(enhancer.take_notice().unwrap().contains("not finite"));
+        a.host(|frame| Enhancer::new(generator(), options()).enhance(frame, &face)).unwrap();
+        assert!(a == b);
+    }
 }

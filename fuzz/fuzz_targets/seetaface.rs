@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| facesr_tests::fuzz::seetaface(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| facesr_testkit::fuzz::seetaface(data));

@@ -17,7 +17,7 @@ use facesr::search::SearchResult;
 use facesr::track::Tracker;
 use facesr::{CropSquare, Rect};
 use facesr::{Enhancer, EnhancerOptions, Face, Finder, FinderOptions, Generator, GeneratorOptions};
-use facesr_tests::clips::{Clip, aligned, psnr, squared_error, view, view_mut};
+use facesr_testkit::clips::{Clip, aligned, psnr, squared_error, view, view_mut};
 
 fn env<T: std::str::FromStr>(name: &str) -> Option<T> {
     std::env::var(name).ok().and_then(|v| v.parse().ok())

@@ -1,4 +1,4 @@
-//! Measures a detector on frames whose faces were checked by hand (`tests/fixtures/faces.csv`).
+//! Measures a detector on frames whose faces were checked by hand (`src/testkit/fixtures/faces.csv`).
 //!
 //! ```sh
 //! cargo run --release -p facesr-tests --example recall -- CLIPS DETECTOR [MODEL [WIDTH|tiles [as-filed]]]
@@ -17,7 +17,7 @@ use std::time::Duration;
 use facesr::Rect;
 use facesr::detect::{self, Detection, DetectorOptions, Precision};
 use facesr::util::cpu_time::CpuTimer;
-use facesr_tests::clips::Clip;
+use facesr_testkit::clips::Clip;
 
 /// Least overlap of a detection with the face that it has found.
 const MIN_IOU: f32 = 0.4;
@@ -36,7 +36,7 @@ struct Checked {
 }
 
 fn checked() -> BTreeMap<(String, usize), Checked> {
-    let list = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/faces.csv");
+    let list = Path::new(env!("CARGO_MANIFEST_DIR")).join("../src/testkit/fixtures/faces.csv");
     let mut frames = BTreeMap::<_, Checked>::new();
     for line in std::fs::read_to_string(list).unwrap().lines().skip(1) {
         let fields: Vec<&str> = line.split(',').collect();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use facesr::enhance::cuda::{BATCHES, BoundGenerator, Cuda, Driver, GpuError, RunFaces};
 use facesr::inference::ModelSource;
-use facesr_tests::onnx;
+use facesr_testkit::onnx;
 
 use crate::frames::OnCard;
 use crate::results::{Outcome, rate};

@@ -343,7 +343,7 @@ fn fault() -> Result<()> {
 fn failing() -> Result<impl Fn(std::ffi::c_long)> {
     // SAFETY: the driver is loaded already, and has no initialisers.
     let driver = unsafe { libloading::Library::new("libcuda.so.1") }?;
-    // SAFETY: as tests/driver/cuda.cpp declares it.
+    // SAFETY: as src/testkit/driver/cuda.cpp declares it.
     let fail = unsafe {
         *driver.get::<unsafe extern "C" fn(std::ffi::c_long)>(b"facesr_test_driver_fail\0")?
     };

@@ -5,7 +5,7 @@
 
 use std::process::Command;
 
-use facesr_tests::kernels::driver_file;
+use facesr_testkit::kernels::driver_file;
 
 /// What the checker of the elements says to `args`.
 fn checker(args: &[&str]) -> String {

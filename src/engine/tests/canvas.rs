@@ -8,7 +8,7 @@ use facesr::frame::{ChromaSite, ColorModel, Matrix, Range};
 use facesr::{CropSquare, Frame, FrameInfo, FrameMut, PixelFormat};
 use proptest::prelude::*;
 
-const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/fixtures");
+const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../testkit/fixtures");
 
 /// A frame that owns its pixels.
 struct Picture {

@@ -18,27 +18,20 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-/// A file that not every checkout has. Where it is absent the test that wanted it ends early, and
-/// says so.
-fn wanted(path: PathBuf) -> Option<PathBuf> {
-    if path.is_file() {
-        return Some(path);
-    }
-    eprintln!("SKIPPED: {} is absent", path.display());
-    None
+/// A file of the folder `shared`, for tests that are left out where there is none.
+fn shared(path: &str) -> PathBuf {
+    let path = root().join("../shared").join(path);
+    assert!(path.is_file(), "{} is absent: leave tests named shared_ out", path.display());
+    path
 }
 
-fn shared(path: &str) -> Option<PathBuf> {
-    wanted(root().join("../shared").join(path))
-}
-
-fn centerface() -> Option<PathBuf> {
+fn centerface() -> PathBuf {
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or(root().join("target"), PathBuf::from);
-    let places =
-        [target.join("gst/models"), root().join("target/gst/models"), root().join("models")];
     let named = std::env::var_os("FACESR_MODELS").map(PathBuf::from);
-    let mut found = named.iter().chain(&places).map(|p| p.join("centerface.onnx"));
-    wanted(found.find(|p| p.is_file()).unwrap_or(places[0].join("centerface.onnx")))
+    let mut places =
+        named.into_iter().chain([target, root().join("target")].map(|t| t.join("gst/models")));
+    let found = places.find_map(|p| Some(p.join("centerface.onnx")).filter(|p| p.is_file()));
+    found.expect("centerface.onnx is absent: run `make setup`")
 }
 
 fn options(kind: DetectorKind, model: &Path) -> DetectorOptions {
@@ -142,7 +135,7 @@ fn a_damaged_seetaface_model_is_refused() {
 #[test]
 fn shared_yunet_files_and_damaged_copies() {
     for name in ["yunet_n_dynamic.onnx", "yunet_s_640_640.onnx"] {
-        let Some(path) = shared(&format!("models/{name}")) else { return };
+        let path = shared(&format!("models/{name}"));
         for kind in [DetectorKind::Auto, DetectorKind::YuNet] {
             assert_eq!(detect::open(&options(kind, &path)).unwrap().name(), "yunet");
         }
@@ -154,7 +147,7 @@ fn shared_yunet_files_and_damaged_copies() {
 
 #[test]
 fn centerface_file_and_damaged_copies() {
-    let Some(path) = centerface() else { return };
+    let path = centerface();
     for kind in [DetectorKind::Auto, DetectorKind::CenterFace] {
         assert_eq!(detect::open(&options(kind, &path)).unwrap().name(), "centerface");
     }
@@ -213,7 +206,7 @@ fn seetaface_finds_the_face() {
 #[test]
 fn shared_yunet_finds_the_face() {
     for name in ["yunet_n_dynamic.onnx", "yunet_s_640_640.onnx"] {
-        let Some(path) = shared(&format!("models/{name}")) else { return };
+        let path = shared(&format!("models/{name}"));
         let options = options(DetectorKind::YuNet, &path);
         finds_the_face(detect::open(&options).unwrap().as_mut(), 48);
     }
@@ -221,7 +214,7 @@ fn shared_yunet_finds_the_face() {
 
 #[test]
 fn centerface_finds_the_face() {
-    let Some(path) = centerface() else { return };
+    let path = centerface();
     let options = options(DetectorKind::CenterFace, &path);
     finds_the_face(detect::open(&options).unwrap().as_mut(), 48);
 }
@@ -241,7 +234,7 @@ fn many_faces() -> RgbImage {
 
 #[test]
 fn centerface_finds_the_same_in_8_bits() {
-    let Some(path) = centerface() else { return };
+    let path = centerface();
     let picture = many_faces();
     let faces = |path: &Path, precision| {
         let options = DetectorOptions { precision, ..options(DetectorKind::CenterFace, path) };
@@ -275,7 +268,7 @@ fn centerface_finds_the_same_in_8_bits() {
 
 #[test]
 fn the_same_picture_gives_the_same_boxes_on_every_thread_count() {
-    let Some(path) = centerface() else { return };
+    let path = centerface();
     let picture = one_face(40, 320, 240);
     let boxes = |threads| {
         let options = DetectorOptions { threads, ..options(DetectorKind::CenterFace, &path) };

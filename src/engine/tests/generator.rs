@@ -11,7 +11,7 @@ use facesr::{CropSquare, Frame, FrameInfo, PixelFormat};
 use facesr::{Enhancer, EnhancerOptions, Error, Generator, GeneratorOptions, ModelError};
 
 fn fixture(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/models").join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../testkit/fixtures/models").join(name)
 }
 
 fn open(path: &Path) -> Result<Arc<Generator>, ModelError> {

@@ -11,7 +11,7 @@ use std::sync::Once;
 
 use facesr::frame::PixelFormat;
 use facesr::{CropSquare, Rect};
-pub use facesr_tests::onnx;
+pub use facesr_testkit::onnx;
 use gst::glib;
 use gst::prelude::*;
 use gst_video::{VideoFormat, VideoInfo, VideoRegionOfInterestMeta};

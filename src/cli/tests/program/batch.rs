@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant, SystemTime};
 
-use facesr_tests::media::{frames, launch};
+use facesr_testkit::media::{frames, launch};
 use serde_json::Value;
 
 use crate::{facesr, said, scratch};

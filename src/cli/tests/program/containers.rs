@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use facesr_tests::media::{Stream, frames, launch, packets};
+use facesr_testkit::media::{Stream, frames, launch, packets};
 
 use crate::{enhance, scratch};
 

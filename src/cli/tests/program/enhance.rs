@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use facesr_tests::media::{frames, launch};
+use facesr_testkit::media::{frames, launch};
 use serde_json::Value;
 
 use crate::{enhance, facesr, said, scratch};

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use facesr_tests::media::launch;
+use facesr_testkit::media::launch;
 
 use crate::{facesr, names, run, said, scratch};
 

@@ -5,7 +5,8 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use facesr_tests::media::{frames, launch};
+use facesr_testkit::media::{frames, launch};
+use facesr_testkit::skip;
 
 use crate::{facesr, names, said, scratch};
 
@@ -174,12 +175,10 @@ fn a_file_system_that_is_full() {
         (&["batch", "out", "archive", "--detector=none", big[0], big[1], "--jobs=1"], 3),
     ] {
         let Ok((ended, said, left)) = run(arguments) else {
-            eprintln!("SKIPPED: this machine has no unshare");
-            return;
+            return skip::not_installed("there is no unshare: a full disk was not tried");
         };
         if ended == Some(99) || said.contains("unshare:") {
-            eprintln!("SKIPPED: this machine lets nobody mount a file system: {said}");
-            return;
+            return skip::unsupported("no file system may be mounted: a full disk was not tried");
         }
         assert_eq!(ended, Some(code), "{arguments:?}: {said}");
         assert!(said.contains("cannot write") && said.contains("the disk is full"), "{said}");

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use facesr_tests::media::launch;
+use facesr_testkit::media::launch;
 use serde_json::Value;
 
 use crate::{facesr, names, said, scratch, small_carphone};

@@ -63,7 +63,7 @@ fn carphone() -> PathBuf {
 
 /// The first frames of that clip, `width` pixels wide instead of 176.
 fn small_carphone(path: &Path, width: u32, frames: u32) {
-    facesr_tests::media::launch(&format!(
+    facesr_testkit::media::launch(&format!(
         "filesrc location={} ! decodebin ! identity eos-after={frames} ! videoconvert ! \
          videoscale method=lanczos add-borders=false ! \
          video/x-raw,width={width},height={},pixel-aspect-ratio=1/1 ! \

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use base64::Engine;
-use facesr_tests::browser::Browser;
+use facesr_testkit::browser::Browser;
 use serde_json::Value;
 
 use crate::{enhance, facesr, names, said, scratch, small_carphone};

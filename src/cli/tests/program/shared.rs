@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use facesr_tests::media::{frames, packets, shared_clips};
+use facesr_testkit::media::{frames, packets, shared_clips};
 use serde_json::Value;
 
 use crate::{enhance, scratch};
@@ -45,7 +45,7 @@ fn keeps(name: &str, extension: &str, options: &[&str]) -> Value {
     let (before, after) = (sound(&input), sound(&output));
     assert_eq!(before.len(), after.len(), "{name}: sound tracks");
     for (a, b) in before.iter().zip(&after) {
-        let presented = |s: &facesr_tests::media::Stream| -> Vec<_> {
+        let presented = |s: &facesr_testkit::media::Stream| -> Vec<_> {
             let all = extension == "mp4";
             s.packets.iter().filter(|p| all || p.time >= Some(0)).map(|p| p.data.clone()).collect()
         };

@@ -20,7 +20,7 @@ pub fn driver_present() -> bool {
     *PRESENT
 }
 
-/// Name of the device that the tests' driver shows (`tests/driver`). Its memory is the system's.
+/// Name of the device that the tests' driver shows (`src/testkit/driver`). Its memory is the system's.
 pub const TEST_DEVICE: &str = "facesr test driver";
 
 /// One stream of one device, with the kernels loaded.

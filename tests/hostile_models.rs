@@ -8,7 +8,7 @@ use std::path::Path;
 
 use facesr::detect::{self, DetectorKind, DetectorOptions};
 use facesr::{Generator, GeneratorOptions, ModelError};
-use facesr_tests::onnx::{self, bytes, constant, external, model, node, number, shape, value};
+use facesr_testkit::onnx::{self, bytes, constant, external, model, node, number, shape, value};
 
 fn low() -> Vec<u8> {
     value("input", &[None, Some(3), Some(16), Some(16)])

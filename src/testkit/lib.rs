@@ -10,3 +10,4 @@ pub mod fuzz;
 pub mod kernels;
 pub mod media;
 pub mod onnx;
+pub mod skip;

@@ -7,11 +7,11 @@ use std::path::PathBuf;
 const ROUNDING: &str = "-ffp-contract=off";
 
 fn main() {
-    println!("cargo:rerun-if-changed=../kernels");
+    println!("cargo:rerun-if-changed=../../kernels");
     println!("cargo:rerun-if-changed=driver");
     let mut build = cc::Build::new();
     build.cpp(true).std("c++17").flag(ROUNDING).opt_level(2);
-    build.clone().file("../kernels/host.cpp").compile("facesr_kernels");
+    build.clone().file("../../kernels/host.cpp").compile("facesr_kernels");
 
     let folder = PathBuf::from(std::env::var_os("OUT_DIR").expect("cargo sets it")).join("driver");
     std::fs::create_dir_all(&folder).expect("a folder in OUT_DIR");

@@ -5,7 +5,8 @@
 
 use facesr::detect::{self, Detection, Detector, DetectorKind, DetectorOptions, Precision};
 use facesr::inference::model_source;
-use facesr_tests::clips::Clip;
+use facesr_testkit::clips::Clip;
+use facesr_testkit::skip;
 
 fn open(precision: Precision) -> Box<dyn Detector> {
     let kind = DetectorKind::CenterFace;
@@ -17,7 +18,7 @@ fn open(precision: Precision) -> Box<dyn Detector> {
 /// than `most`.
 fn faces_are_the_same(name: &str, most: f32) {
     if !model_source::has_byte_products() {
-        return eprintln!("SKIPPED: this processor runs no detector in 8 bits");
+        return skip::unsupported("this processor runs no detector in 8 bits: not compared");
     }
     let program = std::env::current_exe().unwrap();
     let path = program.ancestors().map(|folder| folder.join("setup/clips").join(name));

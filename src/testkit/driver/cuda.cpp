@@ -4,7 +4,7 @@
 // kernel that the module does not have.
 // facesr_test_driver_fail(N) lets N more allocations, copies, launches and waits be done; all after
 // them fail, as on a card that has broken down.
-#include "../../kernels/host.cpp"
+#include "../../../kernels/host.cpp"
 
 #include <atomic>
 #include <chrono>

@@ -11,7 +11,7 @@ use image::imageops::{self, FilterType};
 use super::bytes::Bytes;
 
 static FACE: LazyLock<GrayImage> = LazyLock::new(|| {
-    let file = include_bytes!("../../src/engine/tests/data/face.png");
+    let file = include_bytes!("../../engine/tests/data/face.png");
     let face = image::load_from_memory(file);
     face.unwrap_or_else(|e| panic!("the picture of a face does not decode: {e}")).into_luma8()
 });

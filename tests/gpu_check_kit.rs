@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use facesr_tests::kernels::driver_file;
+use facesr_testkit::kernels::driver_file;
 
 /// The checker, which cargo builds beside the tests.
 fn checker() -> Command {

@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use facesr_tests::fuzz;
+use facesr_testkit::fuzz;
 
 /// Runs `target` on every input that is kept for it, and on all that is left if its end is cut off.
 fn replay(name: &str, target: fn(&[u8])) {

@@ -7,7 +7,7 @@ use gst::prelude::*;
 
 /// Where real clips lie that the project may test with but not carry; the folder need not exist.
 pub fn shared_clips() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data/clips")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/clips")
 }
 
 fn init() {
