@@ -20,7 +20,7 @@ pub(crate) const GUESS: &str =
 
 /// Sharpens small faces in video and pictures.
 #[derive(Debug, Parser)]
-#[command(name = "facesr", version, after_help = GUESS, max_term_width = 100)]
+#[command(name = "facesr", version = env!("FACESR_VERSION"), after_help = GUESS, max_term_width = 100)]
 pub(crate) struct Cli {
     /// What to do.
     #[command(subcommand)]

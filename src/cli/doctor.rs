@@ -170,7 +170,7 @@ fn gpu() -> Finding {
 }
 
 fn print(findings: &[Finding], ok: bool) {
-    println!("facesr {}", env!("CARGO_PKG_VERSION"));
+    println!("facesr {}", env!("FACESR_VERSION"));
     for f in findings {
         let mark = match (f.ok, f.needed) {
             (true, _) => "ok     ",

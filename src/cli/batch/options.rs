@@ -76,7 +76,7 @@ impl Options {
                 Failure::running(format_args!("cannot read {}: {}", path.display(), reason(&e)))
             })
         };
-        add("facesr", env!("CARGO_PKG_VERSION").as_bytes());
+        add("facesr", env!("FACESR_VERSION").as_bytes());
         for (id, values) in &self.given {
             for value in values {
                 if MODELS.contains(&id.as_str()) {

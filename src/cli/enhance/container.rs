@@ -44,7 +44,7 @@ impl Container {
                 let epoch =
                     glib::DateTime::from_utc(2001, 1, 1, 0, 0, 0.0).map_err(Failure::running)?;
                 mux.set_property("creation-time", epoch);
-                mux.set_property("writing-app", concat!("facesr ", env!("CARGO_PKG_VERSION")));
+                mux.set_property("writing-app", concat!("facesr ", env!("FACESR_VERSION")));
                 Ok(mux)
             }
         }

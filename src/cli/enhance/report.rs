@@ -102,7 +102,7 @@ fn properties(element: &gst::Element) -> Value {
 /// Versions of what took part.
 pub(crate) fn versions() -> Value {
     json!({
-        "facesr": env!("CARGO_PKG_VERSION"),
+        "facesr": env!("FACESR_VERSION"),
         "gstreamer": gst::version_string().trim_start_matches("GStreamer ").to_string(),
         "onnxruntime": facesr::inference::Runtime::get().ok().map(|r| r.version()),
     })

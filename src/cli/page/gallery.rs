@@ -67,7 +67,7 @@ impl Gallery {
                     "enhanced": name(KINDS[4]),
                 });
                 about["note"] = json!(GUESS);
-                about["facesr"] = json!(env!("CARGO_PKG_VERSION"));
+                about["facesr"] = json!(env!("FACESR_VERSION"));
                 // Last, so that a picture with its JSON is whole.
                 fs::write(folder.join(name(".json")), format!("{about:#}\n"))?;
             }

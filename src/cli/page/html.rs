@@ -60,7 +60,7 @@ pub(super) fn page(
             ("{{style}}", STYLE),
             ("{{script}}", SCRIPT),
             ("{{guess}}", &escape(GUESS)),
-            ("{{version}}", &escape(env!("CARGO_PKG_VERSION"))),
+            ("{{version}}", &escape(env!("FACESR_VERSION"))),
             // No `</script>` can stand in the data, whatever a file is called.
             ("{{data}}", &all.to_string().replace("</", "<\\/")),
             ("{{title}}", &escape(&title)),

@@ -99,7 +99,7 @@ fn page(folder: &Path, entries: &[Entry], failed: &[Failed]) -> String {
         &[
             ("{{style}}", STYLE),
             ("{{guess}}", &escape(GUESS)),
-            ("{{version}}", &escape(env!("CARGO_PKG_VERSION"))),
+            ("{{version}}", &escape(env!("FACESR_VERSION"))),
             ("{{facts}}", &facts),
             ("{{rows}}", &rows),
             ("{{title}}", &escape(&title)),
