@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
-"""The README's table of properties, out of gst-inspect-1.0.
+"""The tables of properties in docs/elements.md, out of gst-inspect-1.0.
 
-    properties.py --write    puts it into the README
-    properties.py --check    fails if the README has another
+    properties.py --write    puts them into the page
+    properties.py --check    fails if the page has others
+
+Each stands between `<!-- properties: ELEMENT -->` and `<!-- /properties -->`.
 """
 
 import pathlib
@@ -10,8 +12,8 @@ import re
 import subprocess
 import sys
 
-README = pathlib.Path(__file__).resolve().parent.parent / "README.md"
-BEGIN, END = "<!-- properties -->\n", "<!-- /properties -->"
+PAGE = pathlib.Path(__file__).resolve().parent.parent / "docs/elements.md"
+TABLE = re.compile(r"(<!-- properties: (\S+) -->\n)(.*?)(<!-- /properties -->)", re.DOTALL)
 # Every GStreamer element or bin has these.
 COMMON = {"name", "parent", "async-handling", "message-forward"}
 
@@ -65,31 +67,37 @@ def row(told):
     return told["what"], values, default, when
 
 
-def table():
-    whole = properties("facesr")
-    parts = {name: properties(name) for name in ("facesrdetect", "facesrenhance")}
+def table(element):
     lines = [
-        "| property | what it does | values | default | can be set | of |\n",
-        "|---|---|---|---|---|---|\n",
+        "| property | what it does | values | default | can be set |\n",
+        "|---|---|---|---|---|\n",
     ]
-    for name, (what, values, default, when) in whole.items():
-        owners = [owner.removeprefix("facesr") for owner, has in parts.items() if name in has]
+    for name, (what, values, default, when) in properties(element).items():
         default = f"`{default}`" if default else ""
-        lines.append(f"| `{name}` | {what} | {values} | {default} | {when} | {', '.join(owners)} |\n")
+        lines.append(f"| `{name}` | {what} | {values} | {default} | {when} |\n")
     return "".join(lines).replace("  ", " ")
 
 
+def check_bin():
+    """The page says that facesr has the properties of both others, and no more."""
+    both = properties("facesrdetect").keys() | properties("facesrenhance").keys()
+    odd = both ^ properties("facesr").keys()
+    if odd:
+        sys.exit(f"facesr and its two parts do not have the same properties: {', '.join(sorted(odd))}")
+
+
 def main():
-    text = README.read_text()
-    before, rest = text.split(BEGIN, 1)
-    now, after = rest.split(END, 1)
-    fresh = table()
+    text = PAGE.read_text()
+    fresh = TABLE.sub(lambda found: found[1] + table(found[2]) + found[4], text)
+    check_bin()
     if sys.argv[1:] == ["--write"]:
-        README.write_text(before + BEGIN + fresh + END + after)
+        PAGE.write_text(fresh)
     elif sys.argv[1:] == ["--check"]:
-        if now != fresh:
+        if len(TABLE.findall(text)) != 2:
+            sys.exit("docs/elements.md does not hold the tables of facesrdetect and facesrenhance")
+        if text != fresh:
             sys.exit(
-                "the README's table of properties is not that of the elements: "
+                "the tables of docs/elements.md are not those of the elements: "
                 "scripts/properties.sh --write\n" + fresh
             )
     else:
