@@ -18,8 +18,15 @@ shift 2
 # In the background, so that the signal before the end reaches facesr, which then ends cleanly.
 facesr batch "$input" -o "$output" --shard "$SLURM_ARRAY_TASK_ID/$shards" \
     --jobs "$((SLURM_CPUS_PER_TASK / 2))" "$@" &
-trap 'kill -TERM $!' TERM
-wait $! || code=$?
+pid=$!
+trap 'kill -TERM $pid' TERM
+code=0
+wait $pid || code=$?
+# The trap ends the first wait; facesr then still has to remove its drafts.
+if [ $code -gt 128 ]; then
+    code=0
+    wait $pid || code=$?
+fi
 # 3: some files are broken, which another try does not change.
-[ "${code:-0}" = 3 ] && exit 0
-exit "${code:-0}"
+[ $code != 3 ] || exit 0
+exit $code

@@ -1,0 +1,84 @@
+#!/usr/bin/env bash
+# Installs the Debian package by apt in a fresh Debian and uses it there as a new user would, then runs the plugin's
+# own tests there, as they were built here. Needs root, debootstrap and Debian's mirror (DEBIAN_MIRROR).
+#   scripts/debian-check.sh [SUITE [--no-tests]]    SUITE: bookworm (Debian 12, the default), trixie (13), ...
+source "$(dirname "$0")/lib.sh"
+suite=${1:-bookworm}
+with_tests=yes
+[ "${2:-}" != --no-tests ] || with_tests=no
+[ "$(id -u)" = 0 ] || fail "run this as root: it makes a chroot"
+command -v debootstrap >/dev/null || fail "debootstrap is missing: apt-get install debootstrap"
+deb=$(ls -t "$root"/out/facesr_*.deb 2>/dev/null | head -n 1)
+[ -n "$deb" ] || fail "there is no package: run 'make deb' first"
+cd "$root"
+PATH=$tools:$PATH
+fresh=$target/work/debian/$suite
+base=$target/work/debian/$suite.tar
+log=$root/out/debian-check-$suite.log
+mkdir -p "$root/out" "${fresh%/*}"
+: >"$log"
+finish() { rm -rf "$fresh"; }
+trap finish EXIT
+finish
+
+say "a fresh Debian, $suite (its log: ${log#"$root"/})"
+if [ ! -f "$base" ]; then
+    mirror=()
+    [ -z "${DEBIAN_MIRROR:-}" ] || mirror=("$DEBIAN_MIRROR")
+    debootstrap --variant=minbase "$suite" "$fresh" "${mirror[@]}" >>"$log" 2>&1 || fail "debootstrap failed: $log"
+    tar -C "$fresh" -cf "$base.partial" .
+    mv "$base.partial" "$base"
+else
+    mkdir -p "$fresh"
+    tar -C "$fresh" -xf "$base"
+fi
+
+inside() { # COMMAND...: in the new system, with nothing of this one's environment
+    printf '\n$ %s\n' "$*" >>"$log"
+    chroot "$fresh" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root DEBIAN_FRONTEND=noninteractive \
+        "$@" >>"$log" 2>&1 </dev/null || { tail -n 25 "$log" >&2; fail "in $suite: $*"; }
+}
+cp "$deb" "$fresh/tmp/facesr.deb"
+cp "$clips/carphone_pristine.mp4" "$fresh/tmp/in.mp4"
+# Processes look into /proc; a chroot has none of its own.
+mkdir -p "$fresh/proc" "$fresh/dev/shm"
+inside apt-get update
+inside apt-get install -y -o Dpkg::Use-Pty=0 /tmp/facesr.deb
+inside gst-inspect-1.0 facesr
+inside facesr doctor
+inside facesr --version
+inside facesr enhance /tmp/in.mp4 -o /tmp/out.mp4 --report /tmp/page.html
+inside test -s /tmp/out.mp4 -a -s /tmp/page.html
+inside gst-launch-1.0 -q filesrc location=/tmp/in.mp4 ! decodebin ! videoconvert ! facesr ! fakesink
+inside sh -c 'gst-launch-1.0 -m filesrc location=/tmp/in.mp4 ! decodebin ! videoconvert ! facesrdetect ! fakesink | grep -q facesr-faces'
+inside sh -c 'gst-launch-1.0 -q compositor name=both sink_1::xpos=176 ! videoconvert ! x264enc ! mp4mux ! filesink location=/tmp/both.mp4 \
+    filesrc location=/tmp/in.mp4 ! decodebin ! videoconvert ! tee name=t \
+    t. ! queue ! both.sink_0 t. ! queue ! facesr ! videoconvert ! both.sink_1 && test -s /tmp/both.mp4'
+inside ls /usr/share/man/man1/facesr.1.gz /usr/share/bash-completion/completions/facesr /usr/share/doc/facesr/THIRD-PARTY.txt
+version=$(chroot "$fresh" gst-inspect-1.0 --version | sed -n 's/^GStreamer //p')
+say "$suite, GStreamer $version: installed by apt, found by gst-inspect-1.0, used"
+
+if [ $with_tests = yes ]; then
+    say "the plugin's own tests, built here"
+    archive=$target/work/debian/tests.tar.zst
+    cargo nextest archive --locked --package gst-plugin-facesr --archive-file "$archive" >>"$log" 2>&1 ||
+        fail "the tests could not be packed: $log"
+    # What they read lies at the same place as here.
+    mkdir -p "$fresh$root" "$fresh$target"
+    cp "$archive" "$fresh/tmp/tests.tar.zst"
+    cp "$(command -v cargo-nextest)" "$fresh/usr/local/bin/"
+    tar -cf - -C / "${setup#/}" "${gst_folder#/}" --exclude=cache | tar -xf - -C "$fresh"
+    git ls-files -z -- .config models src plugins tests fuzz/corpus Cargo.toml Cargo.lock |
+        tar --null -T - -cf - | tar -xf - -C "$fresh$root"
+    inside apt-get install -y -o Dpkg::Use-Pty=0 libgstrtspserver-1.0-0 gstreamer1.0-plugins-bad gstreamer1.0-libav \
+        gstreamer1.0-plugins-ugly
+    # What stands for a whole machine is left out: real time, long runs, GPUs.
+    inside env "PATH=/usr/local/bin:/usr/bin:/bin" G_DEBUG=fatal_warnings sh -c "cd '$root' && cargo-nextest nextest run \
+        --archive-file /tmp/tests.tar.zst --extract-to '$root' --extract-overwrite --workspace-remap '$root' \
+        -E 'not binary(/^(live|soak|cuda)\$/) and not test(/(^|::)shared_/)'"
+    say "$suite: $(grep -a 'Summary' "$log" | tail -n 1 | sed 's/ *Summary//')"
+fi
+
+inside apt-get remove -y facesr
+inside sh -c '! test -e /usr/lib/facesr && ! test -e /usr/share/facesr'
+say "$suite: removed again, nothing left"
