@@ -3,13 +3,17 @@
 export CARGO_TARGET_DIR ?= $(CURDIR)/target
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build install uninstall deb deb-check demo test bench live ray-test gpu-check lint fmt leaks supply soak asan fuzz train-setup weights clean distclean
+.PHONY: help setup setup-tests build install uninstall deb debian-check demo check test faults bench live ray-test \
+    gpu-check lint fmt leaks supply soak asan fuzz train-setup weights clean distclean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 setup: ## install and fetch what is missing (Debian packages, ONNX Runtime, models, clips, crates)
 	@scripts/setup.sh
+
+setup-tests: ## set-up, and what only tests need: Chromium, Xvfb, xdotool, FFmpeg
+	@scripts/setup.sh --tests
 
 build: setup ## build the command and the GStreamer plugin into target/release and target/gst
 	@scripts/build.sh
@@ -23,14 +27,20 @@ uninstall: ## take away what `make install` put there
 deb: build ## make a Debian package, out/facesr_*.deb
 	@scripts/deb.sh
 
-deb-check: ## install that package in a fresh Debian 12 and use it (as root)
-	@scripts/deb-check.sh
+debian-check: ## install and use that package in a fresh SUITE=bookworm or trixie, run the plugin's tests there (as root)
+	@scripts/debian-check.sh $(or $(SUITE),bookworm)
 
 demo: build ## sharpen the face in a real clip: video and before/after pictures in out/demo
 	@scripts/demo.sh
 
-test: build ## format, lints, licences, doc tests, README lines, leaks, all tests
+check: setup ## format, clippy and unit tests, after each change
+	@scripts/check.sh
+
+test: ## everything that has to pass; sets up, builds, ends with a count
 	@scripts/test.sh
+
+faults: build ## the fault cases of tests/faults (ARGS=NAME for some; needs FFmpeg)
+	@scripts/faults.sh $(ARGS)
 
 ray-test: build ## run an archive on a Ray cluster of two nodes and kill one (fetches Ray)
 	@scripts/ray-test.sh

@@ -21,21 +21,30 @@ lines=(
 launch() {
     # shellcheck disable=SC2086
     GST_TRACERS=leaks GST_DEBUG=GST_TRACER:7 GST_DEBUG_NO_COLOR=1 \
-        timeout 120 gst-launch-1.0 -q $1 >"$2" 2>&1 </dev/null
+        timeout 600 gst-launch-1.0 -q $1 >"$2" 2>&1 </dev/null
+}
+
+# appears TEXT FILE: waits for it, for a minute at most.
+appears() {
+    local tries
+    for ((tries = 0; tries < 600; tries++)); do
+        ! grep -qF -- "$1" "$2" || return 0
+        sleep 0.1
+    done
+    return 1
 }
 
 # The tracer must be at work, or its silence means nothing: asked half way, it tells who is alive.
-(
-    GST_LEAKS_TRACER_SIG=1 GST_TRACERS=leaks GST_DEBUG=GST_TRACER:7 GST_DEBUG_NO_COLOR=1 \
-        gst-launch-1.0 -q videotestsrc is-live=true ! fakesink &
-    sleep 1
-    kill -USR1 $!
-    sleep 0.5
-    kill $!
-    wait $!
-) >"$work/control.log" 2>&1 </dev/null || true
-grep -q ':: object-alive, ' "$work/control.log" ||
-    fail "GStreamer's leak tracer does not work here (see $work/control.log)"
+control=$work/control.log
+GST_LEAKS_TRACER_SIG=1 GST_TRACERS=leaks GST_DEBUG=GST_TRACER:7 GST_DEBUG_NO_COLOR=1 \
+    gst-launch-1.0 videotestsrc is-live=true ! fakesink >"$control" 2>&1 </dev/null &
+running=$!
+appears 'PLAYING' "$control" && kill -USR1 $running && appears ':: object-alive, ' "$control" || {
+    kill $running || true
+    fail "GStreamer's leak tracer does not work here (see $control)"
+}
+kill $running
+wait $running || true
 
 count=0
 for line in "${lines[@]}"; do

@@ -19,6 +19,14 @@ fail() {
     exit 1
 }
 
+# lay FROM TO: copies a file, only when it differs and in one step, so that a running pipeline keeps its own.
+# A copy, not a link: GStreamer scans the folder.
+lay() {
+    cmp -s "$1" "$2" && return
+    cp -f "$1" "$2.partial"
+    mv -f "$2.partial" "$2"
+}
+
 # own_gstreamer [FOLDER]: GStreamer with this system's plugins and those in FOLDER, a registry file
 # of its own, and nothing else from the caller's environment.
 own_gstreamer() {

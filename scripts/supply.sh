@@ -93,7 +93,8 @@ cc -shared -fPIC -o "$work/watch.so" "$work/watch.c" -ldl
 export WATCH=$work/tried
 alone=(unshare --map-root-user --net)
 if ! "${alone[@]}" true 2>/dev/null; then
-    printf 'SKIP: %s\n' "this machine grants no namespaces: watched with the network at hand"
+    echo "this machine grants no namespaces: programs were watched with the network at hand" |
+        tee -a "${FACESR_SKIP_LOG:-/dev/null}" | sed 's/^/SKIP: /'
     alone=()
 fi
 run() { # COMMAND...: with what it says in a file.

@@ -1,86 +1,108 @@
 #!/usr/bin/env bash
-# All checks, quick ones first; `make test` has set up and built before. Whatever cannot be
-# checked on this machine is skipped aloud and counted.
+# Everything that has to pass, what fails most often first: format and lints, unit tests, all other tests,
+# then what needs the release build, last the trainer. It sets up and builds by itself.
+# What can't be checked on this machine is left out aloud and counted. FACESR_REQUIRE_ALL=1 makes that a
+# failure, unless nothing could be installed to mend it.
 source "$(dirname "$0")/lib.sh"
 cd "$root"
-passed=0 skipped=0
+scripts/setup.sh --tests
+PATH=$tools:$PATH
+passed=0 skipped=0 tests=0
+log=$target/test
+mkdir -p "$log"
+export FACESR_SKIP_LOG=$log/skipped.txt
+: >"$FACESR_SKIP_LOG"
+
 check() { # WHAT COMMAND...
-    say "$1"
+    say "$1 ($((SECONDS / 60)) min)"
     shift
     "$@" || fail "failed: $*"
     passed=$((passed + 1))
 }
+# Left out though a program or file that can be had would mend it.
 skip() {
-    printf 'SKIP: %s\n' "$*"
-    skipped=$((skipped + 1))
+    [ -z "${FACESR_REQUIRE_ALL:-}" ] || fail "FACESR_REQUIRE_ALL is set, and $*"
+    cannot "$@"
+}
+# Left out, and nobody can mend that here.
+cannot() { echo "$*" >>"$FACESR_SKIP_LOG"; }
+# cargo-nextest, with its tests counted.
+nextest() {
+    cargo nextest run --locked --no-tests fail "$@" 2>&1 | tee "$log/nextest.txt" || return
+    local ran
+    ran=$(sed -n 's/.*Summary.* \([0-9]*\) tests* run.*/\1/p' "$log/nextest.txt")
+    [ -n "$ran" ] || fail "cargo-nextest printed no summary"
+    tests=$((tests + ran))
 }
 
 check "format and clippy" scripts/lint.sh
-
-PATH=$tools:$PATH
 check "licences, bans and sources of all crates" \
     cargo-deny --offline --locked check licenses bans sources
 # The advisories come from a repository elsewhere; no answer is no failure of this project.
 if timeout 60 cargo-deny --locked fetch db >"$target/deny.log" 2>&1; then
     check "security advisories" cargo-deny --locked check --disable-fetch advisories
 else
-    skip "security advisories were NOT checked: their database is out of reach from here"
-fi
-
-if [ "$(uname -m)" = x86_64 ]; then
-    check "the kernels' PTX" scripts/ptx.sh --check
-else
-    skip "the kernels' PTX was NOT rebuilt: the pinned CUDA compiler is for x86_64"
+    cannot "security advisories: their database is out of reach from here"
 fi
 
 own_gstreamer
 export G_DEBUG=fatal_warnings
+check "unit tests" nextest --lib --bins
+
+left_out=('kind(lib)' 'kind(bin)')
+without() { left_out+=("test(/(^|::)$1/)"); } # PREFIX of the names of tests
+if [ ! -d "$root/../shared" ]; then
+    skip "the folder shared is not beside this checkout: all tests named shared_*"
+    without shared_
+fi
+if ! command -v chromium >/dev/null; then
+    skip "there is no chromium: the report page, tests named browser_*"
+    without browser_
+fi
+if ! { command -v Xvfb && command -v xdotool && gst-inspect-1.0 --exists ximagesink; } >/dev/null; then
+    skip "Xvfb, xdotool or gstreamer1.0-x is missing: the window of facesr view, tests named window_*"
+    without window_
+fi
+all_others="not ($(printf '%s or ' "${left_out[@]}")none())"
+check "all other tests of engine, plugin and command" nextest -E "$all_others"
 check "doc tests" cargo test --quiet --locked --doc
 check "the mended crate in vendor" cargo test --quiet --locked --package rustface --lib
+
+if [ "$(uname -m)" = x86_64 ]; then
+    check "the kernels' PTX" scripts/ptx.sh --check
+else
+    cannot "the kernels' PTX: the pinned CUDA compiler is for x86_64"
+fi
+
+check "the release build" scripts/build.sh
 check "the demo" scripts/demo.sh
-check "the table of properties of the README" scripts/properties.sh --check
-check "lines of the README and the recipes" scripts/readme.sh
+check "the tables of properties" scripts/properties.sh --check
+check "lines of the documents" scripts/readme.sh
 check "leaks" scripts/leaks.sh
+if command -v ffmpeg >/dev/null; then
+    check "fault cases" scripts/faults.sh
+else
+    skip "there is no ffmpeg: the fault cases (tests/faults)"
+fi
 check "what is fetched, and that nothing is at run time" scripts/supply.sh
 check "an installation into a folder" scripts/install-check.sh
 
 # The trainer is no default member: only its own tests need libtorch.
-trainer_tests() {
-    "$root/src/train/scripts/setup.sh" "$target/train" >/dev/null || return
+if [ "$(uname -m)" = x86_64 ]; then
+    check "the trainer: set-up" sh src/train/scripts/setup.sh "$target/train"
+    filter=()
+    if [ ! -f "$target/train/identity.safetensors" ]; then
+        skip "npm, which fetches the network of identity, is not installed: the trainer's tests of it"
+        filter=(-E 'not binary(identity)')
+    fi
     export LIBTORCH=$target/train/libtorch/torch
     export ORT_DYLIB_PATH=$target/train/onnxruntime/libonnxruntime.so
-    local filter=()
-    [ -f "$target/train/identity.safetensors" ] || filter=(-E 'not binary(identity)')
-    cargo clippy --locked --package facesr-train --all-targets -- -D warnings &&
-        cargo nextest run --locked --package facesr-train --no-tests fail "${filter[@]}"
-}
-if [ "$(uname -m)" = x86_64 ]; then
-    check "the trainer: clippy and tests" trainer_tests
-    unset LIBTORCH ORT_DYLIB_PATH
-    [ -f "$target/train/identity.safetensors" ] ||
-        skip "the network of identity was NOT tested: npm, which fetches it, is not installed"
+    check "the trainer: clippy" cargo clippy --locked --package facesr-train --all-targets -- -D warnings
+    check "the trainer: tests" nextest --package facesr-train "${filter[@]}"
 else
-    skip "the trainer was NOT tested: its libtorch is fetched for x86_64 only"
+    cannot "the trainer: its libtorch is fetched for x86_64 only"
 fi
 
-left_out=()
-if [ ! -d "$root/../shared" ]; then
-    skip "the folder shared is not beside this checkout: all tests named shared_* are left out"
-    left_out+=(shared_)
-fi
-if ! command -v chromium >/dev/null; then
-    skip "the report page was NOT looked at: there is no chromium; tests named browser_* are left out"
-    left_out+=(browser_)
-fi
-if ! { command -v Xvfb && command -v xdotool && gst-inspect-1.0 --exists ximagesink; } >/dev/null; then
-    skip "the window of facesr view was NOT opened: it takes Xvfb, xdotool and gstreamer1.0-x;" \
-        "tests named window_* are left out"
-    left_out+=(window_)
-fi
-filter=()
-if [ ${#left_out[@]} -gt 0 ]; then
-    filter=(-E "not test(/(^|::)($(IFS='|'; echo "${left_out[*]}"))/)")
-fi
-# Tests that are filtered out are among nextest's skipped ones.
-say "checks: $passed passed, 0 failed, $skipped skipped; now the tests"
-exec cargo nextest run --locked --no-tests fail "${filter[@]}"
+sort -u "$FACESR_SKIP_LOG" | while read -r line; do printf 'SKIP: %s\n' "$line"; done
+skipped=$(sort -u "$FACESR_SKIP_LOG" | wc -l)
+say "all passed in $((SECONDS / 60)) min: $tests tests, $passed checks; $skipped left out"
