@@ -1,5 +1,7 @@
 //! Imports in the engine run one way: down the floors drawn in docs/architecture.md.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
