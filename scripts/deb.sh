@@ -1,34 +1,70 @@
 #!/usr/bin/env bash
-# Makes a Debian package of what `make build` made: out/facesr_VERSION_ARCH.deb. What is in it
-# stands in src/cli/Cargo.toml. It needs nothing but packages of Debian 12.
+# Makes a Debian package of what `make build` made: out/facesr_VERSION_ARCH.deb, of the files that `make install`
+# installs. Needs Debian's dpkg-dev.
 source "$(dirname "$0")/lib.sh"
-source "$root/scripts/pins.sh"
-if ! "$tools/bin/cargo-deb" --version 2>/dev/null | grep -qwF "$cargo_deb_version"; then
-    say "building cargo-deb $cargo_deb_version (once)"
-    cargo install --quiet --force cargo-deb --version "=$cargo_deb_version" --locked --root "$tools" \
-        --target-dir "$target/work/cargo-deb" || fail "cargo-deb could not be built"
-    rm -rf "$target/work/cargo-deb"
-fi
-command -v dpkg-shlibdeps >/dev/null || fail "dpkg-shlibdeps is missing: install dpkg-dev"
+for tool in dpkg-architecture dpkg-shlibdeps strip; do
+    command -v $tool >/dev/null || fail "$tool is missing: apt-get install dpkg-dev binutils"
+done
+architecture=$(dpkg-architecture -qDEB_HOST_ARCH)
+plugins=/usr/lib/$(dpkg-architecture -qDEB_HOST_MULTIARCH)/gstreamer-1.0
 stage=$root/out/package
 rm -rf "$stage"
-DESTDIR=$stage PREFIX=/usr "$root/scripts/install.sh" >/dev/null
-# The copyright file that Debian wants.
-doc=$stage/usr/share/doc/facesr
+DESTDIR=$stage PREFIX=/usr PLUGIN_DIR=$plugins "$root/scripts/install.sh" >/dev/null
+# As the program names itself, in Debian's spelling: each commit is an upgrade, the released version the last.
+version=$("$release/facesr" --version | cut -d' ' -f2 | sed 's/-/~/')-1
+
+# ---- As Debian wants it ------------------------------------------------------------------------
+
+cd "$stage"
+rm usr/share/facesr/installed.txt
+strip --strip-unneeded usr/bin/facesr ".$plugins/libgstfacesr.so"
+mkdir -p usr/share/zsh/vendor-completions
+mv usr/share/zsh/site-functions/_facesr usr/share/zsh/vendor-completions/
+rmdir usr/share/zsh/site-functions
+doc=usr/share/doc/facesr
+mv $doc/CHANGELOG.md $doc/changelog
+rm $doc/LICENSE-*
 {
-    printf 'facesr is under the MIT licence or the Apache licence 2.0, as you like.\n\n'
+    printf 'facesr is under the MIT license or the Apache license 2.0, as you like.\n\n'
     cat "$root/LICENSE-MIT"
-    printf '\nThe Apache licence 2.0: /usr/share/common-licenses/Apache-2.0\n\n'
+    printf '\nThe Apache license 2.0: /usr/share/common-licenses/Apache-2.0\n\n'
     printf 'The trained weights are for research and non-commercial use: MODELS.md here.\n'
     printf '\nWhat else the package holds, ONNX Runtime, the detectors and the crates that are linked in, and\n'
     printf 'the terms of each: THIRD-PARTY.txt here.\n'
-} >"$stage/copyright"
-rm -f "$doc"/LICENSE-* "$stage/usr/share/facesr/installed.txt"
-# As the program names itself, in Debian's spelling: a later commit is an upgrade, the version itself the last.
-version=$("$release/facesr" --version | cut -d' ' -f2 | sed 's/-/~/')
-variant=()
-[ "$(uname -m)" = x86_64 ] || variant=(--variant "$(uname -m)")
-(cd "$root" && "$tools/bin/cargo-deb" --package facesr-cli --no-build --deb-version "$version-1" "${variant[@]}" \
-    --output "$root/out/" >"$target/deb-build.log" 2>&1) || { cat "$target/deb-build.log" >&2; fail "cargo-deb failed"; }
-deb=$(ls -t "$root"/out/facesr_*.deb | head -n 1)
+} >$doc/copyright
+gzip -9n usr/share/man/man1/*.1 $doc/changelog $doc/THIRD-PARTY.txt
+
+# dpkg-shlibdeps reads the control file of a source package; an empty one will do.
+work=$target/work/deb
+rm -rf "$work" && mkdir -p "$work/debian"
+touch "$work/debian/control"
+libraries=$(cd "$work" && dpkg-shlibdeps -O -l"$stage/usr/lib/facesr" "$stage/usr/bin/facesr" \
+    "$stage$plugins/libgstfacesr.so" "$stage/usr/lib/facesr/libonnxruntime.so.1" 2>"$work/log") ||
+    { cat "$work/log" >&2; fail "dpkg-shlibdeps failed"; }
+mkdir DEBIAN
+cat >DEBIAN/control <<CONTROL
+Package: facesr
+Version: $version
+Architecture: $architecture
+Maintainer: The facesr founders <noreply@facesr.example>
+Section: non-free/video
+Priority: optional
+Installed-Size: $(du -sk --exclude=DEBIAN . | cut -f1)
+Depends: ${libraries#shlibs:Depends=}, gstreamer1.0-tools, gstreamer1.0-plugins-base, gstreamer1.0-plugins-good
+Recommends: gstreamer1.0-plugins-bad, gstreamer1.0-plugins-ugly, gstreamer1.0-libav, gstreamer1.0-x
+Description: real-time face super-resolution for GStreamer
+ Finds small faces in video, restores each by a neural network that makes 64x64 pixels of 16x16, and
+ blends the result back into the frame, live. Holds the GStreamer elements facesr, facesrdetect and
+ facesrenhance and the command facesr. A generated face is a plausible guess and never evidence of
+ anyone's identity.
+CONTROL
+find usr -type f -print0 | sort -z | xargs -0 md5sum >DEBIAN/md5sums
+chmod -R u=rwX,go=rX .
+
+# The same commit gives the same package.
+SOURCE_DATE_EPOCH=$(git -C "$root" log -1 --format=%ct 2>/dev/null || date +%s)
+export SOURCE_DATE_EPOCH
+deb=$root/out/facesr_${version}_$architecture.deb
+dpkg-deb --root-owner-group -Zxz --build . "$deb.partial" >/dev/null
+mv "$deb.partial" "$deb"
 say "made: ${deb#"$root"/} ($(du -h "$deb" | cut -f1))"

