@@ -146,9 +146,10 @@ impl DetectionWorker {
 
     fn end(&mut self) -> Option<Box<dyn Detector>> {
         self.clear();
-        // Without a sender the thread's loop ends.
-        let (closed, _) = bounded(1);
-        self.jobs = closed;
+        // Without a sender the thread's loop ends, and without a receiver it cannot wait for room
+        // among the answers: it would wait for ever, since nobody takes them while `join` waits.
+        (self.jobs, _) = bounded(1);
+        (_, self.answers) = bounded(1);
         self.thread.take()?.join().ok()?
     }
 }
@@ -190,4 +191,51 @@ fn work(
         }
     }
     detector
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frame::{FrameInfo, PixelFormat};
+
+    /// A detector that says when it starts and waits to be let on.
+    struct Gated {
+        started: Sender<()>,
+        gate: Receiver<()>,
+    }
+
+    impl Detector for Gated {
+        fn name(&self) -> &'static str {
+            "gated"
+        }
+
+        fn detect(&mut self, _: &Frame<'_>, _: &mut Vec<Detection>) -> Result<(), Error> {
+            let _ = self.started.send(());
+            let _ = self.gate.recv();
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn worker_stops_while_more_answers_wait_than_their_channel_holds() {
+        let (started, starts) = bounded(8);
+        let (open, gate) = bounded(8);
+        let worker = DetectionWorker::start(Box::new(Gated { started, gate }));
+        let mut worker = worker.unwrap_or_else(|_| panic!("no thread"));
+        let data = [0; 64];
+        let info = FrameInfo::new(PixelFormat::Gray8, 8, 8);
+        let frame = Frame::new(info, &[&data], &[8]).unwrap();
+        // Three searches end without an answer being taken; the channel holds two.
+        worker.try_submit(1, &frame, SearchRegion::FullFrame);
+        for number in 2..4 {
+            starts.recv().unwrap();
+            worker.try_submit(number, &frame, SearchRegion::FullFrame);
+            open.send(()).unwrap();
+        }
+        starts.recv().unwrap();
+        open.send(()).unwrap();
+        let (stopped, stop) = bounded(1);
+        std::thread::spawn(move || stopped.send(worker.stop().is_some()));
+        assert_eq!(stop.recv_timeout(Duration::from_secs(60)), Ok(true), "it waits for ever");
+    }
 }
