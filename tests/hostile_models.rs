@@ -186,6 +186,28 @@ fn loops_and_foreign_operators_are_refused() {
     }
 }
 
+/// What is checked is what ONNX Runtime reads: two readers of one file must not see two models.
+#[test]
+fn generator_is_refused_if_its_graph_hides_from_the_check() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("hidden.onnx");
+    let good = onnx::enlarger(16);
+    // Field 1, two bytes, then the tag of the graph.
+    assert_eq!(good[2], 0x3a);
+    // An empty graph for a reader of 64-bit tags; the true one for a reader that keeps 32 bits.
+    let hidden = [&good[..2], &[0x3a, 0, 0xba, 0x80, 0x80, 0x80, 0x10], &good[3..]].concat();
+    std::fs::write(&path, hidden).unwrap();
+    let error = generator(&path).expect_err("a tag of more than 32 bits");
+    assert!(error.to_string().contains("no ONNX file"), "{error}");
+
+    // The mark of ONNX Runtime's own format makes no difference: the file is read as ONNX.
+    let reason = |mark: &[u8; 4]| {
+        std::fs::write(&path, [&[8, 0, 0x12, 4][..], mark, &[0x3a, 0]].concat()).unwrap();
+        generator(&path).expect_err("no model").to_string()
+    };
+    assert_eq!(reason(b"ORTM"), reason(b"none"));
+}
+
 /// Cut anywhere, or with a few bytes changed: an error or a working model, never a crash.
 #[test]
 fn damage_is_an_error_or_harmless() {

@@ -137,6 +137,9 @@ fn configure(
         .with_env_allocators()?
         .with_intra_threads(threads.max(1))?
         .with_inter_threads(1)?
+        // Without it a file with the mark of ONNX Runtime's own format is read as that, past the
+        // check, which reads ONNX.
+        .with_config_entry("session.load_model_format", "ONNX")?
         // Threads that spin while they wait would take the cores from the decoder and encoder.
         .with_intra_op_spinning(false)?
         // Errors are returned; on the terminal a model that fails on each frame would flood it.

@@ -7,6 +7,7 @@ pub(super) const MODEL_FUNCTION: u64 = 25;
 pub(super) const OPSET_DOMAIN: u64 = 1;
 pub(super) const OPSET_VERSION: u64 = 2;
 pub(super) const FUNCTION_NODE: u64 = 7;
+pub(super) const FUNCTION_ATTRIBUTE: u64 = 11;
 pub(super) const GRAPH_NODE: u64 = 1;
 pub(super) const GRAPH_INITIALIZER: u64 = 5;
 pub(super) const GRAPH_SPARSE: u64 = 15;

@@ -152,6 +152,8 @@ pub fn reject_unsafe(file: &[u8]) -> Result<(), String> {
             field::MODEL_GRAPH => check_graph(message, MAX_DEPTH)?,
             field::MODEL_FUNCTION => {
                 each(message, &[field::FUNCTION_NODE], |node| check_node(node, MAX_DEPTH))?;
+                // Values that its nodes refer to.
+                each(message, &[field::FUNCTION_ATTRIBUTE], |a| check_attribute(a, "", 0))?;
             }
             _ => {}
         }
@@ -170,15 +172,17 @@ fn check_graph(graph: &[u8], depth: u32) -> Result<(), String> {
 
 fn check_node(node: &[u8], depth: u32) -> Result<(), String> {
     let operator = text(node, field::NODE_OPERATOR)?;
-    each(node, &[field::NODE_ATTRIBUTE], |attribute| {
-        each(attribute, &[field::ATTRIBUTE_TENSOR, field::ATTRIBUTE_TENSORS], check_tensor)?;
-        each(attribute, &[field::ATTRIBUTE_SPARSE, field::ATTRIBUTE_SPARSES], check_sparse)?;
-        each(attribute, &[field::ATTRIBUTE_GRAPH, field::ATTRIBUTE_GRAPHS], |graph| {
-            if operator != "If" || depth == 0 {
-                return Err(format!("it holds a loop (operator {operator})"));
-            }
-            check_graph(graph, depth - 1)
-        })
+    each(node, &[field::NODE_ATTRIBUTE], |a| check_attribute(a, &operator, depth))
+}
+
+fn check_attribute(attribute: &[u8], operator: &str, depth: u32) -> Result<(), String> {
+    each(attribute, &[field::ATTRIBUTE_TENSOR, field::ATTRIBUTE_TENSORS], check_tensor)?;
+    each(attribute, &[field::ATTRIBUTE_SPARSE, field::ATTRIBUTE_SPARSES], check_sparse)?;
+    each(attribute, &[field::ATTRIBUTE_GRAPH, field::ATTRIBUTE_GRAPHS], |graph| {
+        if operator != "If" || depth == 0 {
+            return Err(format!("it holds a loop (operator {operator})"));
+        }
+        check_graph(graph, depth - 1)
     })
 }
 

@@ -28,11 +28,17 @@ impl<'a> Fields<'a> {
         Ok(taken)
     }
 
+    /// Only the shortest encoding is accepted, and only if it fits 64 bits: for others, readers
+    /// differ in the number that they return.
     fn varint(&mut self) -> Result<u64, String> {
         let mut value = 0;
         for shift in (0..64).step_by(7) {
             let byte = self.take(1)?[0];
-            value |= u64::from(byte & 0x7f) << shift;
+            let bits = u64::from(byte & 0x7f);
+            if byte == 0 && shift > 0 || bits << shift >> shift != bits {
+                break;
+            }
+            value |= bits << shift;
             if byte < 0x80 {
                 return Ok(value);
             }
@@ -42,7 +48,8 @@ impl<'a> Fields<'a> {
 
     fn field(&mut self) -> Result<Field<'a>, String> {
         let start = self.0;
-        let tag = self.varint()?;
+        // Protobuf keeps 32 bits of a tag: a larger one would be another field to ONNX Runtime.
+        let tag = u32::try_from(self.varint()?).map_err(|_| NOT_ONNX)?;
         let content = match tag & 7 {
             0 => Content::Number(self.varint()?),
             1 => self.take(8).map(|_| Content::Other)?,
@@ -53,10 +60,11 @@ impl<'a> Fields<'a> {
             5 => self.take(4).map(|_| Content::Other)?,
             _ => return Err(NOT_ONNX.into()),
         };
-        if tag >> 3 == 0 {
+        let number = u64::from(tag >> 3);
+        if number == 0 {
             return Err(NOT_ONNX.into());
         }
-        Ok(Field { number: tag >> 3, content, raw: &start[..start.len() - self.0.len()] })
+        Ok(Field { number, content, raw: &start[..start.len() - self.0.len()] })
     }
 }
 
@@ -124,4 +132,29 @@ pub(super) fn put_bytes(out: &mut Vec<u8>, number: u64, content: &[u8]) {
     put_varint(out, number << 3 | 2);
     put_varint(out, content.len() as u64);
     out.extend_from_slice(content);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn is_read(message: &[u8]) -> bool {
+        Fields(message).all(|field| field.is_ok())
+    }
+
+    #[test]
+    fn fields_are_refused_where_protobuf_readers_differ() {
+        // Field 7, a message of two bytes; then with the tag, the length or a number spelt otherwise.
+        assert!(is_read(&[0x3a, 2, 8, 1]));
+        for tag in [&[0xba, 0x80, 0x80, 0x80, 0x10][..], &[0xba, 0x00], &[0xba, 0x80, 0x00]] {
+            assert!(!is_read(&[tag, &[2, 8, 1]].concat()), "{tag:x?}");
+        }
+        assert!(!is_read(&[0x3a, 0x82, 0x00, 8, 1]));
+        assert!(!is_read(&[0x08, 0x81, 0x00]));
+        // -1 takes all ten bytes; more than 64 bits is no number.
+        let ones = [0xff; 9];
+        assert!(is_read(&[&[0x08][..], &ones, &[1]].concat()));
+        assert!(!is_read(&[&[0x08][..], &ones, &[3]].concat()));
+        assert!(!is_read(&[&[0x08][..], &ones, &[0x81, 0]].concat()));
+    }
 }
