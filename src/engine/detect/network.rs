@@ -74,15 +74,16 @@ pub(super) struct Network {
     open: Vec<Open>,
 }
 
-/// Ready to look at pictures of one size.
+/// Sessions for one tensor size, and the tensor.
 struct Open {
+    /// The picture that the tensor holds.
     layout: Layout,
     pool: Arc<SessionPool>,
     tensor: Vec<f32>,
 }
 
-/// Sizes that are kept open: whole frames and tiles of them take turns.
-const KEPT_OPEN: usize = 2;
+/// Tensor sizes that are kept open, the latest first. Full frames, tiles and windows take turns.
+const KEPT_OPEN: usize = 4;
 
 /// What all streams share that use the same file.
 struct Model {
@@ -201,10 +202,17 @@ impl Network {
         Ok(())
     }
 
-    /// Opens sessions for `layout` unless the open ones are.
+    /// Ensures that the first of `open` has sessions for `layout`. A session depends on the tensor's
+    /// size only, which pictures of many sizes share.
     fn fit(&mut self, layout: Layout) -> Result<(), Error> {
-        if let Some(known) = self.open.iter().position(|open| open.layout == layout) {
+        if let Some(known) = self.open.iter().position(|open| open.layout.has_tensor_of(&layout)) {
             self.open[..=known].rotate_right(1);
+            let open = &mut self.open[0];
+            if open.layout != layout {
+                // Around the picture the tensor is black.
+                open.tensor.fill(0.0);
+                open.layout = layout;
+            }
             return Ok(());
         }
         self.open.truncate(KEPT_OPEN - 1);
@@ -298,6 +306,39 @@ fn picture_size(frame_width: u32, frame_height: u32, width: u32) -> (usize, usiz
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::frame::{FrameInfo, PixelFormat};
+    use crate::inference::model_source;
+
+    /// Searches a white frame of this size.
+    fn search_white(network: &mut Network, width: u32, height: u32) {
+        let info = FrameInfo::new(PixelFormat::Gray8, width, height);
+        let data = vec![255; (width * height) as usize];
+        let frame = Frame::new(info, &[&data], &[width as usize]).unwrap();
+        network.detect(&frame, &mut Vec::new()).unwrap();
+    }
+
+    #[test]
+    fn network_reuses_sessions_for_pictures_that_pad_to_the_same_tensor() {
+        let open = || {
+            let path = model_source::find(&["centerface.onnx"]).expect("`make setup` fetches it");
+            let source = ModelSource::File(path);
+            let file = loader::read(&source).unwrap().into_owned();
+            let signature = onnx::signature(&file).unwrap();
+            super::super::centerface::open(source, file, &signature, &DetectorOptions::default())
+                .unwrap()
+        };
+        let (mut network, mut fresh) = (open(), open());
+        search_white(&mut network, 672, 384);
+        let pool = network.open[0].pool.clone();
+        for (width, height) in [(672, 353), (641, 384), (672, 384), (672, 353)] {
+            search_white(&mut network, width, height);
+            assert_eq!(network.open.len(), 1, "{width}x{height}");
+            assert!(Arc::ptr_eq(&network.open[0].pool, &pool), "{width}x{height}");
+        }
+        // Nothing of the larger picture is left around the smaller one.
+        search_white(&mut fresh, 672, 353);
+        assert!(network.open[0].tensor == fresh.open[0].tensor);
+    }
 
     #[test]
     fn picture_sizes() {

@@ -41,6 +41,11 @@ impl Layout {
         }
     }
 
+    /// Whether both have tensors of the same size.
+    pub(super) fn has_tensor_of(&self, other: &Self) -> bool {
+        (self.padded_width, self.padded_height) == (other.padded_width, other.padded_height)
+    }
+
     /// Number of values in a tensor of three planes.
     pub(super) fn len(&self) -> usize {
         3 * self.padded_width * self.padded_height

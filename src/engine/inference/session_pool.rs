@@ -6,7 +6,7 @@
 //! so memory grows with the cores of the machine and not with the streams.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Condvar, LazyLock, Mutex, Weak};
 
 use ort::session::Session;
@@ -63,6 +63,12 @@ type Key = (Fingerprint, usize);
 
 static SHARED: LazyLock<Mutex<HashMap<Key, Weak<SessionPool>>>> = LazyLock::new(Mutex::default);
 
+/// Models that have passed their [dry run](loader::dry_run): the same content needs no other.
+static DRY_RUN: LazyLock<Mutex<HashSet<Fingerprint>>> = LazyLock::new(Mutex::default);
+
+/// Beyond this many the list starts anew, so that it cannot grow for ever.
+const MAX_DRY_RUN: usize = 1000;
+
 impl SessionPool {
     /// The pool of the model `file` (read from `source`, which is named in errors), with `threads`
     /// threads a session: the one that this process has, or a new one with one session, which
@@ -85,7 +91,14 @@ impl SessionPool {
             return Ok(pool);
         }
         shared.retain(|_, pool| pool.strong_count() > 0);
-        loader::dry_run(source, &file, &mut check)?;
+        if !lock(&DRY_RUN).contains(&key.0) {
+            loader::dry_run(source, &file, &mut check)?;
+            let mut known = lock(&DRY_RUN);
+            if known.len() >= MAX_DRY_RUN {
+                known.clear();
+            }
+            known.insert(key.0);
+        }
         let mut session = loader::open(source, &file, threads)?;
         check(&mut session)?;
         let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
