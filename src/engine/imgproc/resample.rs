@@ -84,6 +84,13 @@ with_avx2! {
             let edge = |v: f32| (v + 0.5).max(0.0) as usize;
             let first = edge(center - support).min(inputs - 1);
             let end = edge(center + support).clamp(first + 1, inputs);
+            // Beyond the picture its edge goes on: there all weights may be 0, or nearly cancel.
+            if center < 0.0 || center > inputs as f32 {
+                let nearest = if center < 0.0 { 0 } else { inputs - 1 };
+                bounds.push(Bound { first: nearest, start: weights.len(), len: 1 });
+                weights.push(1.0);
+                continue;
+            }
             let (start, len) = (weights.len(), end - first);
             // 32 bits: longer numbers become floats one at a time.
             let samples = first as i32..end as i32;
@@ -219,6 +226,24 @@ mod tests {
             taps.apply(&vec![1.0; (end - first) * 2], first, 2, &mut out);
             assert_eq!(out.len(), outputs * 2);
             assert!(out.iter().all(|v| (v - 1.0).abs() < 1e-5), "{out:?}");
+        }
+    }
+
+    #[test]
+    fn samples_beyond_the_picture_repeat_its_edge() {
+        let mut coefficients = Coefficients::default();
+        let src = [5.0, 1.0, 1.0, 1.0, 9.0];
+        for scale in [0.3, 0.7, 1.0, 1.6] {
+            let (outputs, origin) = (41, -20.0 * scale);
+            coefficients.set(outputs, src.len(), origin, scale);
+            let mut out = Vec::new();
+            coefficients.apply(&src, coefficients.input_range().0, 1, &mut out);
+            for (i, v) in out.into_iter().enumerate() {
+                let center = origin + (i as f32 + 0.5) * scale;
+                let edge = if center < 0.0 { 5.0 } else { 9.0 };
+                let outside = !(0.0..=5.0).contains(&center);
+                assert!(v.is_finite() && (!outside || v == edge), "{v} at {center}");
+            }
         }
     }
 

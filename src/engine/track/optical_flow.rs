@@ -330,6 +330,19 @@ mod tests {
     }
 
     #[test]
+    fn template_tracker_measures_motion_of_a_face_that_reaches_beyond_the_edge() {
+        let mut follower = TemplateTracker::default();
+        for start in [17.0, 14.0, 12.0] {
+            let square = around(start, 60.0, 30.0);
+            let look = follower.look(&frame(&picture(start, 60.0, 30.0, 0.0)), &square).unwrap();
+            let after = picture(start + 2.0, 60.5, 30.0, 0.0);
+            let motion = follower.find(&frame(&after), &look, &square).unwrap();
+            let off = (motion.by.x - 2.0).hypot(motion.by.y - 0.5);
+            assert!(off < 0.6, "from {start}: {motion:?}");
+        }
+    }
+
+    #[test]
     fn growth_is_seen() {
         let mut follower = TemplateTracker::default();
         let look =
