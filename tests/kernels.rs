@@ -367,20 +367,55 @@ fn a_frame_of_the_device_comes_again_after_a_failure() {
 }
 
 #[test]
-fn numbers_that_are_not_finite_leave_the_frame_to_the_cpu() {
+fn enhancer_stays_on_the_gpu_if_the_generator_returns_numbers_that_are_not_finite() {
     for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
         let info = FrameInfo::new(PixelFormat::Rgb, 64, 48);
         let face = [Face { id: 1, rect: Rect::new(10.0, 10.0, 20.0, 20.0), score: 1.0 }];
         let mut answer = tensor(HR_LEN, 1);
         answer[9_999] = bad;
-        let backend = GpuBackend::new(device(), Box::new(Foretold::new(vec![answer]))).unwrap();
+        let answers = vec![answer, tensor(HR_LEN, 1)];
+        let backend = GpuBackend::new(device(), Box::new(Foretold::new(answers))).unwrap();
         let source = ModelSource::File(fixture("good-nearest.onnx"));
         let mut enhancer = Enhancer::on(Box::new(backend), source, generator(), options());
         let before = Owned::noise(info, 0, 1);
-        let (mut a, mut b) = (before.clone(), before);
-        b.host(|frame| enhancer.enhance(frame, &face)).unwrap();
-        assert!(enhancer.take_notice().unwrap().contains("not finite"));
-        a.host(|frame| Enhancer::new(generator(), options()).enhance(frame, &face)).unwrap();
-        assert!(a == b);
+        let mut frame = before.clone();
+        let error = frame.host(|frame| enhancer.enhance(frame, &face)).unwrap_err();
+        assert!(error.to_string().contains("not finite"), "{error}");
+        assert!(frame == before, "a frame with such a face is left as it is");
+        // The device works, and does the next frame.
+        assert!(enhancer.is_on_gpu() && enhancer.take_notice().is_none());
+        frame.host(|frame| enhancer.enhance(frame, &face)).unwrap();
+        assert!(frame != before);
+    }
+}
+
+#[test]
+fn enhancer_leaves_only_the_face_untouched_whose_result_is_not_finite() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("infinite.onnx");
+    std::fs::write(&path, facesr_testkit::onnx::infinite_where_bright()).unwrap();
+    let generator = GeneratorOptions { model: Some(path), ..Default::default() };
+    let mut enhancer = Enhancer::new(Generator::open(&generator).unwrap(), options());
+    let info = FrameInfo::new(PixelFormat::Gray8, 96, 48);
+    let face = |id, x| Face { id, rect: Rect::new(x, 12.0, 20.0, 20.0), score: 1.0 };
+    let faces = [face(1, 10.0), face(2, 60.0)];
+    let mut before = Owned::noise(info, 0, 1);
+    for row in before.planes[0].chunks_exact_mut(96) {
+        row[..48].iter_mut().for_each(|v| *v /= 2);
+        row[48..].fill(255);
+    }
+    for round in 1..3 {
+        let mut frame = before.clone();
+        assert_eq!(frame.host(|frame| enhancer.enhance(frame, &faces)).unwrap(), 1);
+        let changed = |columns: std::ops::Range<usize>| {
+            let rows = before.planes[0].chunks_exact(96).zip(frame.planes[0].chunks_exact(96));
+            rows.filter(|(a, b)| a[columns.clone()] != b[columns.clone()]).count()
+        };
+        assert!(changed(0..48) > 10 && changed(48..96) == 0, "round {round}");
+        // It is said once.
+        let notice = enhancer.take_notice();
+        assert_eq!(notice.is_some(), round == 1, "{notice:?}");
+        assert!(notice.is_none_or(|n| n.contains("1 of 2 faces") && n.contains("not finite")));
+        assert_eq!(enhancer.stats().faces_not_finite, round);
     }
 }

@@ -217,6 +217,27 @@ pub fn poisoned(poison: Poison) -> Vec<u8> {
     )
 }
 
+/// A generator that keeps the contract, and returns infinite numbers for bright pixels (0.5 of
+/// -1..=1 or more): other faces of a batch are as they should be.
+pub fn infinite_where_bright() -> Vec<u8> {
+    model(
+        &[
+            node("Resize", &["input", "", "scales"], "large", &[]),
+            node("GreaterOrEqual", &["large", "half"], "is_bright", &[]),
+            node("Cast", &["is_bright"], "bright", &[("to", 1)]),
+            node("Sub", &["one", "bright"], "dark", &[]),
+            node("Div", &["large", "dark"], "output", &[]),
+        ],
+        &[
+            constant("scales", &[4], &[1.0, 1.0, 4.0, 4.0]),
+            constant("half", &[], &[0.5]),
+            constant("one", &[], &[1.0]),
+        ],
+        &value("input", &[None, Some(3), Some(16), Some(16)]),
+        &value("output", &[None, Some(3), Some(64), Some(64)]),
+    )
+}
+
 /// A detector with the inputs and outputs of CenterFace that finds nothing, and fails on every
 /// picture with a bright pixel (200 of 255 or more): the brightness is an index into a table.
 pub fn blinded_by_light() -> Vec<u8> {

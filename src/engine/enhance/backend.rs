@@ -26,12 +26,15 @@ pub struct FacePlan {
 }
 
 /// CPU time of [`Backend::render`], over all threads.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct RenderTimes {
     /// Running the generator.
     pub generate: Duration,
     /// Steadying and blending.
     pub blend: Duration,
+    /// Numbers of the plans whose generated face held numbers that are not finite. The frame is
+    /// untouched there, and the slot keeps what it held.
+    pub not_finite: Vec<usize>,
 }
 
 /// Cuts, generates, keeps and blends the faces of one stream.

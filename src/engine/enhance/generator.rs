@@ -134,7 +134,8 @@ impl Generator {
         // Shapes that a file declares need not be those it computes.
         let check = |session: &mut Session| {
             check_contract(session).map_err(contract)?;
-            run_in(session, &[0.0; 2 * LR_LEN], |_| ()).map_err(contract)
+            let finite = run_in(session, &[0.0; 2 * LR_LEN], is_finite).map_err(contract)?;
+            if finite { Ok(()) } else { Err(contract(NOT_FINITE.into())) }
         };
         let pool = SessionPool::open(&source, file, 1, check)?;
         let arch = pool.run(|session| session.metadata().ok()?.custom("facesr.arch"))?;
@@ -159,7 +160,14 @@ impl Generator {
             (0..self.threads.min(n.div_ceil(share)).max(1)).map(|_| Ok(())).collect();
         let time = for_each_with(&mut outcomes, shares, |outcome, (faces, out)| {
             if outcome.is_ok() {
-                *outcome = self.run_share(faces, |hr| out.copy_from_slice(hr));
+                let finite = self.run_share(faces, |hr| {
+                    out.copy_from_slice(hr);
+                    is_finite(hr)
+                });
+                *outcome = finite.and_then(|finite| match finite {
+                    true => Ok(()),
+                    false => Err(self.failed(NOT_FINITE.into())),
+                });
             }
         });
         outcomes.into_iter().collect::<Result<(), _>>().map(|()| time)
@@ -176,8 +184,13 @@ impl Generator {
     /// shows what came out (`[N, 3, 64, 64]`) to `take`.
     ///
     /// # Errors
-    /// As [`run`](Self::run); `take` is then not called.
-    pub(crate) fn run_share(&self, faces: &[f32], take: impl FnOnce(&[f32])) -> Result<(), Error> {
+    /// As [`run`](Self::run), but for numbers that are not finite, which `take` has to look for;
+    /// `take` is then not called.
+    pub(crate) fn run_share<R>(
+        &self,
+        faces: &[f32],
+        take: impl FnOnce(&[f32]) -> R,
+    ) -> Result<R, Error> {
         let result = self.pool.run(|session| run_in(session, faces, take))?;
         result.map_err(|reason| self.failed(reason))
     }
@@ -203,7 +216,11 @@ impl Generator {
 }
 
 /// One run, whose output is shown to `take`; an error is a reason in words.
-fn run_in(session: &mut Session, faces: &[f32], take: impl FnOnce(&[f32])) -> Result<(), String> {
+fn run_in<R>(
+    session: &mut Session,
+    faces: &[f32],
+    take: impl FnOnce(&[f32]) -> R,
+) -> Result<R, String> {
     let n = faces.len() / LR_LEN;
     let fail = |e: ort::Error| loader::first_line(&e.to_string());
     let input = TensorRef::from_array_view(([n, 3, LR_SIZE, LR_SIZE], faces)).map_err(fail)?;
@@ -212,13 +229,17 @@ fn run_in(session: &mut Session, faces: &[f32], take: impl FnOnce(&[f32])) -> Re
     if shape[..] != [n as i64, 3, HR_SIZE as i64, HR_SIZE as i64] {
         return Err(format!("it answered shape {shape:?} for {n} faces"));
     }
+    Ok(take(values))
+}
+
+/// Why a face is not shown.
+pub(crate) const NOT_FINITE: &str = "it answered numbers that are not finite";
+
+/// Whether all `values` of generated faces are numbers.
+pub(crate) fn is_finite(values: &[f32]) -> bool {
     // Row by row, of which each is looked at as a whole: many numbers at a time.
     let finite = |row: &[f32]| row.iter().fold(true, |all, v| all & v.is_finite());
-    if !values.chunks(HR_SIZE).all(finite) {
-        return Err("it answered numbers that are not finite".into());
-    }
-    take(values);
-    Ok(())
+    values.chunks(HR_SIZE).all(finite)
 }
 
 type SharedKey = (ModelSource, usize, Option<(u64, std::time::SystemTime)>);

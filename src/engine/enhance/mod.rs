@@ -15,7 +15,7 @@ use std::sync::Arc;
 use self::backend::Backend;
 use self::cpu::CpuBackend;
 use self::cuda::OpenError;
-use self::generator::{Device, Generator, GeneratorOptions, LR_LEN};
+use self::generator::{Device, Generator, GeneratorOptions, LR_LEN, NOT_FINITE};
 use self::planner::Planner;
 use crate::error::{Error, GpuError, ModelError};
 use crate::face::Face;
@@ -32,6 +32,8 @@ pub struct Enhancer {
     /// What goes on where the backend, a GPU, fails; `None` on the CPU.
     fallback: Option<Arc<Generator>>,
     notice: Option<String>,
+    /// The user was told that the generator returns numbers that are not finite.
+    told_not_finite: bool,
     options: EnhancerOptions,
     planner: Planner,
     chosen: Vec<(Face, CropSquare)>,
@@ -105,6 +107,7 @@ impl Enhancer {
             source,
             fallback,
             notice: None,
+            told_not_finite: false,
             options,
             planner: Planner::default(),
             chosen: Vec::new(),
@@ -190,8 +193,12 @@ impl Enhancer {
         })
     }
 
-    /// Puts the CPU in the place of a GPU that failed; whether there was one.
+    /// Replaces a GPU that failed by the CPU; whether there was one. What a model does wrong is
+    /// not the device's fault.
     fn fall_back(&mut self, error: &Error) -> bool {
+        if !matches!(error, Error::Gpu(GpuError::Failed { .. })) {
+            return false;
+        }
         let Some(generator) = self.fallback.take() else { return false };
         self.notice = Some(format!("The GPU failed, the CPU goes on: {error}"));
         self.source = generator.source().clone();
@@ -220,11 +227,26 @@ impl Enhancer {
 
         let times = self.backend.render(picture, &self.lr, plans);
         let times = times.inspect_err(|_| self.planner.reset())?;
-        self.stats.faces_generated += self.planner.learn(&times) as u64;
+        self.stats.faces_generated += self.planner.record(&times) as u64;
         self.stats.generate += times.generate;
         self.stats.blend += times.blend;
-        self.stats.faces_enhanced += n as u64;
-        Ok(n)
+        let bad = times.not_finite.len();
+        if bad == n {
+            self.planner.reset();
+            return Err(Error::Inference {
+                model: self.source.to_string(),
+                reason: NOT_FINITE.into(),
+            });
+        }
+        if bad > 0 && !std::mem::replace(&mut self.told_not_finite, true) {
+            self.notice = Some(format!(
+                "{bad} of {n} faces stay as they are: {} failed: {NOT_FINITE}",
+                self.source
+            ));
+        }
+        self.stats.faces_not_finite += bad as u64;
+        self.stats.faces_enhanced += (n - bad) as u64;
+        Ok(n - bad)
     }
 
     /// Picks the faces to enhance, smallest first: where faces overlap, the larger is nearer to

@@ -62,6 +62,8 @@ pub struct EnhancerStats {
     pub faces_enhanced: u64,
     /// Of these, faces that were generated anew.
     pub faces_generated: u64,
+    /// Faces that were left as they are because the generator returned numbers that are not finite.
+    pub faces_not_finite: u64,
     /// Cutting faces.
     pub crop: Duration,
     /// Running the generator.

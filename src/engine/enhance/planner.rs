@@ -84,12 +84,17 @@ impl Planner {
         self.places = Places::default();
     }
 
-    /// Takes down what it took to carry out the latest plans, and answers how many faces were
-    /// generated.
-    pub(crate) fn learn(&mut self, times: &RenderTimes) -> usize {
+    /// Records what it took to carry out the latest plans, and returns how many faces were
+    /// generated. Of a face that held numbers that are not finite nothing is known afterwards.
+    pub(crate) fn record(&mut self, times: &RenderTimes) -> usize {
         let generated = self.plans.iter().filter(|plan| plan.generate).count();
         self.budget.learn(generated, times.generate);
-        generated
+        for &number in &times.not_finite {
+            let slot = self.plans[number].slot;
+            let memory = self.memories.values_mut().find(|memory| memory.place == slot);
+            memory.into_iter().for_each(|memory| memory.lr.clear());
+        }
+        generated - times.not_finite.len()
     }
 
     /// The latest plans.

@@ -20,7 +20,7 @@ use std::time::Duration;
 use self::compositor::FACES_A_THREAD;
 use self::patch::{Patch, PatchInput, PatchRenderer};
 use super::backend::{Backend, FacePlan, RenderTimes};
-use crate::enhance::generator::{Generator, HR_LEN, LR_LEN};
+use crate::enhance::generator::{Generator, HR_LEN, LR_LEN, is_finite};
 use crate::error::{Error, GpuError};
 use crate::frame::{FrameInfo, Picture};
 use crate::geometry::CropSquare;
@@ -91,6 +91,8 @@ impl CachedFace {
 
 /// A face on its way from the cut to what is laid over the frame.
 struct FaceWork<'a> {
+    /// Number of its plan.
+    number: usize,
     plan: &'a FacePlan,
     lr: &'a [f32],
     kept: &'a mut CachedFace,
@@ -118,6 +120,7 @@ enum Job<'a, 'b> {
 struct Worker<'a> {
     press: &'a mut PatchRenderer,
     generating: Duration,
+    not_finite: Vec<usize>,
     outcome: Result<(), Error>,
 }
 
@@ -147,14 +150,15 @@ impl CpuBackend {
         let mut kept: Vec<_> = self.kept.iter_mut().map(Some).collect();
         let (mut anew, mut again) = (Vec::new(), Vec::new());
         self.wanted.clear();
-        for ((plan, lr), patch) in plans.iter().zip(lr.chunks_exact(LR_LEN)).zip(patches) {
+        let faces = plans.iter().zip(lr.chunks_exact(LR_LEN)).zip(patches);
+        for (number, ((plan, lr), patch)) in faces.enumerate() {
             let Some(kept) = kept[plan.slot].take() else {
                 // Against the contract of plans.
                 patch.clear();
                 continue;
             };
             kept.fill();
-            let face = FaceWork { plan, lr, kept, patch };
+            let face = FaceWork { number, plan, lr, kept, patch };
             if plan.generate {
                 self.wanted.extend_from_slice(lr);
                 anew.push(face);
@@ -168,7 +172,12 @@ impl CpuBackend {
         let mut workers: Vec<_> = presses
             .iter_mut()
             .take(needed.max(1))
-            .map(|press| Worker { press, generating: Duration::ZERO, outcome: Ok(()) })
+            .map(|press| Worker {
+                press,
+                generating: Duration::ZERO,
+                not_finite: Vec::new(),
+                outcome: Ok(()),
+            })
             .collect();
         let cuts = self.wanted.chunks(share * LR_LEN);
         let shares = cuts.zip(anew.chunks_mut(share)).map(|(cuts, faces)| Job::Anew(cuts, faces));
@@ -177,19 +186,20 @@ impl CpuBackend {
         let all =
             for_each_with(&mut workers, jobs, |worker, job| worker.work(job, generator, info));
 
-        let mut generate = Duration::ZERO;
+        let (mut generate, mut not_finite) = (Duration::ZERO, Vec::new());
         for worker in workers {
             worker.outcome?;
             generate += worker.generating;
+            not_finite.extend(worker.not_finite);
         }
-        Ok(RenderTimes { generate, blend: all.saturating_sub(generate) })
+        Ok(RenderTimes { generate, blend: all.saturating_sub(generate), not_finite })
     }
 }
 
 impl Worker<'_> {
     /// Does one thing, unless an earlier one has failed.
     fn work(&mut self, job: Job<'_, '_>, generator: &Generator, info: &FrameInfo) {
-        let Self { press, generating, outcome } = self;
+        let Self { press, generating, not_finite, outcome } = self;
         if outcome.is_err() {
             return;
         }
@@ -201,6 +211,11 @@ impl Worker<'_> {
         *outcome = generator.run_share(cuts, |hr| {
             *generating += watch.elapsed();
             for (face, hr) in faces.iter_mut().zip(hr.chunks_exact(HR_LEN)) {
+                if !is_finite(hr) {
+                    not_finite.push(face.number);
+                    face.patch.clear();
+                    continue;
+                }
                 face.kept.take_in(hr, face.plan.keep, press);
                 face.press(press, info);
             }

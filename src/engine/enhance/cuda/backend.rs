@@ -14,7 +14,7 @@ use super::kernels::{Arguments, DevicePtr, Face, Frame, Grid, Kernel};
 use super::patches::{Layout, Patches, What};
 use super::tables::Tables;
 use crate::enhance::backend::{Backend, FacePlan, RenderTimes};
-use crate::enhance::generator::{HR_LEN, HR_SIZE, LR_LEN, LR_SIZE};
+use crate::enhance::generator::{HR_LEN, HR_SIZE, LR_LEN, LR_SIZE, NOT_FINITE};
 use crate::error::{Error, GpuError};
 use crate::frame::{FrameInfo, Picture};
 use crate::geometry::CropSquare;
@@ -125,7 +125,7 @@ impl GpuBackend {
     }
 
     fn unusable(&self, reason: &str) -> GpuError {
-        GpuError::Failed { device: self.driver.name().to_string(), reason: reason.to_string() }
+        GpuError::Unusable(format!("{}: {reason}", self.driver.name()))
     }
 
     /// The kernels' view of `picture`: its own memory, or ours for a frame in system memory.
@@ -258,7 +258,11 @@ impl GpuBackend {
     }
 
     /// Generates faces as planned, in batches, and gathers in `shown` what each is to look like.
-    fn generate(&mut self, plans: &[FacePlan], bad: DevicePtr) -> Result<(), GpuError> {
+    ///
+    /// # Errors
+    /// [`Error::Gpu`] if the device fails, [`Error::Inference`] if the generator does on a device
+    /// that works.
+    fn generate(&mut self, plans: &[FacePlan], bad: DevicePtr) -> Result<(), Error> {
         let mut from = 0;
         for batch in batches(plans) {
             let range = from..batch.end;
@@ -277,7 +281,13 @@ impl GpuBackend {
                     Grid::line(range.len() * LR_LEN),
                     Arguments::new().with(&faces).with(&n).with(&lr).with(&input),
                 )?;
-                self.generator.run(batch.generated)?;
+                if let Err(error) = self.generator.run(batch.generated) {
+                    self.driver.synchronize()?;
+                    return Err(Error::Inference {
+                        model: format!("the generator on {}", self.driver.name()),
+                        reason: error.to_string(),
+                    });
+                }
                 hr = output;
             }
             let kept = self.memory.kept.at();
@@ -358,7 +368,7 @@ impl GpuBackend {
         &mut self,
         picture: &mut Picture<'_, '_>,
         plans: &[FacePlan],
-    ) -> Result<RenderTimes, GpuError> {
+    ) -> Result<RenderTimes, Error> {
         let watch = CpuTimer::start();
         let n = plans.len();
         let info = *picture.info();
@@ -416,12 +426,16 @@ impl GpuBackend {
         let mut flagged = [0i32];
         read_plain(&self.staged_out.bytes()[answer.start..], &mut flagged);
         if flagged[0] != 0 {
-            return Err(self.unusable("the generator answered numbers that are not finite"));
+            return Err(Error::Inference {
+                model: format!("the generator on {}", self.driver.name()),
+                reason: NOT_FINITE.into(),
+            });
         }
         if let Picture::Host(frame) = picture {
             self.patches_out.unpack(self.staged_out.bytes(), frame);
         }
-        Ok(RenderTimes { generate, blend: watch.elapsed().saturating_sub(generate) })
+        let blend = watch.elapsed().saturating_sub(generate);
+        Ok(RenderTimes { generate, blend, not_finite: Vec::new() })
     }
 }
 
@@ -494,7 +508,7 @@ impl Backend for GpuBackend {
         plans: &[FacePlan],
     ) -> Result<RenderTimes, Error> {
         assert_eq!(plans.len(), self.cropped, "a plan for each face that was cut");
-        Ok(self.paint_faces(picture, plans)?)
+        self.paint_faces(picture, plans)
     }
 }
 
