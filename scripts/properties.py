@@ -7,6 +7,7 @@
 Each stands between `<!-- properties: ELEMENT -->` and `<!-- /properties -->`.
 """
 
+import difflib
 import pathlib
 import re
 import subprocess
@@ -96,10 +97,10 @@ def main():
         if len(TABLE.findall(text)) != 2:
             sys.exit("docs/elements.md does not hold the tables of facesrdetect and facesrenhance")
         if text != fresh:
-            sys.exit(
-                "the tables of docs/elements.md are not those of the elements: "
-                "scripts/properties.sh --write\n" + fresh
+            sys.stdout.writelines(
+                difflib.unified_diff(text.splitlines(True), fresh.splitlines(True), "the page", "the elements")
             )
+            sys.exit("docs/elements.md does not tell the elements' properties: scripts/properties.sh --write")
     else:
         sys.exit(__doc__)
 
