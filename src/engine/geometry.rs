@@ -42,6 +42,11 @@ impl Rect {
         Point { x: self.x + self.w / 2.0, y: self.y + self.h / 2.0 }
     }
 
+    /// Whether a point lies in it; its right and bottom edge belong to the neighbor.
+    pub fn contains(&self, p: Point) -> bool {
+        (self.x..self.x + self.w).contains(&p.x) && (self.y..self.y + self.h).contains(&p.y)
+    }
+
     /// Whether all numbers are finite and the sides positive.
     pub fn is_valid(&self) -> bool {
         [self.x, self.y, self.w, self.h].iter().all(|v| v.is_finite())

@@ -31,5 +31,5 @@ pub use enhance::{Enhancer, EnhancerOptions};
 pub use error::{Error, ModelError};
 pub use face::{Detection, Face};
 pub use finder::{Finder, FinderOptions};
-pub use frame::{CudaFrame, Frame, FrameInfo, FrameMut, PixelFormat};
+pub use frame::{CudaFrame, Frame, FrameInfo, FrameMut, PixelFormat, Timestamp};
 pub use geometry::{CropSquare, Rect};

@@ -221,6 +221,8 @@ pub struct FrameInfo {
     pub range: Range,
     /// Chroma position; ignored where nothing is subsampled.
     pub chroma_site: ChromaSite,
+    /// Width over height of a pixel as it is shown, as a fraction; 1/1 for square pixels.
+    pub pixel_aspect: (u32, u32),
 }
 
 impl FrameInfo {
@@ -237,7 +239,16 @@ impl FrameInfo {
             matrix: Matrix::default(),
             range,
             chroma_site: ChromaSite::default(),
+            pixel_aspect: (1, 1),
         }
+    }
+}
+
+impl FrameInfo {
+    /// Width over height of a pixel; 1 if the fraction is none.
+    pub fn pixel_aspect_ratio(&self) -> f32 {
+        let (n, d) = self.pixel_aspect;
+        if n == 0 || d == 0 { 1.0 } else { n as f32 / d as f32 }
     }
 }
 

@@ -5,9 +5,11 @@
 //! each of which says where its samples lie; the rest of the engine works on components only and
 //! so treats all formats alike.
 
+mod clock;
 mod format;
 mod owned;
 
+pub use clock::{FrameClock, Tick, Timestamp};
 pub(crate) use format::subsampled;
 pub use format::{
     ChromaSite, ColorModel, ComponentLayout, FrameInfo, MAX_DIMENSION, Matrix, PixelFormat, Range,

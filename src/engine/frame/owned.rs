@@ -16,7 +16,7 @@ pub(crate) struct OwnedFrame {
 
 impl OwnedFrame {
     /// Copies `frame`, without the padding of its rows.
-    pub(crate) fn take(&mut self, frame: &Frame<'_>) {
+    pub(crate) fn copy_from(&mut self, frame: &Frame<'_>) {
         let info = *frame.info();
         for (i, copy) in self.planes.iter_mut().enumerate().take(info.format.plane_count()) {
             let (data, stride) = frame.plane(i);
@@ -60,7 +60,7 @@ mod tests {
                 }
                 let slices: Vec<&[u8]> = planes.iter().map(Vec::<u8>::as_slice).collect();
                 let frame = Frame::new(info, &slices, &strides).unwrap();
-                snapshot.take(&frame);
+                snapshot.copy_from(&frame);
                 let copy = snapshot.frame().unwrap();
                 assert_eq!(copy.info(), &info);
                 for i in 0..3 {
