@@ -51,6 +51,7 @@ static KIND: Kind = Kind {
     fit: FIT,
     output_sizes,
     decode,
+    ms_per_megapixel: 48.0,
     wanted: WANTED,
 };
 

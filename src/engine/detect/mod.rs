@@ -10,19 +10,21 @@ mod network;
 mod nms;
 mod preprocess;
 mod seetaface;
+mod sizing;
 mod yunet;
 
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+pub use self::sizing::Sizing;
 use crate::error::{Error, ModelError};
 pub use crate::face::Detection;
 use crate::frame::Frame;
 use crate::inference::loader;
 use crate::inference::model_source::{self, ModelSource};
 use crate::inference::onnx;
-use crate::search::{SearchRegion, Window, is_same, is_small, layout_tiles};
+use crate::search::{RoiFilter, SearchLayout, SearchRegion, is_same, is_small};
 
 /// Finds faces in frames.
 pub trait Detector: Send {
@@ -42,20 +44,20 @@ pub trait Detector: Send {
         0.0
     }
 
-    /// How many pixels of a frame of this size, across, become one of those that the detector looks
-    /// at: what is smaller is lost. At most 1 where nothing is.
-    fn downscale(&self, _width: u32, _height: u32) -> f32 {
-        1.0
+    /// How large it sees frames.
+    fn sizing(&self) -> Sizing {
+        Sizing::AS_IT_IS
     }
 
-    /// As [`Detector::detect`], but looks at each pixel of `frame`, which is a part of a frame that
-    /// would be [reduced](Detector::downscale).
+    /// As [`Detector::detect`], but sees `frame`, which may be a part of one, at `scale` detector
+    /// pixels per pixel as it is shown, if [`Sizing::ms_per_megapixel`] says that it can.
     ///
     /// # Errors
     /// As [`Detector::detect`].
-    fn detect_at_full_resolution(
+    fn detect_at_scale(
         &mut self,
         frame: &Frame<'_>,
+        _scale: f32,
         found: &mut Vec<Detection>,
     ) -> Result<(), Error> {
         self.detect(frame, found)
@@ -68,56 +70,59 @@ pub trait Detector: Send {
     }
 }
 
-/// Has `detector` look at what `view` says of `frame`. Faces that a tile shows only a part of are
-/// left to its neighbours.
+/// The faces that `detector` finds in a region of `frame`; none if the region does not lie in it.
+/// Faces of which a tile shows only a part are left to its neighbors.
 ///
 /// # Errors
-/// What the detector answers.
+/// What the detector returns.
 pub(crate) fn search(
     detector: &mut dyn Detector,
     frame: &Frame<'_>,
-    view: SearchRegion,
-    found: &mut Vec<Detection>,
-) -> Result<(), Error> {
-    let (window, tile) = match view {
-        SearchRegion::FullFrame => return detector.detect(frame, found),
-        SearchRegion::Window(window) => (window, None),
-        SearchRegion::Tile(tile) => (tile.window, Some(tile)),
-    };
-    // A frame of another size than the view was made for.
-    let Some(part) = window.of(frame) else { return detector.detect(frame, found) };
-    let mut seen = Vec::new();
-    match tile {
-        Some(_) => detector.detect_at_full_resolution(&part, &mut seen)?,
-        None => detector.detect(&part, &mut seen)?,
+    region: &SearchRegion,
+) -> Result<Vec<Detection>, Error> {
+    let mut found = Vec::new();
+    let window = &region.window;
+    let Some(part) = window.of(frame) else { return Ok(found) };
+    if region.is_tile || region.is_enlarged {
+        detector.detect_at_scale(&part, region.scale, &mut found)?;
+    } else {
+        detector.detect(&part, &mut found)?;
     }
-    for Detection { rect, .. } in &mut seen {
+    for Detection { rect, .. } in &mut found {
         rect.x += window.x as f32;
         rect.y += window.y as f32;
     }
-    found.extend(seen.iter().filter(|d| tile.is_none_or(|tile| tile.contains(&d.rect))));
-    Ok(())
+    found.retain(|d| !region.is_tile || region.contains(&d.rect));
+    Ok(found)
 }
 
-/// The faces of a picture that is searched as a whole and, where that means reduced, in tiles at
-/// full resolution: as many are found as the detector can, in several times the time.
+/// The faces of a picture that is searched at all scales and in all tiles: as many are found as the
+/// detector can, in several times the time.
 ///
 /// # Errors
-/// What [`Detector::detect`] answers.
-pub fn search_at_full_resolution(
+/// What [`Detector::detect`] returns.
+pub fn search_closely(
     detector: &mut dyn Detector,
     frame: &Frame<'_>,
     found: &mut Vec<Detection>,
 ) -> Result<(), Error> {
-    detector.detect(frame, found)?;
-    let (width, height) = (frame.info().width, frame.info().height);
-    let downscale = detector.downscale(width, height);
-    let window = Window { x: 0, y: 0, width, height };
-    let mut close = Vec::new();
-    for tile in layout_tiles(window, (width, height), downscale) {
-        search(detector, frame, SearchRegion::Tile(tile), &mut close)?;
+    let info = frame.info();
+    let layout = SearchLayout::new(info, &RoiFilter::default(), |width, height| {
+        detector.sizing().full_scale(width, height)
+    });
+    found.extend(search(detector, frame, &layout.full)?);
+    if detector.sizing().ms_per_megapixel.is_none() {
+        return Ok(());
     }
-    let small = |d: &Detection| is_small(&d.rect, downscale);
+    let full_scale = layout.full.scale;
+    if let Some(enlarged) = layout.enlarged.first() {
+        found.extend(search(detector, frame, enlarged)?);
+    }
+    let mut close = Vec::new();
+    for tile in &layout.tiles {
+        close.extend(search(detector, frame, &tile.region)?);
+    }
+    let small = |d: &Detection| is_small(&d.rect, full_scale);
     let part = |d: &Detection, of: &Detection| {
         !small(of) && of.score >= d.score && is_same(&of.rect, &d.rect)
     };
@@ -212,8 +217,9 @@ pub struct DetectorOptions {
     pub kind: DetectorKind,
     /// Its model file; `None` looks in the model folders (see [`crate::inference::model_source`]).
     pub model: Option<PathBuf>,
-    /// Width in pixels to which a wider frame is reduced before detection, 0 for the detector's
-    /// own choice. Smaller is faster and misses smaller faces.
+    /// Width in pixels at which full frames are searched, enlarged at most twice; 0 for the
+    /// detector's own choice. Smaller is faster and misses smaller faces. Other searches, of parts or
+    /// of enlarged frames, do not depend on it.
     pub width: u32,
     /// Detections of a lower score are dropped, 0 to 1; `None` for the detector's own choice.
     pub min_score: Option<f32>,

@@ -45,6 +45,7 @@ static KIND: Kind = Kind {
     fit: FIT,
     output_sizes,
     decode,
+    ms_per_megapixel: 18.0,
     wanted: WANTED,
 };
 

@@ -23,9 +23,20 @@ pub struct RoiFilter {
 impl RoiFilter {
     /// Whether a face with this middle belongs to it.
     pub fn contains(&self, p: Point) -> bool {
-        let within = |r: &Rect| (r.x..r.x + r.w).contains(&p.x) && (r.y..r.y + r.h).contains(&p.y);
+        let within = |r: &Rect| r.contains(p);
         (self.include.0.is_empty() || self.include.0.iter().any(within))
             && !self.exclude.0.iter().any(within)
+    }
+
+    /// Whether a face in `window` may belong to it.
+    pub(crate) fn meets(&self, window: &Window) -> bool {
+        let w = window.rect();
+        let overlaps =
+            |r: &Rect| w.x < r.x + r.w && r.x < w.x + w.w && w.y < r.y + r.h && r.y < w.y + w.h;
+        let covers =
+            |r: &Rect| r.x <= w.x && r.y <= w.y && r.x + r.w >= w.x + w.w && r.y + r.h >= w.y + w.h;
+        (self.include.0.is_empty() || self.include.0.iter().any(overlaps))
+            && !self.exclude.0.iter().any(covers)
     }
 
     /// What has to be searched of a `width` x `height` frame; `None` if that is all of it. Of a
