@@ -28,6 +28,12 @@ const MIN_LIKENESS: f32 = 0.7;
 const ROUNDS: usize = 8;
 /// A step smaller than this, in samples, ends the refinement.
 const CLOSE: f32 = 0.02;
+/// Samples across and down a face where it is looked for farther off, ...
+const HALF: usize = SIDE / 2;
+/// ... at most so many beyond its square: three of its sizes ...
+const MAX_MARGIN: usize = 3 * HALF;
+/// ... and the least correlation there: what is found is looked at more closely then.
+const MIN_FAR_CORRELATION: f32 = 0.55;
 /// Largest growth from frame to frame that is believed.
 const MAX_GROWTH: f32 = 0.03;
 
@@ -81,8 +87,8 @@ impl Default for TemplateTracker {
 
 impl TemplateTracker {
     /// What the face in `square` looks like; `None` if there is too little to see.
-    pub(crate) fn look(&mut self, frame: &Frame<'_>, square: &CropSquare) -> Option<Template> {
-        self.sample(frame, square)?;
+    pub(crate) fn extract(&mut self, frame: &Frame<'_>, square: &CropSquare) -> Option<Template> {
+        self.sample(frame, square, SIDE, MARGIN)?;
         let field = |x: usize, y: usize| self.a[(y + MARGIN) * FIELD + x + MARGIN];
         let mut look = Template {
             pixels: [0.0; AREA],
@@ -126,15 +132,36 @@ impl TemplateTracker {
         Some(look)
     }
 
-    /// How the face that looked like `look` has moved from `square`, where it is expected, if it is
-    /// found again.
+    /// How the face of a template has moved from `square`, where it is expected, if it is found
+    /// again within `reach` face sizes.
     pub(crate) fn find(
         &mut self,
         frame: &Frame<'_>,
         look: &Template,
         square: &CropSquare,
+        reach: f32,
     ) -> Option<Motion> {
-        self.sample(frame, square)?;
+        if let Some(motion) = self.find_near(frame, look, square) {
+            return Some(motion);
+        }
+        if reach * SIDE as f32 <= MARGIN as f32 - 1.0 {
+            return None;
+        }
+        let by = self.find_far(frame, look, square, reach)?;
+        let there = CropSquare { x: square.x + by.x, y: square.y + by.y, ..*square };
+        let motion = self.find_near(frame, look, &there)?;
+        let by = Point { x: by.x + motion.by.x, y: by.y + motion.by.y };
+        Some(Motion { by, growth: motion.growth })
+    }
+
+    /// The same, within a third of the face's size.
+    fn find_near(
+        &mut self,
+        frame: &Frame<'_>,
+        look: &Template,
+        square: &CropSquare,
+    ) -> Option<Motion> {
+        self.sample(frame, square, SIDE, MARGIN)?;
         let refined = self.refine(look, [0.0; 2]);
         let (at, growth) = match refined {
             Some(found) => found,
@@ -147,27 +174,104 @@ impl TemplateTracker {
         })
     }
 
-    /// Samples the surroundings of `square` into `self.a`, `[FIELD, FIELD]`.
-    fn sample(&mut self, frame: &Frame<'_>, square: &CropSquare) -> Option<()> {
+    /// The place where a face fits best within `reach` face sizes, at half the resolution: to about
+    /// an eighth of its size.
+    fn find_far(
+        &mut self,
+        frame: &Frame<'_>,
+        look: &Template,
+        square: &CropSquare,
+        reach: f32,
+    ) -> Option<Point> {
+        let margin = ((reach * HALF as f32).ceil() as usize).clamp(1, MAX_MARGIN);
+        self.sample(frame, square, HALF, margin)?;
+        let field = HALF + 2 * margin;
+        let mut half = [0.0; HALF * HALF];
+        for (i, out) in half.iter_mut().enumerate() {
+            let at = (i / HALF) * 2 * SIDE + (i % HALF) * 2;
+            let four = [at, at + 1, at + SIDE, at + SIDE + 1];
+            *out = four.iter().map(|&k| look.pixels[k]).sum::<f32>() / 4.0;
+        }
+        let mean = half.iter().sum::<f32>() / half.len() as f32;
+        half.iter_mut().for_each(|v| *v -= mean);
+        let contrast = half.iter().map(|v| v * v).sum::<f32>().sqrt();
+        let (mut best, mut place) = (MIN_FAR_CORRELATION, None);
+        for y in 0..=2 * margin {
+            for x in 0..=2 * margin {
+                let (mut sum, mut square, mut both) = (0.0, 0.0, 0.0);
+                for (row, pixels) in half.chunks_exact(HALF).enumerate() {
+                    let seen = &self.a[(y + row) * field + x..][..HALF];
+                    for (v, p) in seen.iter().zip(pixels) {
+                        sum += v;
+                        square += v * v;
+                        both += v * p;
+                    }
+                }
+                let variance: f32 = square - sum * sum / half.len() as f32;
+                let correlation = both / (variance.max(0.0).sqrt() * contrast).max(1e-6);
+                if correlation > best {
+                    (best, place) = (correlation, Some((x, y)));
+                }
+            }
+        }
+        let pixels = square.side / HALF as f32;
+        let by = |v: usize| (v as f32 - margin as f32) * pixels;
+        place.map(|(x, y)| Point { x: by(x), y: by(y) })
+    }
+
+    /// How much what is in `square` looks like a face, as a correlation of at most 1; `None` if
+    /// there is nothing to compare.
+    pub(crate) fn correlation(
+        &mut self,
+        frame: &Frame<'_>,
+        look: &Template,
+        square: &CropSquare,
+    ) -> Option<f32> {
+        self.sample(frame, square, SIDE, MARGIN)?;
+        let mut seen = [0.0; AREA];
+        let mut best = -1f32;
+        // A detection is not exact.
+        for (x, y) in [(0, 0), (-1, 0), (1, 0), (0, -1), (0, 1)] {
+            self.lift([x as f32, y as f32], &mut seen)?;
+            best = best.max(self.likeness(look, &seen));
+        }
+        Some(best)
+    }
+
+    /// Samples `square` with `samples` across, and `margin` more on each side, into `self.a`.
+    fn sample(
+        &mut self,
+        frame: &Frame<'_>,
+        square: &CropSquare,
+        samples: usize,
+        margin: usize,
+    ) -> Option<()> {
         // Green carries most of the luma.
         let c = frame.component(usize::from(frame.info().format.model() == ColorModel::Rgb));
-        let step = square.side / SIDE as f32;
+        let step = square.side / samples as f32;
         let numbers = [square.x, square.y, step];
         if numbers.iter().any(|v| !v.is_finite()) || step <= 0.0 {
             return None;
         }
-        let around = MARGIN as f32 * step;
-        self.columns.set(FIELD, c.width, square.x - around, step);
-        self.rows.set(FIELD, c.height, square.y - around, step);
+        let around = margin as f32 * step;
+        let (x, y, side) = (square.x - around, square.y - around, square.side + 2.0 * around);
+        // A face of which nothing is in the picture.
+        let outside = |start: f32, limit: usize| start + side <= 0.0 || start >= limit as f32;
+        if outside(x, c.width) || outside(y, c.height) {
+            return None;
+        }
+        let field = samples + 2 * margin;
+        self.columns.set(field, c.width, x, step);
+        self.rows.set(field, c.height, y, step);
         let ((x0, x1), (y0, y1)) = (self.columns.input_range(), self.rows.input_range());
         let (width, height) = (x1 - x0, y1 - y0);
         c.samples(y0..y1, x0..x1, &mut self.b);
         self.rows.apply(&self.b, y0, width, &mut self.a);
         transpose(&self.a, width, &mut self.b);
-        self.columns.apply(&self.b, x0, FIELD, &mut self.a);
-        transpose(&self.a, FIELD, &mut self.b);
+        self.columns.apply(&self.b, x0, field, &mut self.a);
+        transpose(&self.a, field, &mut self.b);
         std::mem::swap(&mut self.a, &mut self.b);
-        debug_assert!(self.a.len() == FIELD * FIELD && height > 0);
+        debug_assert!(self.a.len() == field * field && height > 0);
         Some(())
     }
 
@@ -315,14 +419,14 @@ mod tests {
     fn motion_is_measured_to_a_part_of_a_pixel() {
         let mut follower = TemplateTracker::default();
         for size in [12.0, 20.0, 45.0] {
-            let look =
-                follower.look(&frame(&picture(80.0, 60.0, size, 0.0)), &around(80.0, 60.0, size));
+            let look = follower
+                .extract(&frame(&picture(80.0, 60.0, size, 0.0)), &around(80.0, 60.0, size));
             let look = look.unwrap();
             for (dx, dy, light) in [(0.0, 0.0, 0.0), (0.3, -0.2, 20.0), (-0.1, 0.12, -15.0)] {
                 let (dx, dy) = (dx * size, dy * size);
                 let after = picture(80.0 + dx, 60.0 + dy, size, light);
                 let motion =
-                    follower.find(&frame(&after), &look, &around(80.0, 60.0, size)).unwrap();
+                    follower.find(&frame(&after), &look, &around(80.0, 60.0, size), 0.0).unwrap();
                 let off = (motion.by.x - dx).hypot(motion.by.y - dy);
                 assert!(off < 0.012 * size, "size {size}, moved {dx} {dy}: {motion:?}");
             }
@@ -334,9 +438,9 @@ mod tests {
         let mut follower = TemplateTracker::default();
         for start in [17.0, 14.0, 12.0] {
             let square = around(start, 60.0, 30.0);
-            let look = follower.look(&frame(&picture(start, 60.0, 30.0, 0.0)), &square).unwrap();
+            let look = follower.extract(&frame(&picture(start, 60.0, 30.0, 0.0)), &square).unwrap();
             let after = picture(start + 2.0, 60.5, 30.0, 0.0);
-            let motion = follower.find(&frame(&after), &look, &square).unwrap();
+            let motion = follower.find(&frame(&after), &look, &square, 0.0).unwrap();
             let off = (motion.by.x - 2.0).hypot(motion.by.y - 0.5);
             assert!(off < 0.6, "from {start}: {motion:?}");
         }
@@ -346,11 +450,15 @@ mod tests {
     fn growth_is_seen() {
         let mut follower = TemplateTracker::default();
         let look =
-            follower.look(&frame(&picture(80.0, 60.0, 30.0, 0.0)), &around(80.0, 60.0, 30.0));
+            follower.extract(&frame(&picture(80.0, 60.0, 30.0, 0.0)), &around(80.0, 60.0, 30.0));
         for growth in [0.98, 1.0, 1.02] {
             let after = picture(80.5, 60.0, 30.0 * growth, 0.0);
-            let found =
-                follower.find(&frame(&after), look.as_ref().unwrap(), &around(80.0, 60.0, 30.0));
+            let found = follower.find(
+                &frame(&after),
+                look.as_ref().unwrap(),
+                &around(80.0, 60.0, 30.0),
+                0.0,
+            );
             let found = found.unwrap();
             assert!((found.growth - growth).abs() < 0.008, "{growth}: {found:?}");
         }
@@ -360,25 +468,25 @@ mod tests {
     fn what_is_gone_is_not_found() {
         let mut follower = TemplateTracker::default();
         let square = around(80.0, 60.0, 24.0);
-        let look = follower.look(&frame(&picture(80.0, 60.0, 24.0, 0.0)), &square).unwrap();
+        let look = follower.extract(&frame(&picture(80.0, 60.0, 24.0, 0.0)), &square).unwrap();
         let noise: Vec<u8> =
             (0..160u32 * 120).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
-        assert_eq!(follower.find(&frame(&noise), &look, &square), None);
-        assert_eq!(follower.find(&frame(&[90; 160 * 120]), &look, &square), None);
-        assert!(follower.look(&frame(&[90; 160 * 120]), &square).is_none());
+        assert_eq!(follower.find(&frame(&noise), &look, &square, 1.0), None);
+        assert_eq!(follower.find(&frame(&[90; 160 * 120]), &look, &square, 1.0), None);
+        assert!(follower.extract(&frame(&[90; 160 * 120]), &square).is_none());
     }
 
     #[test]
     fn squares_anywhere_are_safe() {
         let mut follower = TemplateTracker::default();
         let data = picture(80.0, 60.0, 24.0, 0.0);
-        let look = follower.look(&frame(&data), &around(80.0, 60.0, 24.0)).unwrap();
+        let look = follower.extract(&frame(&data), &around(80.0, 60.0, 24.0)).unwrap();
         for (x, y, size) in [(-50.0, 0.0, 20.0), (0.0, 0.0, 300.0), (159.0, 119.0, 0.5)] {
-            follower.look(&frame(&data), &around(x, y, size));
-            follower.find(&frame(&data), &look, &around(x, y, size));
+            follower.extract(&frame(&data), &around(x, y, size));
+            follower.find(&frame(&data), &look, &around(x, y, size), 2.0);
         }
         for bad in [f32::NAN, f32::INFINITY, 0.0, -3.0] {
-            assert!(follower.look(&frame(&data), &around(20.0, 20.0, bad)).is_none());
+            assert!(follower.extract(&frame(&data), &around(20.0, 20.0, bad)).is_none());
         }
     }
 }
