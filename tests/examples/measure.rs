@@ -15,7 +15,7 @@ use std::path::Path;
 use facesr::detect::{self, DetectorOptions};
 use facesr::search::SearchResult;
 use facesr::track::Tracker;
-use facesr::{CropSquare, Rect};
+use facesr::{CropSquare, Rect, Timestamp};
 use facesr::{Enhancer, EnhancerOptions, Face, Finder, FinderOptions, Generator, GeneratorOptions};
 use facesr_testkit::clips::{Clip, aligned, psnr, squared_error, view, view_mut};
 
@@ -53,7 +53,11 @@ fn generator() -> std::sync::Arc<Generator> {
 fn faces(clip: &Clip, detector: &DetectorOptions) -> Vec<Vec<Face>> {
     let options = FinderOptions::default();
     let mut finder = Finder::new(detect::open(detector).unwrap(), options);
-    (0..clip.frames.len()).map(|i| finder.find(&clip.frame(i)).unwrap().to_vec()).collect()
+    let mut find = |i: usize| {
+        let at = Timestamp::from_millis(40 * i as u64);
+        finder.find(&clip.frame(i), Some(at)).faces.to_vec()
+    };
+    (0..clip.frames.len()).map(&mut find).collect()
 }
 
 /// Share of the boxes that overlap a detection of the same frame by more than a half, on frames
@@ -68,7 +72,7 @@ fn tracking(clip: &Clip, detector: &DetectorOptions) {
             found
         })
         .collect();
-    println!("| detect-every | led by | boxes | IoU > 0.5 | mean IoU | jitter |");
+    println!("| every | led by | boxes | IoU > 0.5 | mean IoU | jitter |");
     println!("|---|---|---|---|---|---|");
     for every in [2, 4, 8] {
         for pixels in [false, true] {
@@ -79,7 +83,12 @@ fn tracking(clip: &Clip, detector: &DetectorOptions) {
             for (i, found) in detections.iter().enumerate() {
                 let seen = (i % every == 0).then_some(SearchResult::full_frame(found));
                 let frame = clip.frame(i);
-                tracker.step(seen, pixels.then_some(&frame), size, &mut tracked);
+                let (now, frame) = (i as f64 / 25.0, pixels.then_some(&frame));
+                tracker.advance(now, frame);
+                if let Some(seen) = &seen {
+                    tracker.update(seen, now, frame);
+                }
+                tracker.collect(size, &mut tracked);
                 let mut now = HashMap::new();
                 for face in &tracked {
                     // Change of speed from frame to frame, in sizes of the face.

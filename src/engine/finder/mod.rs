@@ -1,9 +1,8 @@
-//! Finds the faces of every frame: detection every few frames, tracking in between.
+//! Finds the faces of every frame: searches at intervals of time, tracking in between.
 //!
-//! Detection is either part of each [`Finder::find`], so that the same frames always give the same
-//! faces, or goes on beside it on a thread of its own. What that thread says about a frame comes
-//! some frames later: the tracker goes back to how it was at that frame, takes the detections in,
-//! and is led forward again.
+//! Searches are either part of each [`Finder::find`], so that the same frames always give the same
+//! faces, or go on beside it on a thread of its own. What that thread says about a frame comes some
+//! frames later: tracks know where they were then, and what was wrong then is put right now.
 
 pub mod scene_cut;
 mod schedule;
@@ -11,28 +10,28 @@ mod worker;
 
 use std::time::Duration;
 
-use self::schedule::TileSchedule;
-
-use self::scene_cut::SceneCutDetector;
-use self::worker::DetectionWorker;
-use crate::detect::{self, Detector};
+use self::scene_cut::{SceneCutDetector, Verdict};
+use self::schedule::{SearchScheduler, Situation};
+use self::worker::{DetectionJob, DetectionWorker};
+use crate::detect::{self, Detector, Sizing};
 use crate::error::Error;
-use crate::face::Detection;
-use crate::face::Face;
-use crate::frame::{Frame, OwnedFrame};
-use crate::search::{RoiFilter, SearchRegion, Window};
+use crate::face::{Detection, Face};
+use crate::frame::{Frame, FrameClock, Tick, Timestamp};
+use crate::search::{RoiFilter, SearchRegion, SearchResult};
 use crate::track::Tracker;
 use crate::util::cpu_time::CpuTimer;
 
 /// How to find faces.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FinderOptions {
-    /// The detector runs on every n-th frame, 1 or more; twice as often while it has seen a face
-    /// only once.
-    pub detect_every: u32,
-    /// On every n-th frame, if it is not searched as a whole, a part of it is searched at full
-    /// resolution, where the detector would else see large frames reduced only; 0 for never.
-    pub tile_every: u32,
+    /// Longest time between two searches of the full frame; half of it while a face has been seen
+    /// only once. Frames further apart than 110 ms are all searched. Zero searches every frame,
+    /// [`Duration::MAX`] none.
+    pub detect_interval: Duration,
+    /// CPU time for searches, milliseconds per second of video, as a machine with 8-bit vector
+    /// products needs it. What searches of the full frame leave is spent on searches that show faces
+    /// larger; 0 for none.
+    pub detect_budget: u32,
     /// How much boxes are steadied over time, 0 (not at all) to 1.
     pub smoothing: f32,
     /// Whether the detector works on a thread of its own, on the newest frame there is, and the
@@ -45,8 +44,8 @@ pub struct FinderOptions {
 impl Default for FinderOptions {
     fn default() -> Self {
         Self {
-            detect_every: 8,
-            tile_every: 8,
+            detect_interval: Duration::from_millis(320),
+            detect_budget: 250,
             smoothing: 0.5,
             background: false,
             roi: RoiFilter::default(),
@@ -54,8 +53,11 @@ impl Default for FinderOptions {
     }
 }
 
-/// Tracks are carried on past so many failures of the detector in a row, less one.
-const MAX_FAILURES: u32 = 3;
+/// Tracks are carried on while searches fail for so many seconds.
+const MAX_FAILING: f64 = 1.0;
+/// Searches of one frame in the background, at most: more would keep the results of the first
+/// waiting.
+const MOST_IN_BACKGROUND: usize = 2;
 
 /// What a finder has done so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -64,11 +66,11 @@ pub struct FinderStats {
     pub frames: u64,
     /// Frames on which the detector ran.
     pub detections_run: u64,
-    /// Those of them of which a part was searched, at full resolution.
+    /// Tiles that were searched.
     pub tiles_searched: u64,
-    /// Frames that were to be searched in the background, but a newer one took their place.
+    /// Frames that were to be searched in the background, but the detector was busy.
     pub detections_skipped: u64,
-    /// Faces the detector found, over all its frames.
+    /// Faces the detector found, over all its searches.
     pub faces_detected: u64,
     /// Tracks that were confirmed.
     pub tracks: u64,
@@ -78,10 +80,20 @@ pub struct FinderStats {
     pub track: Duration,
 }
 
+/// The faces of a frame.
+#[derive(Debug)]
+pub struct Found<'a> {
+    /// The faces that are in sight, confirmed.
+    pub faces: &'a [Face],
+    /// Why a search failed, of this frame or in the background of an earlier one. The tracks go on
+    /// without it.
+    pub error: Option<Error>,
+}
+
 /// Where the detector runs.
 enum Search {
     Here(Box<dyn Detector>),
-    Beside(DetectionWorker),
+    Beside(Box<DetectionWorker>),
     /// The thread died and took the detector along.
     Lost,
 }
@@ -90,22 +102,21 @@ enum Search {
 pub struct Finder {
     name: &'static str,
     search: Search,
-    /// The tracker before each frame that the background still has to answer for, oldest first.
-    before: Vec<(u64, Tracker)>,
-    /// Of a face; faint detections have less.
+    /// Of a face; low-score detections have less.
     min_score: f32,
+    /// How the detector sees frames.
+    sizing: Sizing,
+    clock: FrameClock,
     tracker: Tracker,
-    scene: SceneCutDetector,
+    scene_cut: SceneCutDetector,
+    /// Number of the scene: results of an earlier one are in vain.
+    scene: u64,
+    /// When the suspected cut began that the next frame will decide about.
+    suspected_at: Option<f64>,
+    scheduler: SearchScheduler,
     options: FinderOptions,
-    since_detection: u32,
-    /// Frames since one of the tiles was searched.
-    since_tile: u32,
-    tiles: TileSchedule,
-    /// By how much the detector reduces what is searched as a whole, once that is known.
-    downscale: Option<f32>,
-    /// Searches that have failed since the last one that has not.
-    failures: u32,
-    found: Vec<Detection>,
+    /// When the first of the latest searches failed, if all have failed since.
+    failing_since: Option<f64>,
     faces: Vec<Face>,
     stats: FinderStats,
 }
@@ -114,21 +125,19 @@ impl Finder {
     /// A finder for one stream.
     pub fn new(detector: Box<dyn Detector>, options: FinderOptions) -> Self {
         let min_score = detector.min_score();
-        let tracker = Tracker::new(options.smoothing).with_faint(min_score);
         let mut finder = Self {
             name: detector.name(),
+            sizing: detector.sizing(),
             search: Search::Here(detector),
-            before: Vec::new(),
             min_score,
-            tracker,
-            scene: SceneCutDetector::default(),
+            clock: FrameClock::default(),
+            tracker: Tracker::new(options.smoothing).with_min_score(min_score),
+            scene_cut: SceneCutDetector::default(),
+            scene: 0,
+            suspected_at: None,
+            scheduler: SearchScheduler::default(),
             options,
-            since_detection: u32::MAX,
-            since_tile: 0,
-            tiles: TileSchedule::default(),
-            downscale: None,
-            failures: 0,
-            found: Vec::new(),
+            failing_since: None,
             faces: Vec::new(),
             stats: FinderStats::default(),
         };
@@ -136,7 +145,7 @@ impl Finder {
         finder
     }
 
-    /// Changes the options from the next frame on. To leave the background waits for the detection
+    /// Changes the options from the next frame on. To leave the background waits for the search
     /// that is under way.
     pub fn set_options(&mut self, options: FinderOptions) {
         self.tracker.set_smoothing(options.smoothing);
@@ -144,17 +153,18 @@ impl Finder {
         self.place();
     }
 
+    /// Sets the distance of two frames that the stream announces, for frames without timestamps.
+    pub fn set_frame_duration(&mut self, duration: Duration) {
+        self.clock.set_nominal(duration);
+    }
+
     /// Puts the detector where the options want it. Where no thread can be had it stays here.
     fn place(&mut self) {
         let search = std::mem::replace(&mut self.search, Search::Lost);
         self.search = match (search, self.options.background) {
-            (Search::Here(detector), true) => {
-                DetectionWorker::start(detector).map_or_else(Search::Here, Search::Beside)
-            }
-            (Search::Beside(background), false) => {
-                self.before.clear();
-                background.stop().map_or(Search::Lost, Search::Here)
-            }
+            (Search::Here(detector), true) => DetectionWorker::start(detector)
+                .map_or_else(Search::Here, |worker| Search::Beside(Box::new(worker))),
+            (Search::Beside(worker), false) => worker.join().map_or(Search::Lost, Search::Here),
             (search, _) => search,
         };
     }
@@ -167,184 +177,198 @@ impl Finder {
     /// Forgets all tracks: after a seek, a flush or a change of size.
     pub fn reset(&mut self) {
         self.forget();
-        self.scene.reset();
+        self.clock.reset();
+        self.scene_cut.reset();
+        self.suspected_at = None;
         self.faces.clear();
     }
 
     fn forget(&mut self) {
         self.tracker.reset();
-        self.since_detection = u32::MAX;
+        self.scheduler.restart();
         // What the detector is just looking at is answered in vain.
-        self.before.clear();
-        if let Search::Beside(background) = &mut self.search {
-            background.clear();
-        }
+        self.scene += 1;
     }
 
-    /// The faces of the next frame of the stream.
-    ///
-    /// # Errors
-    /// What [`Detector::detect`] answers, in the background for an earlier frame; the tracks are
-    /// carried on all the same.
-    pub fn find(&mut self, frame: &Frame<'_>) -> Result<&[Face], Error> {
+    /// The faces of the next frame of the stream, which has the time `at`. Frames without a time, or
+    /// with one that does not go on, count as the usual distance of two frames. After a gap of
+    /// some seconds, or a jump back, all faces are new.
+    pub fn find(&mut self, frame: &Frame<'_>, at: Option<Timestamp>) -> Found<'_> {
         self.stats.frames += 1;
-        if self.scene.is_new(frame) {
-            self.forget();
-        }
-        let due = self.due(frame);
-        let outcome = match self.search {
-            Search::Here(_) => self.find_here(frame, due),
-            Search::Beside(_) => self.find_beside(frame, due),
+        let tick = self.clock.tick(at);
+        self.follow_scene(frame, &tick);
+        let error = match self.search {
+            Search::Here(_) => self.find_here(frame, &tick),
+            Search::Beside(_) => self.find_beside(frame, &tick),
             Search::Lost => {
-                self.step(frame, None);
-                Ok(())
+                self.advance(frame, &tick);
+                None
             }
         };
+        let info = frame.info();
+        self.tracker.collect((info.width, info.height), &mut self.faces);
+        let roi = &self.options.roi;
+        self.faces.retain(|face| roi.contains(face.rect.center()));
         self.stats.tracks = self.tracker.confirmed();
-        outcome.map(|()| self.faces.as_slice())
+        Found { faces: &self.faces, error }
     }
 
-    /// What is to be searched of this frame, if anything.
-    fn due(&mut self, frame: &Frame<'_>) -> Option<SearchRegion> {
-        let every = self.options.detect_every.max(1);
-        let every = if self.tracker.is_unsure() { every.div_ceil(2) } else { every };
-        if self.since_detection == u32::MAX {
-            // Halfway between searches of the whole frame.
-            self.since_tile = self.options.tile_every.div_ceil(2).saturating_sub(1);
+    /// Forgets the tracks after a gap and a cut, and sets them aside while it may be a flash.
+    fn follow_scene(&mut self, frame: &Frame<'_>, tick: &Tick) {
+        if tick.gap {
+            self.forget();
+            self.scene_cut.reset();
+            self.suspected_at = None;
         }
-        let whole = self.since_detection >= every - 1;
-        self.since_detection = if whole { 0 } else { self.since_detection + 1 };
-        self.since_tile = self.since_tile.saturating_add(1);
-        let size = (frame.info().width, frame.info().height);
-        let window = self.options.roi.window(size.0, size.1);
-        if whole {
-            return Some(window.map_or(SearchRegion::FullFrame, SearchRegion::Window));
-        }
-        // The thread has better things to do than a tile while it is busy.
-        let due = self.options.tile_every > 0 && self.since_tile >= self.options.tile_every;
-        let downscale = self.downscale.filter(|_| due && self.before.is_empty())?;
-        let all = Window { x: 0, y: 0, width: size.0, height: size.1 };
-        self.tiles.cover(window.unwrap_or(all), size, downscale);
-        let small_faces: Vec<_> = self.tracker.small_faces().collect();
-        let tile = self.tiles.next(&small_faces)?;
-        self.since_tile = 0;
-        Some(SearchRegion::Tile(tile))
-    }
-
-    fn find_here(&mut self, frame: &Frame<'_>, due: Option<SearchRegion>) -> Result<(), Error> {
-        let mut outcome = Ok(());
-        if let (Search::Here(detector), Some(view)) = (&mut self.search, due) {
-            self.found.clear();
-            let (watch, helper) = (CpuTimer::start(), detector.helper_time());
-            outcome = detect::search(&mut **detector, frame, view, &mut self.found);
-            if let Some((width, height)) = view.reduced_size(frame) {
-                self.downscale = Some(detector.downscale(width, height));
+        let change = self.scene_cut.observe(frame);
+        match change.verdict {
+            Some(Verdict::Cut) => {
+                self.tracker.end_suspense(false);
+                self.suspected_at = None;
             }
-            let roi = &self.options.roi;
-            self.found.retain(|detection| roi.contains(detection.rect.center()));
-            let helper = detector.helper_time().saturating_sub(helper);
-            self.stats.detect += watch.elapsed() + helper;
-            self.stats.detections_run += 1;
-            self.stats.tiles_searched += u64::from(matches!(view, SearchRegion::Tile(_)));
-            self.stats.faces_detected += self.faces_in(&self.found);
-            self.count_failures(&outcome);
+            Some(Verdict::Flash) => {
+                self.tracker.end_suspense(true);
+                self.suspected_at = None;
+            }
+            None => {}
         }
-        self.step(frame, due.filter(|_| outcome.is_ok()));
-        outcome
+        if change.is_suspected {
+            self.tracker.suspend();
+            self.scheduler.restart();
+            self.suspected_at = Some(tick.now);
+            self.scene += 1;
+        }
     }
 
-    fn find_beside(&mut self, frame: &Frame<'_>, due: Option<SearchRegion>) -> Result<(), Error> {
-        let mut outcome = Ok(());
-        while let Search::Beside(background) = &mut self.search {
-            match background.try_recv() {
-                Ok(Some(looked)) => {
-                    self.stats.detect += looked.cost;
-                    self.stats.detections_run += 1;
-                    self.stats.tiles_searched +=
-                        u64::from(matches!(looked.view, SearchRegion::Tile(_)));
-                    self.downscale = looked.downscale.or(self.downscale);
-                    let searched = (looked.number, &looked.snapshot, looked.view);
-                    outcome = outcome.and(self.take_in(looked.outcome, searched));
-                    if let Search::Beside(background) = &mut self.search {
-                        background.recycle(looked.snapshot);
-                    }
-                }
+    /// Leads the tracks to this frame.
+    fn advance(&mut self, frame: &Frame<'_>, tick: &Tick) {
+        let timer = CpuTimer::start();
+        self.tracker.advance(tick.now, Some(frame));
+        self.stats.track += timer.elapsed();
+    }
+
+    /// What is to be searched of this frame.
+    fn plan(&mut self, frame: &Frame<'_>, tick: &Tick, most: usize) -> Vec<SearchRegion> {
+        let size = (frame.info().width, frame.info().height);
+        self.scheduler.cover(frame.info(), &self.sizing, &self.options.roi);
+        let scene_cut = &self.scene_cut;
+        self.scheduler.note_motion(|window| scene_cut.motion(window, size));
+        let small_faces: Vec<_> = self.tracker.small_faces().collect();
+        let interval = self.options.detect_interval;
+        self.scheduler.plan(&Situation {
+            now: tick.now,
+            step: tick.step,
+            interval: if interval == Duration::MAX {
+                f64::INFINITY
+            } else {
+                interval.as_secs_f64()
+            },
+            budget: f64::from(self.options.detect_budget),
+            is_tentative: self.tracker.is_tentative(),
+            is_lost: self.tracker.has_lost(),
+            small_faces: &small_faces,
+            most,
+        })
+    }
+
+    fn find_here(&mut self, frame: &Frame<'_>, tick: &Tick) -> Option<Error> {
+        self.advance(frame, tick);
+        let regions = self.plan(frame, tick, usize::MAX);
+        self.stats.detections_run += u64::from(!regions.is_empty());
+        let mut error = None;
+        for region in regions {
+            let Search::Here(detector) = &mut self.search else { break };
+            let (timer, helper) = (CpuTimer::start(), detector.helper_time());
+            let outcome = detect::search(&mut **detector, frame, &region);
+            let helper = detector.helper_time().saturating_sub(helper);
+            self.stats.detect += timer.elapsed() + helper;
+            error = self.take_in(outcome, &region, tick.now, frame, tick.now).or(error);
+        }
+        error
+    }
+
+    fn find_beside(&mut self, frame: &Frame<'_>, tick: &Tick) -> Option<Error> {
+        let mut error = None;
+        while let Search::Beside(worker) = &mut self.search {
+            match worker.try_recv() {
+                Ok(Some(job)) => error = self.take_in_job(job, tick.now).or(error),
                 Ok(None) => break,
-                Err(error) => {
-                    outcome = Err(error);
+                Err(died) => {
+                    error = Some(died);
                     self.search = Search::Lost;
                     // Nobody will see again what is tracked.
                     self.forget();
                 }
             }
         }
-        if let (Search::Beside(background), Some(view)) = (&mut self.search, due) {
-            self.before.push((self.stats.frames, self.tracker.clone()));
-            if let Some(replaced) = background.try_submit(self.stats.frames, frame, view) {
-                self.before.retain(|(number, _)| *number != replaced);
-                self.stats.detections_skipped += 1;
-            }
+        self.advance(frame, tick);
+        let is_busy = matches!(&self.search, Search::Beside(worker) if worker.is_busy());
+        let regions = self.plan(frame, tick, if is_busy { 0 } else { MOST_IN_BACKGROUND });
+        self.stats.detections_skipped += u64::from(is_busy && self.scheduler.is_due());
+        if let Search::Beside(worker) = &mut self.search
+            && !regions.is_empty()
+        {
+            worker.try_submit(frame, (tick.now, self.scene), regions);
         }
-        self.step(frame, None);
-        outcome
+        error
     }
 
-    /// How many of these detections are faces.
-    fn faces_in(&self, found: &[Detection]) -> u64 {
-        found.iter().filter(|detection| detection.score >= self.min_score).count() as u64
+    /// Takes in what the thread has found in an earlier frame.
+    fn take_in_job(&mut self, mut job: DetectionJob, now: f64) -> Option<Error> {
+        self.stats.detect += job.cost;
+        self.stats.detections_run += 1;
+        let mut error = None;
+        // Of a scene that is over nothing is worth knowing.
+        if job.scene == self.scene
+            && let Some(frame) = job.snapshot.frame()
+        {
+            for (outcome, region) in job.outcomes.drain(..).zip(&job.regions) {
+                error = self.take_in(outcome, region, job.at, &frame, now).or(error);
+            }
+        } else {
+            error = job.outcomes.drain(..).find_map(Result::err);
+        }
+        if let Search::Beside(worker) = &mut self.search {
+            worker.recycle(job);
+        }
+        error
     }
 
-    /// Goes on by one frame, with what was found in a part of it, or without.
-    fn step(&mut self, frame: &Frame<'_>, searched: Option<SearchRegion>) {
-        let watch = CpuTimer::start();
-        let info = frame.info();
-        let seen = searched.map(|view| view.result(&self.found, self.downscale));
-        self.tracker.step(seen, Some(frame), (info.width, info.height), &mut self.faces);
-        self.faces.retain(|face| self.options.roi.contains(face.rect.center()));
-        self.stats.track += watch.elapsed();
-    }
-
-    /// Takes in what the detector says of an earlier frame: everything since is gone through once
-    /// more, up to the frame before this one. The pixels of those between are not kept; those of
-    /// the frame that was searched say what to look for in the one that comes next.
+    /// Takes in the outcome of a search of `frame`, the frame of the time `at`.
     fn take_in(
         &mut self,
-        found: Result<Vec<Detection>, Error>,
-        searched: (u64, &OwnedFrame, SearchRegion),
-    ) -> Result<(), Error> {
-        let before = self.before.iter().position(|(number, _)| *number == searched.0);
-        let before = before.map(|i| self.before.remove(i).1);
-        self.count_failures(&found);
-        let mut found = found?;
-        found.retain(|detection| self.options.roi.contains(detection.rect.center()));
-        self.stats.faces_detected += self.faces_in(&found);
-        // Without it, the frame is of a scene that is over.
-        let (Some(mut tracker), Some(frame)) = (before, searched.1.frame()) else {
-            return Ok(());
-        };
-        let watch = CpuTimer::start();
-        let size = (frame.info().width, frame.info().height);
-        tracker.set_smoothing(self.options.smoothing);
-        let seen = searched.2.result(&found, self.downscale);
-        tracker.step(Some(seen), Some(&frame), size, &mut self.faces);
-        for number in searched.0 + 1..self.stats.frames {
-            // The detector may have been left one more frame meanwhile.
-            if let Some((_, later)) = self.before.iter_mut().find(|(n, _)| *n == number) {
-                later.clone_from(&tracker);
+        outcome: Result<Vec<Detection>, Error>,
+        region: &SearchRegion,
+        at: f64,
+        frame: &Frame<'_>,
+        now: f64,
+    ) -> Option<Error> {
+        self.stats.tiles_searched += u64::from(region.is_tile);
+        let mut found = match outcome {
+            Ok(found) => found,
+            Err(error) => {
+                self.note_failure(now);
+                return Some(error);
             }
-            tracker.step(None, None, size, &mut self.faces);
-        }
-        self.tracker = tracker;
-        self.stats.track += watch.elapsed();
-        Ok(())
+        };
+        self.failing_since = None;
+        let roi = &self.options.roi;
+        found.retain(|detection| roi.contains(detection.rect.center()));
+        let faces = found.iter().filter(|detection| detection.score >= self.min_score).count();
+        self.stats.faces_detected += faces as u64;
+        let full_scale = self.scheduler.full_scale();
+        let result = SearchResult { found: &found, region: Some(*region), full_scale };
+        let timer = CpuTimer::start();
+        self.tracker.update(&result, at, Some(frame));
+        self.stats.track += timer.elapsed();
+        None
     }
 
     /// Loses the faces of a detector that keeps failing: nobody sees whether they are still there.
-    fn count_failures<T>(&mut self, outcome: &Result<T, Error>) {
-        self.failures = if outcome.is_ok() { 0 } else { self.failures + 1 };
-        if self.failures >= MAX_FAILURES {
+    fn note_failure(&mut self, now: f64) {
+        let since = *self.failing_since.get_or_insert(now);
+        if now - since >= MAX_FAILING {
             self.tracker.reset();
-            self.before.clear();
         }
     }
 

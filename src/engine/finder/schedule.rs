@@ -1,112 +1,459 @@
-//! Which tile is searched next.
+//! What is searched of each frame: a plan under a budget of CPU time.
 //!
-//! Between two searches of the full frame one tile is searched at full resolution. Tiles with
-//! small faces come round more often, but every tile has its turn.
+//! The full frame is searched at an interval. What the budget leaves goes to searches that show
+//! faces larger: the full frame enlarged, if it is small, else tiles of it. Tiles come in turn;
+//! those with small faces or with motion come sooner.
+//!
+//! The plan depends on nothing but what it is told, so that the same frames are searched in the
+//! same way on every machine.
 
+use crate::detect::Sizing;
+use crate::frame::FrameInfo;
 use crate::geometry::Rect;
-use crate::search::{Tile, Window, layout_tiles};
+use crate::search::{RoiFilter, SearchLayout, SearchRegion, Tile, Window};
+
+/// Every so many-th search of a full frame is not enlarged: large faces are found best so.
+const PLAIN_TURN: u32 = 8;
+
+/// Frames further apart than this are all searched, seconds: faces go too far in between.
+const SPARSE: f64 = 0.11;
+/// After so many seconds another search may be due: for a face whose pixels are lost, or where
+/// something has moved.
+const LEAST_INTERVAL: f64 = 0.08;
+/// Share of the frame that has to change for a search, ...
+const NEW_MOTION: f64 = 0.002;
+/// ... if so much of all savings is there.
+const RICH: f64 = 0.4;
+/// The budget of so many seconds can be saved up, and is there at the start.
+const SAVINGS: f64 = 1.0;
 
 /// Weight of a tile with a tracked small face, relative to an empty one.
-const TRACKED: u64 = 2;
+const TRACKED: f64 = 2.0;
 /// Weight of a tile with a small face that awaits confirmation.
-const TENTATIVE: u64 = 4;
+const TENTATIVE: f64 = 4.0;
+/// What motion in all of a tile adds to its weight.
+const MOTION: f64 = 3.0;
+/// Weight of tiles at full resolution, relative to enlarged ones, of which there are four times as many.
+const PLAIN_TILE: f64 = 3.0;
 
-/// The tiles of a stream, and when each was searched.
-#[derive(Debug, Default)]
-pub(super) struct TileSchedule {
-    made_for: Option<(Window, (u32, u32))>,
-    /// Each with the turn at which it was searched last.
-    tiles: Vec<(Tile, u64)>,
-    turn: u64,
+/// The state of the stream at a frame.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Situation<'a> {
+    /// Time of the frame, seconds.
+    pub(super) now: f64,
+    /// Time since the frame before, seconds.
+    pub(super) step: f64,
+    /// Longest time between two searches of the full frame, seconds; infinite for none at all.
+    pub(super) interval: f64,
+    /// CPU time for searches, milliseconds per second.
+    pub(super) budget: f64,
+    /// Whether a face awaits confirmation by a search of the full frame.
+    pub(super) is_tentative: bool,
+    /// Whether the pixels of a known face are lost.
+    pub(super) is_lost: bool,
+    /// Boxes of small faces, and whether each awaits confirmation.
+    pub(super) small_faces: &'a [(Rect, bool)],
+    /// Searches in this frame at most.
+    pub(super) most: usize,
 }
 
-impl TileSchedule {
-    /// Covers `window` of a `frame` with tiles, as [`layout_tiles`] does. An unchanged layout keeps
-    /// its turns.
-    pub(super) fn cover(&mut self, window: Window, frame: (u32, u32), downscale: f32) {
-        let tiles = layout_tiles(window, frame, downscale);
-        if tiles.is_empty() {
-            *self = Self::default();
-        } else if self.made_for != Some((window, frame)) {
-            self.made_for = Some((window, frame));
-            self.tiles = tiles.into_iter().map(|tile| (tile, 0)).collect();
+/// A tile, and when it was searched.
+#[derive(Debug, Clone)]
+struct TileTurn {
+    tile: Tile,
+    /// Whether its second scale is next.
+    is_second: bool,
+    cost: f64,
+    weight: f64,
+    /// When it was searched last.
+    searched: f64,
+    /// Share of it that has changed since.
+    motion: f64,
+}
+
+/// Plans the searches of one stream.
+#[derive(Debug, Default)]
+pub(super) struct SearchScheduler {
+    made_for: Option<(FrameInfo, Sizing, RoiFilter)>,
+    full: Option<(SearchRegion, f64)>,
+    /// Two scales, or none.
+    enlarged: Vec<(SearchRegion, f64)>,
+    tiles: Vec<TileTurn>,
+    /// CPU time that may be spent, milliseconds.
+    savings: Option<f64>,
+    /// When the full frame was searched last, ...
+    searched: Option<f64>,
+    /// ... and when beside its turn.
+    in_between: Option<f64>,
+    turn: u32,
+    /// Share of the frame that has changed since it was searched.
+    motion: f64,
+    /// Whether a search of the full frame was due at the latest frame.
+    is_due: bool,
+}
+
+impl SearchScheduler {
+    /// Forgets what was searched: another scene begins, and is searched at once.
+    pub(super) fn restart(&mut self) {
+        self.searched = None;
+        self.turn = 0;
+        for tile in &mut self.tiles {
+            tile.searched = f64::NEG_INFINITY;
         }
     }
 
-    /// The tile to search now; `None` where there are none. `small_faces` are the boxes of the
-    /// tracks that a tile found, and whether each awaits confirmation.
-    pub(super) fn next(&mut self, small_faces: &[(Rect, bool)]) -> Option<Tile> {
-        self.turn += 1;
-        let turn = self.turn;
-        let priority = |(tile, searched): &(Tile, u64)| {
-            let weight = if small_faces.iter().any(|(r, tentative)| *tentative && tile.contains(r))
-            {
-                TENTATIVE
-            } else if small_faces.iter().any(|(r, _)| tile.contains(r)) {
-                TRACKED
-            } else {
-                1
-            };
-            weight * (turn - searched)
+    /// Lays out the searches of the part of a frame of `info` that `roi` asks for, for a detector
+    /// that sees frames as `sizing` says; the same again changes nothing.
+    pub(super) fn cover(&mut self, info: &FrameInfo, sizing: &Sizing, roi: &RoiFilter) {
+        let known = self.made_for.as_ref();
+        if known.is_some_and(|(i, s, r)| (i, s, r) == (info, sizing, roi)) {
+            return;
+        }
+        self.made_for = Some((*info, *sizing, roi.clone()));
+        let layout = SearchLayout::new(info, roi, |w, h| sizing.full_scale(w, h));
+        let rate = f64::from(sizing.ms_per_megapixel.unwrap_or(0.0));
+        let with_cost = |region: SearchRegion| (region, rate * region.input_pixels() * 1e-6);
+        self.full = Some(with_cost(layout.full));
+        self.searched = None;
+        // Others can only be had at another scale.
+        let other = sizing.ms_per_megapixel.map(|_| layout);
+        let (enlarged, tiles) = other.map(|l| (l.enlarged, l.tiles)).unwrap_or_default();
+        self.enlarged = enlarged.into_iter().map(with_cost).collect();
+        let turn = |tile: Tile| TileTurn {
+            cost: with_cost(tile.region).1,
+            weight: if tile.region.is_enlarged { 1.0 } else { PLAIN_TILE },
+            tile,
+            is_second: false,
+            searched: f64::NEG_INFINITY,
+            motion: 0.0,
         };
-        // The first of equals: the rotation is the same in every run.
-        let most = self.tiles.iter().map(priority).max()?;
-        let next = self.tiles.iter_mut().find(|tile| priority(tile) == most)?;
-        next.1 = turn;
-        Some(next.0)
+        self.tiles = tiles.into_iter().map(turn).collect();
+    }
+
+    /// Whether a search of the full frame was due at the latest frame.
+    pub(super) fn is_due(&self) -> bool {
+        self.is_due
+    }
+
+    /// Detector pixels per frame pixel in a search of the full frame.
+    pub(super) fn full_scale(&self) -> f32 {
+        self.full.map_or(1.0, |(region, _)| region.scale)
+    }
+
+    /// Notes which part of each tile has changed with this frame, 0 to 1.
+    pub(super) fn note_motion(&mut self, changed: impl Fn(&Window) -> f32) {
+        if let Some((full, _)) = &self.full {
+            self.motion = self.motion.max(f64::from(changed(&full.window)));
+        }
+        for tile in &mut self.tiles {
+            tile.motion = tile.motion.max(f64::from(changed(&tile.tile.region.window)));
+        }
+    }
+
+    /// The searches of this frame; the full frame comes first.
+    pub(super) fn plan(&mut self, s: &Situation<'_>) -> Vec<SearchRegion> {
+        let savings = self.savings.unwrap_or(s.budget * SAVINGS) + s.budget * s.step;
+        let mut savings = savings.min(s.budget * SAVINGS.max(s.step));
+        let mut regions = Vec::new();
+        self.is_due = self.is_full_due(s, savings);
+        if s.most > 0 && self.is_due {
+            regions.extend(self.plan_full(s, &mut savings));
+        } else if s.most > 0 && self.has_news(s, savings) {
+            regions.extend(self.plan_plain(s, &mut savings));
+        }
+        while regions.len() < s.most {
+            let Some(tile) = self.next_tile(s, savings) else { break };
+            savings -= tile.1;
+            regions.push(tile.0);
+        }
+        // Searches of the full frame may overdraw it, but not for long.
+        self.savings = Some(savings.max(-s.budget * SAVINGS));
+        regions
+    }
+
+    fn is_full_due(&self, s: &Situation<'_>, savings: f64) -> bool {
+        let Some(searched) = self.searched else { return s.interval.is_finite() };
+        let since = s.now - searched;
+        if s.interval.is_infinite() {
+            return false;
+        }
+        let can_pay = self.full.is_some_and(|(_, cost)| savings >= cost);
+        let interval = if s.is_tentative { s.interval / 2.0 } else { s.interval };
+        // The frame that is nearest to the time.
+        since + s.step / 2.0 >= interval
+            || s.step >= SPARSE
+            || s.is_lost && can_pay && since + s.step / 2.0 >= LEAST_INTERVAL
+    }
+
+    /// Whether something moves in the frame that no search has seen, and may be a face.
+    fn has_news(&self, s: &Situation<'_>, savings: f64) -> bool {
+        let latest = match (self.searched, self.in_between) {
+            (Some(a), Some(b)) => Some(a.max(b)),
+            (a, b) => a.or(b),
+        };
+        let since = latest.map_or(0.0, |latest| s.now - latest);
+        self.motion >= NEW_MOTION
+            && s.interval.is_finite()
+            && since + s.step / 2.0 >= LEAST_INTERVAL
+            && savings > RICH * SAVINGS * s.budget
+            && self.full.is_some_and(|(_, cost)| cost <= savings)
+    }
+
+    /// A search in between, which changes no turns.
+    fn plan_plain(&mut self, s: &Situation<'_>, savings: &mut f64) -> Option<SearchRegion> {
+        let (region, cost) = self.full?;
+        self.in_between = Some(s.now);
+        self.motion = 0.0;
+        *savings -= cost;
+        Some(region)
+    }
+
+    fn plan_full(&mut self, s: &Situation<'_>, savings: &mut f64) -> Option<SearchRegion> {
+        let plain = self.turn % PLAIN_TURN == PLAIN_TURN - 1;
+        let enlarged = self.enlarged.get(self.turn as usize % 2);
+        let enlarged = enlarged.copied().filter(|(_, cost)| !plain && *cost <= *savings);
+        let (region, cost) = enlarged.or(self.full)?;
+        self.turn += 1;
+        self.motion = 0.0;
+        self.searched = Some(s.now);
+        *savings -= cost;
+        Some(region)
+    }
+
+    /// The tile that should be searched next, if it can be paid for.
+    fn next_tile(&mut self, s: &Situation<'_>, savings: f64) -> Option<(SearchRegion, f64)> {
+        let small_faces = s.small_faces;
+        let priority = |tile: &TileTurn| {
+            let mut weight = tile.weight;
+            let inside = |(rect, _): &&(Rect, bool)| tile.tile.region.contains(rect);
+            if small_faces.iter().filter(inside).any(|(_, tentative)| *tentative) {
+                weight *= TENTATIVE;
+            } else if small_faces.iter().any(|face| inside(&face)) {
+                weight *= TRACKED;
+            }
+            // What has not been searched yet comes first, in its order.
+            let since = (s.now - tile.searched).min(1e6);
+            weight * since * (1.0 + MOTION * tile.motion)
+        };
+        let mut next: Option<(f64, usize)> = None;
+        for (i, tile) in self.tiles.iter().enumerate() {
+            let priority = priority(tile);
+            if tile.searched < s.now && next.is_none_or(|(most, _)| priority > most) {
+                next = Some((priority, i));
+            }
+        }
+        let tile = &mut self.tiles[next?.1];
+        if tile.cost > savings {
+            return None;
+        }
+        tile.searched = s.now;
+        tile.motion = 0.0;
+        let second = tile.tile.second.filter(|_| tile.is_second);
+        tile.is_second = !tile.is_second;
+        Some((second.unwrap_or(tile.tile.region), tile.cost))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::frame::PixelFormat;
 
-    const FULL: Window = Window { x: 0, y: 0, width: 1920, height: 1080 };
+    const NETWORK: Sizing =
+        Sizing { long_side: 960, small_frame: 640, width: 0, ms_per_megapixel: Some(48.0) };
 
-    fn schedule() -> TileSchedule {
-        let mut tiles = TileSchedule::default();
-        tiles.cover(FULL, (1920, 1080), 2.0);
-        tiles
+    fn situation(now: f64, step: f64) -> Situation<'static> {
+        Situation {
+            now,
+            step,
+            interval: 0.32,
+            budget: 250.0,
+            is_tentative: false,
+            is_lost: false,
+            small_faces: &[],
+            most: 100,
+        }
+    }
+
+    fn scheduler(size: (u32, u32)) -> SearchScheduler {
+        let mut scheduler = SearchScheduler::default();
+        let info = FrameInfo::new(PixelFormat::I420, size.0, size.1);
+        scheduler.cover(&info, &NETWORK, &RoiFilter::default());
+        scheduler
+    }
+
+    /// Times at which the full frame is searched in 3 seconds at a rate.
+    fn full_searches(rate: u32, change: impl Fn(&mut Situation<'_>)) -> Vec<f64> {
+        let mut scheduler = scheduler((1280, 720));
+        let step = 1.0 / f64::from(rate);
+        let mut times = Vec::new();
+        for i in 0..3 * rate {
+            let mut s = situation(f64::from(i) * step, step);
+            change(&mut s);
+            let full = scheduler.plan(&s).iter().filter(|region| !region.is_tile).count();
+            times.extend((full > 0).then_some(s.now));
+        }
+        times
     }
 
     #[test]
-    fn schedule_without_tiles_returns_none() {
-        let mut tiles = TileSchedule::default();
-        tiles.cover(Window { x: 0, y: 0, width: 1280, height: 720 }, (1280, 720), 1.2);
-        assert_eq!(tiles.next(&[]), None);
-    }
-
-    #[test]
-    fn schedule_returns_every_tile_in_turn_without_faces() {
-        let mut tiles = schedule();
-        let round: Vec<Tile> = (0..9).map(|_| tiles.next(&[]).unwrap()).collect();
-        assert_eq!(round, layout_tiles(FULL, (1920, 1080), 2.0));
-    }
-
-    #[test]
-    fn schedule_prefers_tiles_with_small_faces_but_starves_none() {
-        let mut tiles = schedule();
-        let all: Vec<Tile> = (0..9).map(|_| tiles.next(&[]).unwrap()).collect();
-        let counted = |tiles: &mut TileSchedule, tentative: bool| {
-            let face = [(Rect::new(960.0, 540.0, 12.0, 12.0), tentative)];
-            let mut count = [0; 9];
-            for _ in 0..60 {
-                let next = tiles.next(&face).unwrap();
-                count[all.iter().position(|tile| *tile == next).unwrap()] += 1;
-            }
-            count
-        };
-        let tentative = counted(&mut tiles, true);
-        let tracked = counted(&mut tiles, false);
-        for (i, (tentative, tracked)) in tentative.into_iter().zip(tracked).enumerate() {
-            if i == 4 {
-                assert!(
-                    tentative > 15 && tracked > 8 && tentative > tracked,
-                    "{tentative} {tracked}"
-                );
-            } else {
-                assert!(tentative >= 4 && tracked >= 5, "{i}: {tentative} {tracked}");
+    fn full_frame_is_searched_at_the_interval_whatever_the_rate() {
+        for rate in [12, 25, 50, 120] {
+            let times = full_searches(rate, |_| {});
+            let step = 1.0 / f64::from(rate);
+            for pair in times.windows(2) {
+                let interval = pair[1] - pair[0];
+                assert!((interval - 0.32).abs() <= step / 2.0 + 1e-9, "{rate}: {interval}");
             }
         }
+    }
+
+    #[test]
+    fn every_frame_is_searched_below_nine_frames_a_second() {
+        for rate in [1, 2, 4, 8] {
+            assert_eq!(full_searches(rate, |_| {}).len(), 3 * rate as usize, "{rate}");
+        }
+    }
+
+    #[test]
+    fn interval_of_zero_searches_every_frame_and_infinity_none() {
+        assert_eq!(full_searches(25, |s| s.interval = 0.0).len(), 75);
+        let mut scheduler = scheduler((1920, 1080));
+        let s = Situation { interval: f64::INFINITY, budget: 0.0, ..situation(0.0, 0.04) };
+        assert_eq!(scheduler.plan(&s), []);
+    }
+
+    #[test]
+    fn tentative_and_lost_faces_are_searched_for_sooner() {
+        let usual = full_searches(25, |_| {}).len();
+        let tentative = full_searches(25, |s| s.is_tentative = true).len();
+        let lost = full_searches(25, |s| s.is_lost = true).len();
+        assert!(tentative >= 2 * usual - 1, "{tentative}");
+        assert!(lost > tentative, "{lost}");
+        let poor = full_searches(25, |s| (s.is_lost, s.budget) = (true, 0.0)).len();
+        assert_eq!(poor, usual);
+    }
+
+    #[test]
+    fn no_setting_searches_less_than_a_poorer_one() {
+        let count = |interval: f64, budget: f64| {
+            let mut scheduler = scheduler((1920, 1080));
+            let plan = |i: u32| {
+                let step = 0.04;
+                let s = situation(f64::from(i) * step, step);
+                scheduler.plan(&Situation { interval, budget, ..s })
+            };
+            let regions: Vec<_> = (0..100).flat_map(plan).collect();
+            let tiles = regions.iter().filter(|region| region.is_tile).count();
+            (regions.len() - tiles, tiles)
+        };
+        let (few, tiles) = count(0.32, 250.0);
+        let (more, still) = count(0.32, 1000.0);
+        assert!(more == few && still > 2 * tiles, "{few} {tiles} {more} {still}");
+        assert!(count(0.0, 250.0).0 > few);
+        // With every frame searched, tiles are searched too, if they can be paid for.
+        assert!(count(0.0, 1000.0).1 > 0);
+        assert_eq!(count(0.32, 0.0).1, 0);
+    }
+
+    #[test]
+    fn budget_is_kept_over_time() {
+        for size in [(1920, 1080), (1280, 720), (640, 360), (3840, 2160)] {
+            let mut scheduler = scheduler(size);
+            let cost = |region: &SearchRegion| region.input_pixels() * 48e-6;
+            let (mut spent, rate) = (0.0, 25);
+            for i in 0..10 * rate {
+                let s = situation(f64::from(i) / 25.0, 0.04);
+                spent += scheduler.plan(&s).iter().map(cost).sum::<f64>();
+            }
+            // The savings of a second are spent at the start.
+            assert!(spent < 11.2 * 250.0, "{size:?}: {spent}");
+            assert!(spent > 1000.0, "{size:?}: {spent}");
+        }
+    }
+
+    #[test]
+    fn large_faces_have_their_turn_in_small_frames() {
+        let mut scheduler = scheduler((640, 360));
+        let plan = |i: u32| {
+            let s = situation(f64::from(i) * 0.32, 0.32);
+            scheduler.plan(&Situation { budget: 1e6, ..s })[0].scale
+        };
+        let scales: Vec<f32> = (0..32).map(plan).collect();
+        assert_eq!(scales.iter().filter(|scale| **scale == 1.0).count(), 4);
+    }
+
+    #[test]
+    fn tiles_with_small_faces_or_motion_come_more_often_and_none_starves() {
+        let count = |faces: &[(Rect, bool)], motion: bool| {
+            let mut scheduler = scheduler((1920, 1080));
+            let busy = Rect::new(960.0, 540.0, 12.0, 12.0);
+            let (mut inside, mut all) = (0, std::collections::HashMap::new());
+            for i in 0..1500 {
+                if motion {
+                    let holds = |w: &Window| f32::from(u8::from(w.rect().contains(busy.center())));
+                    scheduler.note_motion(holds);
+                }
+                let s = situation(f64::from(i) * 0.04, 0.04);
+                let plan = scheduler.plan(&Situation { small_faces: faces, ..s });
+                for region in plan.iter().filter(|region| region.is_tile) {
+                    inside += usize::from(region.contains(&busy));
+                    let w = &region.window;
+                    let key = (w.x, w.y, (10.0 * region.scale) as u32);
+                    *all.entry(key).or_insert(0) += 1;
+                }
+            }
+            (inside, all.len(), all.values().copied().min().unwrap_or(0))
+        };
+        let face = |tentative| [(Rect::new(960.0, 540.0, 12.0, 12.0), tentative)];
+        let (idle, tiles, least) = count(&[], false);
+        assert!(least > 0);
+        for (inside, seen, least) in
+            [count(&face(false), false), count(&face(true), false), count(&[], true)]
+        {
+            assert!(inside as f64 > 1.4 * idle as f64, "{inside} and {idle}");
+            assert!(seen == tiles && least > 0);
+        }
+    }
+
+    #[test]
+    fn all_tiles_at_full_resolution_are_searched_within_two_seconds() {
+        let mut scheduler = scheduler((1920, 1080));
+        let mut seen = std::collections::HashSet::new();
+        for i in 0..50 {
+            for r in scheduler.plan(&situation(f64::from(i) * 0.04, 0.04)) {
+                if r.is_tile && r.scale == 1.0 {
+                    seen.insert((r.window.x, r.window.y));
+                }
+            }
+        }
+        assert_eq!(seen.len(), 9);
+    }
+
+    #[test]
+    fn motion_is_searched_sooner_while_there_are_savings() {
+        let searches = |budget: f64| {
+            let mut scheduler = scheduler((1280, 720));
+            let mut plan = |i: u32, moves: bool| {
+                scheduler.note_motion(|_| if moves { 0.01 } else { 0.0 });
+                let s = situation(f64::from(i) * 0.04, 0.04);
+                let plan = scheduler.plan(&Situation { budget, most: 1, ..s });
+                plan.iter().any(|region| !region.is_tile)
+            };
+            (0..8).map(|i| plan(i, i == 3)).collect::<Vec<_>>()
+        };
+        let wanted = [true, false, false, true, false, false, false, false];
+        assert_eq!(searches(1000.0), wanted);
+        assert_eq!(searches(0.0).iter().filter(|full| **full).count(), 1);
+    }
+
+    #[test]
+    fn detector_without_scales_searches_the_full_frame_only() {
+        let mut scheduler = SearchScheduler::default();
+        let info = FrameInfo::new(PixelFormat::I420, 640, 360);
+        scheduler.cover(&info, &Sizing::AS_IT_IS, &RoiFilter::default());
+        let regions = scheduler.plan(&situation(0.0, 0.04));
+        assert_eq!(regions.len(), 1);
+        assert!(!regions[0].is_tile && regions[0].scale == 1.0);
     }
 }

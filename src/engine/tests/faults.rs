@@ -50,10 +50,12 @@ impl Detector for Frail {
     }
 }
 
-fn find(finder: &mut Finder) -> Result<Vec<Face>, Error> {
+/// The faces of a frame, and what went wrong.
+fn find(finder: &mut Finder) -> (Vec<Face>, Option<Error>) {
     let data = vec![90; 200 * 100];
     let info = FrameInfo::new(PixelFormat::Gray8, 200, 100);
-    finder.find(&Frame::new(info, &[&data], &[200]).unwrap()).map(<[Face]>::to_vec)
+    let found = finder.find(&Frame::new(info, &[&data], &[200]).unwrap(), None);
+    (found.faces.to_vec(), found.error)
 }
 
 #[test]
@@ -61,7 +63,11 @@ fn in_the_background_it_fails_panics_or_dies() {
     for fate in [Fate::Fails, Fate::Panics, Fate::Dies] {
         let calls = Arc::new(AtomicU32::new(0));
         let detector = Box::new(Frail { fate, calls: calls.clone() });
-        let options = FinderOptions { detect_every: 1, background: true, ..Default::default() };
+        let options = FinderOptions {
+            detect_interval: Duration::ZERO,
+            background: true,
+            ..Default::default()
+        };
         let mut finder = Finder::new(detector, options);
         let (mut errors, mut last) = (Vec::new(), Vec::new());
         let begun = Instant::now();
@@ -69,10 +75,9 @@ fn in_the_background_it_fails_panics_or_dies() {
         // Until the fault has been told, and some frames more.
         while after < 40 {
             assert!(begun.elapsed() < Duration::from_secs(20), "{fate:?} is not told");
-            match find(&mut finder) {
-                Ok(faces) => last = faces,
-                Err(error) => errors.push(error.to_string()),
-            }
+            let (faces, error) = find(&mut finder);
+            last = faces;
+            errors.extend(error.map(|error| error.to_string()));
             after += usize::from(!errors.is_empty());
             std::thread::sleep(Duration::from_millis(2));
         }
@@ -92,8 +97,8 @@ fn in_the_background_it_fails_panics_or_dies() {
             assert_eq!(last.len(), 1, "{fate:?}");
         }
         // Options may still be changed, back from the background too.
-        finder.set_options(FinderOptions { detect_every: 1, ..Default::default() });
-        let found = find(&mut finder).unwrap();
+        finder.set_options(FinderOptions { detect_interval: Duration::ZERO, ..Default::default() });
+        let found = find(&mut finder).0;
         assert_eq!(found.is_empty(), fate == Fate::Dies, "{fate:?}");
     }
 }
@@ -118,17 +123,20 @@ fn faces_of_a_detector_that_keeps_failing_are_lost() {
     }
 
     for background in [false, true] {
-        let options = FinderOptions { detect_every: 2, background, ..Default::default() };
+        let options = FinderOptions {
+            detect_interval: Duration::from_millis(40),
+            background,
+            ..Default::default()
+        };
         let mut finder = Finder::new(Box::new(Failing(0)), options);
         let (mut seen, mut failures) = (0, 0);
         let begun = Instant::now();
         let mut faces = Vec::new();
-        while failures < 10 {
+        while failures < 40 {
             assert!(begun.elapsed() < Duration::from_secs(20), "{failures} failures");
-            match find(&mut finder) {
-                Ok(now) => faces = now,
-                Err(_) => failures += 1,
-            }
+            let (now, error) = find(&mut finder);
+            faces = now;
+            failures += usize::from(error.is_some());
             seen += faces.len();
             std::thread::sleep(Duration::from_millis(1));
         }
@@ -140,13 +148,12 @@ fn faces_of_a_detector_that_keeps_failing_are_lost() {
 fn a_failure_in_the_stream_s_own_thread_costs_one_search() {
     let calls = Arc::new(AtomicU32::new(0));
     let detector = Box::new(Frail { fate: Fate::Fails, calls: calls.clone() });
-    let options = FinderOptions { detect_every: 1, ..Default::default() };
+    let options = FinderOptions { detect_interval: Duration::ZERO, ..Default::default() };
     let mut finder = Finder::new(detector, options);
     for n in 1..=10 {
-        match find(&mut finder) {
-            Ok(faces) => assert!(n != 3 && (n < 2 || faces.len() == 1), "frame {n}: {faces:?}"),
-            Err(error) => assert!(n == 3 && error.to_string().contains("made up"), "{error}"),
-        }
+        let (faces, error) = find(&mut finder);
+        assert_eq!(faces.len(), 1, "frame {n}");
+        assert_eq!(error.is_some(), n == 3, "frame {n}");
     }
     assert_eq!(calls.load(Ordering::Relaxed), 10);
 }
