@@ -1,5 +1,6 @@
 //! The command line.
 
+use std::convert::Infallible;
 use std::path::PathBuf;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -63,6 +64,21 @@ pub(crate) enum Command {
     Manual(ManualArgs),
 }
 
+/// Budget of searches without limit, milliseconds of CPU time per second.
+const THOROUGH: u32 = 1_000_000;
+
+fn renamed_detect_every(_: &str) -> Result<Infallible, String> {
+    Err("it is called --detect-interval now and takes milliseconds of video (8 frames at 25 a \
+         second are 320)"
+        .into())
+}
+
+fn renamed_tile_every(_: &str) -> Result<Infallible, String> {
+    Err("it is called --detect-budget now and takes milliseconds of CPU time per second of video \
+         (0 searches full frames only)"
+        .into())
+}
+
 /// Options that say which faces are found. What is not given is left to the elements' own
 /// defaults.
 #[derive(Debug, Clone, Default, Args)]
@@ -123,15 +139,26 @@ pub(crate) struct StreamArgs {
     /// Which faces, and how.
     #[command(flatten)]
     pub(crate) faces: FaceArgs,
-    /// Look for faces on every N-th frame and track them in between
-    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..=1000),
+    /// Search the full frame at least every so many milliseconds of video, 0 for every frame, and
+    /// track faces in between [default: 320]
+    #[arg(long, value_name = "MS", value_parser = value_parser!(u32).range(0..=60_000),
           help_heading = "Faces")]
-    pub(crate) detect_every: Option<u32>,
-    /// Where frames are shrunk for detection: search a part at full size on every N-th frame in
-    /// between, each part in its turn; 0 for never
-    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(0..=1000),
+    pub(crate) detect_interval: Option<u32>,
+    /// CPU time for searches, in milliseconds per second of video; what is left of it goes to
+    /// searches for small faces, 0 for none of those [default: 250]
+    #[arg(long, value_name = "MS", value_parser = value_parser!(u32).range(0..=1_000_000),
           help_heading = "Faces")]
-    pub(crate) tile_every: Option<u32>,
+    pub(crate) detect_budget: Option<u32>,
+    /// Search every frame at every scale: finds as many small faces as can be, in many times the
+    /// time
+    #[arg(long, help_heading = "Faces")]
+    pub(crate) thorough: bool,
+    /// Called --detect-interval now.
+    #[arg(long, hide = true, value_parser = renamed_detect_every)]
+    pub(crate) detect_every: Option<Infallible>,
+    /// Called --detect-budget now.
+    #[arg(long, hide = true, value_parser = renamed_tile_every)]
+    pub(crate) tile_every: Option<Infallible>,
     /// Keep a face that is known as long as the detector is so sure of it, if that is less than
     /// --min-score: faces that turn stay, and some hands before faces with them
     #[arg(long, value_name = "SCORE", value_parser = unit, help_heading = "Faces")]
@@ -345,8 +372,8 @@ impl StreamArgs {
         };
         let mut list = f.find.properties();
         list.extend(given([
-            ("detect-every", text(self.detect_every)),
-            ("tile-every", text(self.tile_every)),
+            ("detect-interval", text(self.detect_interval.or(self.thorough.then_some(0)))),
+            ("detect-budget", text(self.detect_budget.or(self.thorough.then_some(THOROUGH)))),
             ("track-min-score", text(self.track_min_score)),
             ("roi", zone(&self.roi)),
             ("exclude", zone(&self.exclude)),
@@ -449,7 +476,9 @@ mod tests {
             "--strength=1.5",
             "--strength=nan",
             "--scale=3",
-            "--detect-every=0",
+            "--detect-every=8",
+            "--tile-every=8",
+            "--detect-interval=70000",
             "--min-face-size=0",
             "--crf=99",
             "--detector=magic",

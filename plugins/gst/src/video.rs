@@ -328,6 +328,10 @@ impl fmt::Display for MapError {
 fn frame_info(info: &VideoInfo) -> Option<FrameInfo> {
     let format = FORMATS.iter().find(|(f, _)| *f == info.format())?.1;
     let mut frame = FrameInfo::new(format, info.width(), info.height());
+    let aspect = info.par();
+    if let (Ok(width), Ok(height)) = (aspect.numer().try_into(), aspect.denom().try_into()) {
+        frame.pixel_aspect = (width, height);
+    }
     let colorimetry = info.colorimetry();
     frame.matrix = match colorimetry.matrix() {
         gst_video::VideoColorMatrix::Bt709 => Matrix::Bt709,

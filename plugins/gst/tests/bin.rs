@@ -69,8 +69,8 @@ fn every_property_is_passed_on() {
     let proxy = bin.upcast_ref::<gst::Element>();
     let proxy = proxy.dynamic_cast_ref::<gst::ChildProxy>().unwrap();
     assert_eq!(proxy.child_property::<f64>("enhance::strength"), 0.5);
-    proxy.set_child_property("detect::detect-every", 7u32);
-    assert_eq!(bin.property::<u32>("detect-every"), 7);
+    proxy.set_child_property("detect::detect-interval", 70u32);
+    assert_eq!(bin.property::<u32>("detect-interval"), 70);
 }
 
 /// Runs a pipeline to its end and answers its messages.
@@ -224,7 +224,7 @@ fn properties_change_from_another_thread_while_playing() {
             element.set_property("strength", f64::from(i % 5) / 4.0);
             element.set_property("max-faces", i % 3);
             element.set_property("temporal-smoothing", f64::from(i % 2));
-            element.set_property("detect-every", 1 + i % 4);
+            element.set_property("detect-interval", 40 * (i % 4));
             let _: gst::Structure = element.property("stats");
         }
     });

@@ -153,17 +153,17 @@ fn shared_the_bin_enhances_what_it_finds() {
 
 #[test]
 fn shared_tiles_show_faces_that_the_reduced_frame_does_not() {
-    let faces = |tile_every: u32| {
-        let line = format!("facesrdetect name=f min-score=0.5 tile-every={tile_every} {}", yunet());
+    let faces = |budget: u32| {
+        let line = format!("facesrdetect name=f min-score=0.5 detect-budget={budget} {}", yunet());
         let run = run("street-oxford-cctv.mp4", &line, 90);
-        assert_eq!(run.stats.get::<u64>("tiles-searched").unwrap() > 20, tile_every > 0);
+        assert_eq!(run.stats.get::<u64>("tiles-searched").unwrap() > 20, budget > 0);
         run.faces
     };
     let small = |faces: &Faces| {
         // Those of the lines `face` of the list of checked faces are 12 to 15 pixels high there.
         faces.iter().flatten().filter(|face| face.1.3 < 17).count()
     };
-    let (with, without) = (faces(2), faces(0));
+    let (with, without) = (faces(250), faces(0));
     assert!(small(&with) > small(&without) + 30, "{} and {}", small(&with), small(&without));
 }
 

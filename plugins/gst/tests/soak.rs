@@ -106,7 +106,7 @@ fn pipeline(frames: i32) -> (gst::Pipeline, Arc<AtomicU64>) {
     let line = format!(
         "videotestsrc num-buffers={frames} pattern=black \
          ! video/x-raw,format=GRAY8,width={SIDE},height={SIDE},framerate=25/1 \
-         ! facesr name=f detector=seetaface detect-width={SIDE} detect-every=2 ! fakesink sync=false"
+         ! facesr name=f detector=seetaface detect-width={SIDE} detect-interval=80 ! fakesink sync=false"
     );
     let pipeline: gst::Pipeline = gst::parse::launch(&line).unwrap().downcast().unwrap();
     let f = pipeline.by_name("f").unwrap();

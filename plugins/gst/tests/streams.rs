@@ -75,7 +75,7 @@ fn run(line: &str) -> Ended {
     Ended { error, frames }
 }
 
-const TAIL: &str = "! videoconvert ! facesr name=f detector=seetaface detect-every=15 \
+const TAIL: &str = "! videoconvert ! facesr name=f detector=seetaface detect-interval=600 \
                     ! fakesink sync=false";
 
 /// Bytes of the file are damaged: boxes, tables, packets.

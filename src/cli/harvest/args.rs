@@ -40,8 +40,9 @@ pub(crate) struct HarvestArgs {
     /// Which faces.
     #[command(flatten)]
     pub(crate) find: FindArgs,
-    /// Look for faces on every N-th frame and track them in between
-    #[arg(long, value_name = "N", default_value_t = 1,
-          value_parser = value_parser!(u32).range(1..=1000), help_heading = "Faces")]
-    pub(crate) detect_every: u32,
+    /// Search the full frame at least every so many milliseconds of video, 0 for every frame, and
+    /// track faces in between
+    #[arg(long, value_name = "MS", default_value_t = 0,
+          value_parser = value_parser!(u32).range(0..=60_000), help_heading = "Faces")]
+    pub(crate) detect_interval: u32,
 }

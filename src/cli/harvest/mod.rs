@@ -89,13 +89,13 @@ fn clip(
 ) -> Result<Clip, Failure> {
     let source = Source::open(input)?;
     let mut properties = args.find.properties();
-    properties.push(("detect-every", args.detect_every.to_string()));
+    properties.push(("detect-interval", args.detect_interval.to_string()));
     // The boxes as detected: those of training pictures are not smoothed either.
     properties.push(("temporal-smoothing", "0".into()));
     let picker = Arc::new(Mutex::new(Picker::new(Wish {
         widths: (args.min_width, args.max_width),
         per_track: args.per_track as usize,
-        detect_every: args.detect_every,
+        detect_every: (args.detect_interval / 40).max(1),
     })));
     let plan = Plan {
         element: face_element("facesrdetect", &properties)?,

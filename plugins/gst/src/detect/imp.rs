@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{LazyLock, Mutex};
 
 use facesr::detect::DetectorOptions;
-use facesr::{Face, Finder, FinderOptions};
+use facesr::{Face, Finder, FinderOptions, Timestamp};
 use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
@@ -365,22 +365,23 @@ impl BaseTransformImpl for FacesrDetect {
             self.warn_once(state, "The detector could not be changed", &error);
         }
 
+        let at = times.running.or(times.timestamp);
+        let at = at.map(|at| Timestamp::from_nanos(at.nseconds()));
+        search.finder.set_frame_duration(video.frame_duration().into());
         let found = video.read(buffer, |frame| {
-            search.finder.find(frame).map(|faces| {
-                state.faces.clear();
-                state.faces.extend(
-                    faces.iter().map(|face| Face { id: face.id + search.first_id, ..*face }),
-                );
-            })
+            let found = search.finder.find(frame, at);
+            let renumbered = |face: &Face| Face { id: face.id + search.first_id, ..*face };
+            state.faces.clear();
+            state.faces.extend(found.faces.iter().map(renumbered));
+            found.error
         });
         lock(&self.stats).follow(&search.before, &search.finder);
         search.last_id = state.faces.iter().map(|face| face.id).fold(search.last_id, u64::max);
         state.search = Some(search);
         match found {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => {
-                state.faces.clear();
-                self.warn_once(state, "Face detection failed, the frame passes without", &error);
+            Ok(None) => {}
+            Ok(Some(error)) => {
+                self.warn_once(state, "Face detection failed, faces are tracked without", &error);
             }
             Err(error) => {
                 drop(guard);

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use facesr::FinderOptions;
 use facesr::detect::{DetectorKind, DetectorOptions};
@@ -25,8 +26,9 @@ pub(crate) struct Settings {
 #[derive(Debug, Clone)]
 pub(crate) struct Live {
     pub(crate) live: LiveUse,
-    pub(crate) detect_every: u32,
-    pub(crate) tile_every: u32,
+    /// Milliseconds.
+    pub(crate) detect_interval: u32,
+    pub(crate) detect_budget: u32,
     pub(crate) detect_width: u32,
     pub(crate) min_score: f64,
     pub(crate) track_min_score: f64,
@@ -45,8 +47,8 @@ impl Default for Settings {
             threads: detector.threads as u32,
             live: Live {
                 live: LiveUse::default(),
-                detect_every: finder.detect_every,
-                tile_every: finder.tile_every,
+                detect_interval: finder.detect_interval.as_millis() as u32,
+                detect_budget: finder.detect_budget,
                 detect_width: detector.width,
                 min_score: 0.0,
                 track_min_score: 0.0,
@@ -86,8 +88,8 @@ impl Settings {
             "detector-model" => self.model = path(value),
             "threads" => take(value, &mut self.threads),
             "live" => take(value, &mut self.live.live),
-            "detect-every" => take(value, &mut self.live.detect_every),
-            "tile-every" => take(value, &mut self.live.tile_every),
+            "detect-interval" => take(value, &mut self.live.detect_interval),
+            "detect-budget" => take(value, &mut self.live.detect_budget),
             "detect-width" => take(value, &mut self.live.detect_width),
             "min-score" => take(value, &mut self.live.min_score),
             "track-min-score" => take(value, &mut self.live.track_min_score),
@@ -106,8 +108,8 @@ impl Settings {
             "detector-model" => self.model.to_value(),
             "threads" => self.threads.to_value(),
             "live" => self.live.live.to_value(),
-            "detect-every" => self.live.detect_every.to_value(),
-            "tile-every" => self.live.tile_every.to_value(),
+            "detect-interval" => self.live.detect_interval.to_value(),
+            "detect-budget" => self.live.detect_budget.to_value(),
             "detect-width" => self.live.detect_width.to_value(),
             "min-score" => self.live.min_score.to_value(),
             "track-min-score" => self.live.track_min_score.to_value(),
@@ -152,8 +154,12 @@ impl Live {
     /// How to find; `late` frames are not searched, only tracked.
     pub(crate) fn finder_options(&self, background: bool, late: bool) -> FinderOptions {
         FinderOptions {
-            detect_every: if late { u32::MAX } else { self.detect_every },
-            tile_every: if late { 0 } else { self.tile_every },
+            detect_interval: if late {
+                Duration::MAX
+            } else {
+                Duration::from_millis(u64::from(self.detect_interval))
+            },
+            detect_budget: if late { 0 } else { self.detect_budget },
             smoothing: self.temporal_smoothing as f32,
             background,
             roi: RoiFilter::clone(&self.zone),
@@ -180,32 +186,33 @@ pub(crate) fn properties() -> Vec<glib::ParamSpec> {
             .blurb("Model file of the detector (unset = built in, or found in the model folders)")
             .mutable_ready()
             .build(),
-        glib::ParamSpecUInt::builder("detect-every")
-            .nick("Detect every")
+        glib::ParamSpecUInt::builder("detect-interval")
+            .nick("Detection interval")
             .blurb(
-                "Search every n-th frame, twice as often while a face has been seen only once; \
-                 faces are tracked in between",
+                "Longest time between two searches of the full frame, in milliseconds of video, half \
+                 of it while a face has been seen only once (0 = every frame); faces are tracked in \
+                 between. Frames further apart than 110 ms are all searched",
             )
-            .minimum(1)
-            .maximum(1000)
-            .default_value(default.live.detect_every)
+            .maximum(60_000)
+            .default_value(default.live.detect_interval)
             .mutable_playing()
             .build(),
-        glib::ParamSpecUInt::builder("tile-every")
-            .nick("Tile every")
+        glib::ParamSpecUInt::builder("detect-budget")
+            .nick("Detection budget")
             .blurb(
-                "Where frames are reduced before they are searched: search a part at full \
-                 resolution on every n-th frame in between, each in its turn (0 = never)",
+                "CPU time for searches, in milliseconds per second of video: what searches of the \
+                 full frame leave of it is spent on searches that see faces larger, of the enlarged \
+                 frame or of parts of it (0 = none of those)",
             )
-            .maximum(1000)
-            .default_value(default.live.tile_every)
+            .maximum(1_000_000)
+            .default_value(default.live.detect_budget)
             .mutable_playing()
             .build(),
         glib::ParamSpecUInt::builder("detect-width")
             .nick("Detection width")
             .blurb(
-                "Reduce wider frames to this width before searching: smaller is faster and \
-                 misses smaller faces (0 = the detector's own choice)",
+                "Width at which full frames are searched, enlarged at most twice: smaller is faster \
+                 and misses smaller faces (0 = the detector's own choice)",
             )
             .maximum(facesr::frame::MAX_DIMENSION)
             .default_value(default.live.detect_width)

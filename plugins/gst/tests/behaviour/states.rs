@@ -171,7 +171,7 @@ fn start_stop_start_with_other_properties() {
             ("strength", "0.5"),
             ("detector", "seetaface"),
             ("threads", "2"),
-            ("detect-every", "3"),
+            ("detect-interval", "120"),
             ("temporal-smoothing", "0"),
             ("live", "on"),
             ("device", "cpu"),

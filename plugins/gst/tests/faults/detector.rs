@@ -11,7 +11,7 @@ fn element(path: &str) -> gst::Element {
     gst::ElementFactory::make("facesrdetect")
         .property_from_str("detector", "centerface")
         .property("detector-model", path)
-        .property("detect-every", 1u32)
+        .property("detect-interval", 0u32)
         .build()
         .unwrap()
 }

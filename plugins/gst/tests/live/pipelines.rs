@@ -79,7 +79,7 @@ fn who_is_live_and_how_long_frames_stay() {
 
 #[test]
 fn live_use_changes_while_playing() {
-    let (pipeline, f, _) = run(true, "detect-every=1");
+    let (pipeline, f, _) = run(true, "detect-interval=0");
     for (value, live) in [("off", false), ("auto", true), ("off", false), ("on", true)] {
         f.set_property_from_str("live", value);
         let frames = stat(&f, "frames") + 10;
@@ -97,7 +97,7 @@ fn frames_do_not_wait_for_the_detector() {
     let pipeline = launch(
         "videotestsrc is-live=true pattern=ball \
          ! video/x-raw,format=GRAY8,width=1920,height=1080,framerate=100/1 \
-         ! facesrdetect name=f detector=seetaface detect-every=1 ! fakesink sync=false",
+         ! facesrdetect name=f detector=seetaface detect-interval=0 ! fakesink sync=false",
     );
     pipeline.set_state(gst::State::Playing).unwrap();
     let f = pipeline.by_name("f").unwrap();

@@ -41,13 +41,13 @@ fn further_streams_cost_little_memory() {
     // moment, as they do while each of them searches all the time.
     let cores = std::thread::available_parallelism().map_or(2, |n| n.get()).min(4);
     let mut streams: Vec<Guarded> = (0..cores).map(|_| play(&camera)).collect();
-    let search = |every: u32| {
+    let search = |interval: u32| {
         let faces = streams.iter().filter_map(|pipeline| pipeline.by_name("f"));
-        faces.for_each(|f| f.set_property("detect-every", every));
+        faces.for_each(|f| f.set_property("detect-interval", interval));
     };
-    search(1);
+    search(0);
     std::thread::sleep(Duration::from_secs(2));
-    search(8);
+    search(320);
     std::thread::sleep(Duration::from_secs(1));
     let (before, _) = footprint();
     let more = 3;

@@ -65,18 +65,18 @@ fn shared_faces_are_sharpened() {
 #[test]
 fn shared_street_and_stadium_run_through() {
     for name in ["street-oxford-cctv.mp4", "stadium-crowd.mp4"] {
-        let report = keeps(name, "mp4", &["--detect-every=10"]);
+        let report = keeps(name, "mp4", &["--detect-interval=400"]);
         assert!(report["faces_enhanced"].as_u64() > Some(0), "{name}: {report:#}");
     }
 }
 
 #[test]
 fn shared_clips_become_matroska() {
-    keeps("office-one-person.mp4", "mkv", &["--detect-every=10"]);
+    keeps("office-one-person.mp4", "mkv", &["--detect-interval=400"]);
 }
 
 #[test]
 fn shared_odd_timing_and_priming_are_kept() {
-    keeps("office-one-person.mp4", "mp4", &["--detect-every=10"]);
-    keeps("carpark-no-faces.mp4", "mp4", &["--detect-every=10"]);
+    keeps("office-one-person.mp4", "mp4", &["--detect-interval=400"]);
+    keeps("carpark-no-faces.mp4", "mp4", &["--detect-interval=400"]);
 }
