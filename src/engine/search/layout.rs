@@ -115,7 +115,7 @@ fn layout_tiles(whole: &SearchRegion, overlap: u32) -> Vec<SearchRegion> {
     // Even, for chroma that is halved.
     let side = |input: f32, scale: f32| ((input / scale) as u32 & !1).max(2);
     let (width, height) = (side(across, whole.scale * whole.aspect), side(down, whole.scale));
-    let columns = split_axis(window.x, window.width, width, overlap);
+    let columns = split_axis(window.x, window.width, width, (overlap as f32 / whole.aspect) as u32);
     let rows = split_axis(window.y, window.height, height, overlap);
     let row = |(y, height): (u32, u32)| {
         let place = move |(x, width)| {

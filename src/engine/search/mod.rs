@@ -74,7 +74,9 @@ impl SearchRegion {
 
     /// Pixels that a network computes, which takes sides in multiples of 32.
     pub(crate) fn input_pixels(&self) -> f64 {
-        let side = |n: u32, scale: f32| (f64::from(n) * f64::from(scale) / 32.0).ceil() * 32.0;
+        let side = |n: u32, scale: f32| {
+            ((f64::from(n) * f64::from(scale)).round() / 32.0).ceil().max(1.0) * 32.0
+        };
         let w = &self.window;
         side(w.width, self.scale * self.aspect) * side(w.height, self.scale)
     }

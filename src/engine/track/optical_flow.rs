@@ -23,7 +23,9 @@ const AREA: usize = SIDE * SIDE;
 /// Least standard deviation of the samples, codes: on less there is nothing to hold on to.
 const MIN_CONTRAST: f32 = 2.0;
 /// Least correlation between a face and what is taken for it.
-const MIN_LIKENESS: f32 = 0.7;
+pub(super) const MIN_LIKENESS: f32 = 0.7;
+/// Most that the contrast may differ from a face's, as a factor: a wall is not taken for it.
+const MAX_CONTRAST_CHANGE: f32 = 2.5;
 /// Rounds of refinement, at most.
 const ROUNDS: usize = 8;
 /// A step smaller than this, in samples, ends the refinement.
@@ -34,6 +36,8 @@ const HALF: usize = SIDE / 2;
 const MAX_MARGIN: usize = 3 * HALF;
 /// ... and the least correlation there: what is found is looked at more closely then.
 const MIN_FAR_CORRELATION: f32 = 0.55;
+/// Least correlation of what was found farther off: among many places one may look alike.
+const FAR_CORRELATION: f32 = 0.8;
 /// Largest growth from frame to frame that is believed.
 const MAX_GROWTH: f32 = 0.03;
 
@@ -133,15 +137,16 @@ impl TemplateTracker {
     }
 
     /// How the face of a template has moved from `square`, where it is expected, if it is found
-    /// again within `reach` face sizes.
+    /// again within `reach` face sizes, with a correlation of at least `min_correlation`.
     pub(crate) fn find(
         &mut self,
         frame: &Frame<'_>,
         look: &Template,
         square: &CropSquare,
         reach: f32,
+        min_correlation: f32,
     ) -> Option<Motion> {
-        if let Some(motion) = self.find_near(frame, look, square) {
+        if let Some(motion) = self.find_near(frame, look, square, min_correlation) {
             return Some(motion);
         }
         if reach * SIDE as f32 <= MARGIN as f32 - 1.0 {
@@ -149,7 +154,7 @@ impl TemplateTracker {
         }
         let by = self.find_far(frame, look, square, reach)?;
         let there = CropSquare { x: square.x + by.x, y: square.y + by.y, ..*square };
-        let motion = self.find_near(frame, look, &there)?;
+        let motion = self.find_near(frame, look, &there, FAR_CORRELATION.max(min_correlation))?;
         let by = Point { x: by.x + motion.by.x, y: by.y + motion.by.y };
         Some(Motion { by, growth: motion.growth })
     }
@@ -160,12 +165,13 @@ impl TemplateTracker {
         frame: &Frame<'_>,
         look: &Template,
         square: &CropSquare,
+        min_correlation: f32,
     ) -> Option<Motion> {
         self.sample(frame, square, SIDE, MARGIN)?;
-        let refined = self.refine(look, [0.0; 2]);
+        let refined = self.refine(look, [0.0; 2], min_correlation);
         let (at, growth) = match refined {
             Some(found) => found,
-            None => self.refine(look, self.coarse(look)?)?,
+            None => self.refine(look, self.coarse(look)?, min_correlation)?,
         };
         let pixels = square.side / SIDE as f32;
         Some(Motion {
@@ -277,7 +283,12 @@ impl TemplateTracker {
 
     /// Refines a place (samples from the middle of the field) until it fits; `None` if it leaves
     /// the field or what is there is not alike.
-    fn refine(&self, look: &Template, mut at: [f32; 2]) -> Option<([f32; 2], f32)> {
+    fn refine(
+        &self,
+        look: &Template,
+        mut at: [f32; 2],
+        min_correlation: f32,
+    ) -> Option<([f32; 2], f32)> {
         let mut seen = [0.0; AREA];
         let mut step = [0.0; 3];
         for _ in 0..ROUNDS {
@@ -300,7 +311,7 @@ impl TemplateTracker {
             }
         }
         self.lift(at, &mut seen)?;
-        (self.likeness(look, &seen) >= MIN_LIKENESS).then_some((at, step[2]))
+        (self.likeness(look, &seen) >= min_correlation).then_some((at, step[2]))
     }
 
     /// The place where a face fits best, of all whole samples in the field.
@@ -354,6 +365,10 @@ impl TemplateTracker {
             both += w * v * p;
         }
         let deviation = (square - mean * mean).max(0.0).sqrt();
+        let change = deviation / look.contrast;
+        if !(1.0 / MAX_CONTRAST_CHANGE..=MAX_CONTRAST_CHANGE).contains(&change) {
+            return 0.0;
+        }
         both / (deviation * look.contrast).max(1e-6)
     }
 }
@@ -425,8 +440,9 @@ mod tests {
             for (dx, dy, light) in [(0.0, 0.0, 0.0), (0.3, -0.2, 20.0), (-0.1, 0.12, -15.0)] {
                 let (dx, dy) = (dx * size, dy * size);
                 let after = picture(80.0 + dx, 60.0 + dy, size, light);
-                let motion =
-                    follower.find(&frame(&after), &look, &around(80.0, 60.0, size), 0.0).unwrap();
+                let motion = follower
+                    .find(&frame(&after), &look, &around(80.0, 60.0, size), 0.0, MIN_LIKENESS)
+                    .unwrap();
                 let off = (motion.by.x - dx).hypot(motion.by.y - dy);
                 assert!(off < 0.012 * size, "size {size}, moved {dx} {dy}: {motion:?}");
             }
@@ -440,7 +456,7 @@ mod tests {
             let square = around(start, 60.0, 30.0);
             let look = follower.extract(&frame(&picture(start, 60.0, 30.0, 0.0)), &square).unwrap();
             let after = picture(start + 2.0, 60.5, 30.0, 0.0);
-            let motion = follower.find(&frame(&after), &look, &square, 0.0).unwrap();
+            let motion = follower.find(&frame(&after), &look, &square, 0.0, MIN_LIKENESS).unwrap();
             let off = (motion.by.x - 2.0).hypot(motion.by.y - 0.5);
             assert!(off < 0.6, "from {start}: {motion:?}");
         }
@@ -458,6 +474,7 @@ mod tests {
                 look.as_ref().unwrap(),
                 &around(80.0, 60.0, 30.0),
                 0.0,
+                MIN_LIKENESS,
             );
             let found = found.unwrap();
             assert!((found.growth - growth).abs() < 0.008, "{growth}: {found:?}");
@@ -471,8 +488,11 @@ mod tests {
         let look = follower.extract(&frame(&picture(80.0, 60.0, 24.0, 0.0)), &square).unwrap();
         let noise: Vec<u8> =
             (0..160u32 * 120).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
-        assert_eq!(follower.find(&frame(&noise), &look, &square, 1.0), None);
-        assert_eq!(follower.find(&frame(&[90; 160 * 120]), &look, &square, 1.0), None);
+        assert_eq!(follower.find(&frame(&noise), &look, &square, 1.0, MIN_LIKENESS), None);
+        assert_eq!(
+            follower.find(&frame(&[90; 160 * 120]), &look, &square, 1.0, MIN_LIKENESS),
+            None
+        );
         assert!(follower.extract(&frame(&[90; 160 * 120]), &square).is_none());
     }
 
@@ -483,7 +503,7 @@ mod tests {
         let look = follower.extract(&frame(&data), &around(80.0, 60.0, 24.0)).unwrap();
         for (x, y, size) in [(-50.0, 0.0, 20.0), (0.0, 0.0, 300.0), (159.0, 119.0, 0.5)] {
             follower.extract(&frame(&data), &around(x, y, size));
-            follower.find(&frame(&data), &look, &around(x, y, size), 2.0);
+            follower.find(&frame(&data), &look, &around(x, y, size), 2.0, MIN_LIKENESS);
         }
         for bad in [f32::NAN, f32::INFINITY, 0.0, -3.0] {
             assert!(follower.extract(&frame(&data), &around(20.0, 20.0, bad)).is_none());

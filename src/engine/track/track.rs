@@ -1,7 +1,7 @@
 //! One face from frame to frame: where it is, how it moves, how much is known of it.
 
 use super::history::History;
-use super::optical_flow::{Template, TemplateTracker};
+use super::optical_flow::{MIN_LIKENESS, Template, TemplateTracker};
 use crate::face::{Detection, Face};
 use crate::frame::Frame;
 use crate::geometry::{CropSquare, Point, Rect};
@@ -65,9 +65,13 @@ const VELOCITY_GAIN: f32 = 0.5;
 const MAX_BASELINE: f64 = 1.5;
 
 /// Frames further apart leave it to searches to find a face that has moved, seconds.
-const MAX_FLOW_STEP: f64 = 0.15;
-/// How far optical flow looks at most, in face sizes.
-const MAX_REACH: f32 = 3.0;
+const MAX_FLOW_STEP: f64 = 0.11;
+/// How far optical flow looks at most, in face sizes, ...
+const MAX_REACH: f32 = 1.0;
+/// ... and for a face that a search has found some time ago.
+const MAX_REACH_OF_NEW: f32 = 3.0;
+/// Least correlation where frames are far apart: much may have come to the place of a face.
+const SPARSE_CORRELATION: f32 = 0.85;
 
 /// What is known of a track.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -222,7 +226,7 @@ impl Track {
         }
         if self.suspended {
             // Only if it is still there, the picture has not changed for it.
-            let found = self.find(frame, self.center, 0.0, matcher);
+            let found = self.find(frame, self.center, (0.0, SPARSE_CORRELATION), matcher);
             if found.is_none() {
                 return;
             }
@@ -238,13 +242,18 @@ impl Track {
         // A search may have answered late: a face that is new has to be found over all that time.
         let is_new = self.time == self.born_at && self.hits == 1;
         let reach = if is_new || step < MAX_FLOW_STEP {
-            (MAX_SPEED * self.unseen(now) as f32).min(MAX_REACH)
+            let most = if is_new { MAX_REACH_OF_NEW } else { MAX_REACH };
+            // Of a new face the speed is not known.
+            let least = if self.hits == 1 && self.miss_cost == 0 { MAX_REACH } else { 0.0 };
+            (MAX_SPEED * self.unseen(now) as f32).clamp(least, most)
         } else {
             0.0
         };
         self.time = now;
         self.step = step;
-        match self.find(frame, self.center, reach, matcher) {
+        let sparse = !is_new && step >= MAX_FLOW_STEP;
+        let min = if sparse { SPARSE_CORRELATION } else { MIN_LIKENESS };
+        match self.find(frame, self.center, (reach, min), matcher) {
             Some((motion, growth)) => self.take_motion(motion, growth, step),
             None => self.followed = false,
         }
@@ -256,11 +265,12 @@ impl Track {
         &self,
         frame: Option<&Frame<'_>>,
         center: Point,
-        reach: f32,
+        (reach, min_correlation): (f32, f32),
         matcher: &mut TemplateTracker,
     ) -> Option<(Point, f32)> {
         let (template, frame) = (self.template.as_ref()?, frame?);
-        let motion = matcher.find(frame, template, &self.square_at(center), reach)?;
+        let motion =
+            matcher.find(frame, template, &self.square_at(center), reach, min_correlation)?;
         Some((motion.by, motion.growth))
     }
 
