@@ -117,6 +117,7 @@ quiet "$release/facesr" enhance "$clip" -o "$work/out.mp4" --preset ultrafast
 quiet "$release/facesr" image "$root/src/engine/tests/data/face.png" -o "$work/out.png"
 mkdir "$work/archive" && cp "$clip" "$work/archive"
 quiet "$release/facesr" batch "$work/archive" -o "$work/sharp" --preset ultrafast
-quiet "$release/facesr" harvest "$clip" -o "$work/faces"
+[ -f "$root/out/demo/far.mp4" ] || scripts/demo.sh
+quiet "$release/facesr" harvest "$root/out/demo/far.mp4" -o "$work/faces"
 quiet gst-launch-1.0 videotestsrc num-buffers=10 ! facesr ! fakesink
 say "supply: $count commands run without a network, none reaches for one"
