@@ -95,7 +95,7 @@ for file in "$root"/tests/faults/*.sh; do
     for case in $(sed -n 's/^case_\([A-Za-z0-9_]*\)() .*/\1/p' "$file"); do
         wanted "$case" "$@" || continue
         mkdir "$work/$case"
-        if timeout --kill-after=5 120 "$0" --one "$file" "$case" "$work/$case" "$program" \
+        if timeout --kill-after=5 600 "$0" --one "$file" "$case" "$work/$case" "$program" \
             >"$work/$case.log" 2>&1; then
             passed=$((passed + 1))
             rm -rf "${work:?}/$case"
