@@ -1,10 +1,12 @@
 //! What can go wrong in the engine, in words that a user can act on.
 
+use std::fmt;
 use std::path::PathBuf;
 
 use thiserror::Error;
 
 pub use crate::frame::FrameError;
+pub use facesr_onnx::OnnxError;
 
 /// A model file that cannot be used.
 #[derive(Debug, Error)]
@@ -37,12 +39,12 @@ pub enum ModelError {
         source: std::io::Error,
     },
     /// The file is no model, or damaged.
-    #[error("{model} is not a usable model ({reason}); fetch it again or name another file")]
+    #[error("{model} is not a usable model ({source}); fetch it again or name another file")]
     Invalid {
         /// File or embedded model.
         model: String,
         /// Why.
-        reason: String,
+        source: InvalidModel,
     },
     /// The model loads, but its inputs or outputs are not those of the contract.
     #[error("{model} does not fit: {reason}; wanted {wanted}")]
@@ -67,6 +69,55 @@ pub enum ModelError {
     /// ONNX Runtime is missing or unusable.
     #[error(transparent)]
     Runtime(#[from] RuntimeError),
+}
+
+impl ModelError {
+    /// The file or embedded model `model` is not usable because of `source`.
+    pub(crate) fn invalid(model: &dyn fmt::Display, source: InvalidModel) -> Self {
+        Self::Invalid { model: model.to_string(), source }
+    }
+}
+
+/// Why a file is no usable model.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum InvalidModel {
+    /// The file has no content.
+    #[error("the file is empty")]
+    Empty,
+    /// The file is larger than any model.
+    #[error("{bytes} bytes are more than any model has")]
+    TooLarge {
+        /// Length of the file, at least.
+        bytes: u64,
+    },
+    /// It is no ONNX file, or one that is refused.
+    #[error(transparent)]
+    Onnx(#[from] OnnxError),
+    /// ONNX Runtime does not open it.
+    #[error("{message}")]
+    Refused {
+        /// The first line of what ONNX Runtime says.
+        message: String,
+    },
+    /// It is not the one file that its detector knows.
+    #[error("{message}")]
+    Unknown {
+        /// What is different.
+        message: String,
+    },
+}
+
+/// A name that is none of those which are known.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("unknown {what} '{name}'; known are {}", known.join(", "))]
+pub struct UnknownName {
+    /// What is named.
+    pub what: &'static str,
+    /// The name.
+    pub name: String,
+    /// Every name that is known.
+    pub known: Vec<&'static str>,
 }
 
 fn folders(list: &[PathBuf]) -> String {

@@ -13,8 +13,8 @@ use crate::error::ModelError;
 use crate::face::Detection;
 use crate::geometry::Rect;
 use crate::inference::model_source::{self, ModelSource};
-use crate::inference::onnx::{self, Ranges, Signature, Value};
 use crate::inference::session_pool;
+use facesr_onnx::{self as onnx, Ranges, Signature, Value};
 
 /// From CenterFace's box to the WIDER-style box. `examples/measure_box_factor.rs` on 789 CelebA
 /// crops of 26 to 128 pixels gives a median of 1.145; three real clips, by the distance of eyes
@@ -88,7 +88,7 @@ pub(super) fn open(
     }
     let input = declared.inputs[0].name.clone();
     let file = in_best_precision(file, options.precision)
-        .map_err(|reason| ModelError::Invalid { model: source.to_string(), reason })?;
+        .map_err(|e| ModelError::invalid(&source, e.into()))?;
     Network::open(
         &KIND,
         (source, file),
@@ -100,8 +100,8 @@ pub(super) fn open(
 /// `file`, or the same model in 8 bits.
 ///
 /// # Errors
-/// A reason, in words, if the table of ranges is not the file's.
-fn in_best_precision(file: Vec<u8>, precision: Precision) -> Result<Vec<u8>, String> {
+/// [`OnnxError`](onnx::OnnxError) if the table of ranges is not the file's.
+fn in_best_precision(file: Vec<u8>, precision: Precision) -> Result<Vec<u8>, onnx::OnnxError> {
     let gains = precision == Precision::Auto && model_source::has_byte_products();
     if !gains || session_pool::fingerprint(&file) != KNOWN {
         return Ok(file);

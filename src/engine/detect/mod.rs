@@ -18,13 +18,13 @@ use std::str::FromStr;
 use std::time::Duration;
 
 pub use self::sizing::Sizing;
-use crate::error::{Error, ModelError};
+use crate::error::{Error, ModelError, UnknownName};
 pub use crate::face::Detection;
 use crate::frame::Frame;
 use crate::inference::loader;
 use crate::inference::model_source::{self, ModelSource};
-use crate::inference::onnx;
 use crate::search::{RoiFilter, SearchLayout, SearchRegion, is_same, is_small};
+use facesr_onnx as onnx;
 
 /// Finds faces in frames.
 pub trait Detector: Send {
@@ -189,12 +189,14 @@ impl DetectorKind {
 }
 
 impl FromStr for DetectorKind {
-    type Err = String;
+    type Err = UnknownName;
 
-    fn from_str(s: &str) -> Result<Self, String> {
-        Self::NAMES.iter().find(|(_, name)| *name == s).map(|(kind, _)| *kind).ok_or_else(|| {
-            let names: Vec<_> = Self::NAMES.iter().map(|(_, name)| *name).collect();
-            format!("unknown detector '{s}'; known are {}", names.join(", "))
+    fn from_str(s: &str) -> Result<Self, UnknownName> {
+        let found = Self::NAMES.iter().find(|(_, name)| *name == s);
+        found.map(|(kind, _)| *kind).ok_or_else(|| UnknownName {
+            what: "detector",
+            name: s.into(),
+            known: Self::NAMES.iter().map(|(_, name)| *name).collect(),
         })
     }
 }
@@ -382,8 +384,7 @@ fn named_or_found(
 }
 
 fn declared(source: &ModelSource, file: &[u8]) -> Result<onnx::Signature, ModelError> {
-    onnx::signature(file)
-        .map_err(|reason| ModelError::Invalid { model: source.to_string(), reason })
+    onnx::signature(file).map_err(|e| ModelError::invalid(&source, e.into()))
 }
 
 /// The error for a model that declares something else than was wanted.

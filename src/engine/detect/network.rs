@@ -1,10 +1,11 @@
 //! What YuNet and CenterFace share: an ONNX network that runs at the size of the stream.
 
 use std::collections::HashMap;
-use std::sync::{Arc, LazyLock, Mutex, Weak};
+use std::sync::{Arc, LazyLock, Weak};
 
 use ort::session::Session;
 use ort::value::TensorRef;
+use parking_lot::Mutex;
 
 use super::preprocess::{Channels, Layout, Preprocessor};
 use super::sizing::Sizing;
@@ -15,9 +16,8 @@ use crate::frame::Frame;
 use crate::geometry::Rect;
 use crate::inference::loader;
 use crate::inference::model_source::ModelSource;
-use crate::inference::onnx;
 use crate::inference::session_pool::{self, Fingerprint, SessionPool};
-use crate::util::sync::lock;
+use facesr_onnx as onnx;
 
 /// Both networks halve their input five times.
 pub(super) const MULTIPLE: usize = 32;
@@ -134,7 +134,7 @@ impl Network {
     ) -> Result<Self, ModelError> {
         let key = session_pool::fingerprint(&file);
         // Held while it is checked: streams that start together check it once.
-        let mut models = lock(&MODELS);
+        let mut models = MODELS.lock();
         let known = models.get(&key).and_then(Weak::upgrade);
         let is_new = known.is_none();
         let model = known.unwrap_or_else(|| Arc::new(Model { source, file, input, outputs }));
@@ -227,7 +227,7 @@ impl Network {
         let model = &*self.model;
         let dims = [1, 3, layout.padded_height, layout.padded_width];
         let file = onnx::with_fixed_input(&model.file, &model.input, &dims, &model.outputs)
-            .map_err(|reason| ModelError::Invalid { model: model.source.to_string(), reason })?;
+            .map_err(|e| ModelError::invalid(&model.source, e.into()))?;
         // All black, and black it stays around the picture.
         let tensor = vec![0.0; layout.len()];
         let check = |session: &mut Session| model.run(session, layout, &tensor, |_| ());

@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 use super::network::Scale;
 use super::preprocess::Preprocessor;
 use super::{BoxFit, Detector, DetectorOptions, Scores, nms};
-use crate::error::{Error, ModelError};
+use crate::error::{Error, InvalidModel, ModelError};
 use crate::face::Detection;
 use crate::frame::Frame;
 use crate::geometry::Rect;
@@ -120,7 +120,7 @@ impl SeetaFace {
         file: Cow<'static, [u8]>,
         options: &DetectorOptions,
     ) -> Result<Self, ModelError> {
-        let invalid = |reason: String| ModelError::Invalid { model: source.to_string(), reason };
+        let invalid = |message| ModelError::invalid(source, InvalidModel::Unknown { message });
         if !is_seetaface(&file) {
             return Err(ModelError::Contract {
                 model: source.to_string(),

@@ -13,7 +13,7 @@ use crate::error::ModelError;
 use crate::face::Detection;
 use crate::geometry::Rect;
 use crate::inference::model_source::ModelSource;
-use crate::inference::onnx::Signature;
+use facesr_onnx::Signature;
 
 /// From YuNet's box to the WIDER-style box. `examples/measure_box_factor.rs` on 789 CelebA crops
 /// of 16 to 128 pixels gives sides of 1.21 (small) to 1.03 (large), 1.12 in the middle; in three

@@ -7,19 +7,19 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::str::FromStr;
-use std::sync::{Arc, LazyLock, Mutex, Weak};
+use std::sync::{Arc, LazyLock, Weak};
 use std::time::Duration;
 
 use ort::session::Session;
 use ort::value::{TensorElementType, TensorRef};
+use parking_lot::Mutex;
 
-use crate::error::{Error, ModelError};
+use crate::error::{Error, ModelError, UnknownName};
 use crate::geometry::CROP_SCALE;
 use crate::inference::loader;
 use crate::inference::model_source::{ModelSource, default_generator};
 use crate::inference::session_pool::SessionPool;
 use crate::util::parallel::for_each_with;
-use crate::util::sync::lock;
 
 /// Side of the generator's input, pixels.
 pub const LR_SIZE: usize = 16;
@@ -56,14 +56,15 @@ impl Device {
 }
 
 impl FromStr for Device {
-    type Err = String;
+    type Err = UnknownName;
 
-    fn from_str(s: &str) -> Result<Self, String> {
-        Self::NAMES
-            .iter()
-            .find(|(_, name)| *name == s)
-            .map(|(device, _)| *device)
-            .ok_or_else(|| format!("unknown device '{s}'; known are auto, cpu, cuda"))
+    fn from_str(s: &str) -> Result<Self, UnknownName> {
+        let found = Self::NAMES.iter().find(|(_, name)| *name == s);
+        found.map(|(device, _)| *device).ok_or_else(|| UnknownName {
+            what: "device",
+            name: s.into(),
+            known: Self::NAMES.iter().map(|(_, name)| *name).collect(),
+        })
     }
 }
 
@@ -99,6 +100,20 @@ impl GeneratorOptions {
 
 /// A generator loaded on the CPU. It can be used from many threads at once: each run takes a session
 /// of a pool, since one session runs one batch at a time.
+///
+/// ```
+/// use facesr::{Generator, GeneratorOptions};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let generator = Generator::open(&GeneratorOptions::default())?;
+/// // One gray face of 16x16 pixels, RGB in -1..=1, becomes one of 64x64.
+/// let low = vec![0.0; 3 * 16 * 16];
+/// let mut high = vec![0.0; 3 * 64 * 64];
+/// generator.run(&low, &mut high)?;
+/// assert!(high.iter().all(|value| value.is_finite()));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Generator {
     source: ModelSource,
@@ -118,7 +133,7 @@ impl Generator {
     pub fn open(options: &GeneratorOptions) -> Result<Arc<Self>, ModelError> {
         let source = options.file()?.unwrap_or_else(default_generator);
         let key = (source.clone(), options.threads.max(1), stamp(&source));
-        let mut shared = lock(&SHARED);
+        let mut shared = SHARED.lock();
         if let Some(generator) = shared.get(&key).and_then(Weak::upgrade) {
             return Ok(generator);
         }

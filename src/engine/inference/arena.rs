@@ -1,4 +1,4 @@
-//! The memory that models compute in: one arena for all sessions of the process, with a limit.
+//! Working memory of models: one arena for all sessions of the process, with a limit.
 //!
 //! A model file can ask for any amount: a few bytes of shape stand for a tensor of terabytes. What
 //! ONNX Runtime allocates through this arena beyond the limit becomes an error of that session.
@@ -28,7 +28,7 @@ pub(crate) fn limit() -> usize {
 /// Gives `environment` its arena; sessions use it if they are opened with `with_env_allocators`.
 ///
 /// # Errors
-/// A reason, in words, if ONNX Runtime refuses.
+/// What ONNX Runtime says if it refuses.
 pub(crate) fn register(environment: &Environment) -> Result<(), String> {
     let memory =
         MemoryInfo::new(AllocationDevice::CPU, 0, AllocatorType::Arena, MemoryType::Default)

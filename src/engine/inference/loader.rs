@@ -8,10 +8,10 @@ use ort::session::Session;
 use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 use ort::value::{TensorElementType, ValueType};
 
-use crate::error::ModelError;
+use crate::error::{InvalidModel, ModelError};
 use crate::inference::model_source::ModelSource;
-use crate::inference::onnx;
 use crate::inference::runtime::Runtime;
+use facesr_onnx as onnx;
 
 /// Largest model file that is read, in bytes: the paper-size generator has 62 MB.
 const MAX_BYTES: u64 = 512 << 20;
@@ -22,18 +22,17 @@ const MAX_BYTES: u64 = 512 << 20;
 /// [`ModelError::Read`] if the file cannot be read, [`ModelError::Invalid`] if it is empty or
 /// larger than any model.
 pub fn read(source: &ModelSource) -> Result<Cow<'static, [u8]>, ModelError> {
-    let invalid = |reason: String| ModelError::Invalid { model: source.to_string(), reason };
+    let invalid = |reason| ModelError::invalid(source, reason);
     let bytes = match source {
         ModelSource::Embedded { bytes, .. } => Cow::Borrowed(*bytes),
         ModelSource::File(path) => {
             let fail = |source| ModelError::Read { path: path.clone(), source };
             let size = path.metadata().map_err(fail)?.len();
-            let too_large =
-                |size| Err(invalid(format!("{size} bytes are more than any model has")));
+            let too_large = |bytes| Err(invalid(InvalidModel::TooLarge { bytes }));
             if size > MAX_BYTES {
                 return too_large(size);
             }
-            // A file that grows, or does not tell its size, is read no further than that either.
+            // The limit also holds for a file that grows or reports no size.
             let mut bytes = Vec::with_capacity(size as usize);
             let file = std::fs::File::open(path).map_err(fail)?;
             file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(fail)?;
@@ -44,38 +43,40 @@ pub fn read(source: &ModelSource) -> Result<Cow<'static, [u8]>, ModelError> {
         }
     };
     if bytes.is_empty() {
-        return Err(invalid("the file is empty".into()));
+        return Err(invalid(InvalidModel::Empty));
     }
     Ok(bytes)
 }
 
-/// Looks whether a model out of a file is fit to be [opened](open): it may not read other files nor
-/// loop, and `run` runs it once as it is written. Without this, ONNX Runtime would compute what it
-/// can while it opens the model; that happens outside the [arena](crate::inference::arena) and would take
-/// whatever memory a hostile file asks for, while a rehearsal ends at the arena's limit. The
-/// models that are part of this library need none.
+/// Checks that a model from a file may be [opened](open): it reads no other file, holds no loop, and
+/// `run` runs it once, unoptimized. Opening a model evaluates its constants outside the
+/// [arena](crate::inference::arena), with whatever memory a hostile file asks for; an unoptimized
+/// run ends at the arena's limit. Models that are part of this library need no dry run.
 ///
 /// # Errors
 /// [`ModelError::Runtime`] without ONNX Runtime; [`ModelError::Invalid`] if it is no model that
-/// ONNX Runtime can run; and what `run` answers.
-pub fn dry_run<E: From<ModelError>>(
+/// ONNX Runtime can run; and what `run` returns.
+pub(crate) fn dry_run<E: From<ModelError>>(
     source: &ModelSource,
     bytes: &[u8],
     run: impl FnOnce(&mut Session) -> Result<(), E>,
 ) -> Result<(), E> {
     let ModelSource::File(_) = source else { return Ok(()) };
-    let invalid = |reason| ModelError::Invalid { model: source.to_string(), reason };
-    onnx::reject_unsafe(bytes).map_err(invalid)?;
+    onnx::reject_unsafe(bytes).map_err(|e| ModelError::invalid(source, e.into()))?;
     run(&mut build(source, bytes, 1, GraphOptimizationLevel::Disable)?)
 }
 
-/// Opens a model for the CPU with `threads` threads. Its `bytes` were [`read`] and
-/// [rehearsed](dry_run) before; `source` is named in errors.
+/// Opens a model for the CPU with `threads` threads. Its `bytes` were [`read`] and have passed a
+/// [dry run](dry_run); errors name `source`.
 ///
 /// # Errors
 /// [`ModelError::Runtime`] without ONNX Runtime; [`ModelError::Invalid`] if it is no model that
 /// ONNX Runtime can run.
-pub fn open(source: &ModelSource, bytes: &[u8], threads: usize) -> Result<Session, ModelError> {
+pub(crate) fn open(
+    source: &ModelSource,
+    bytes: &[u8],
+    threads: usize,
+) -> Result<Session, ModelError> {
     build(source, bytes, threads, GraphOptimizationLevel::All)
 }
 
@@ -87,10 +88,7 @@ fn build(
 ) -> Result<Session, ModelError> {
     let runtime = Runtime::get()?;
     let session = configure(runtime, threads, level).and_then(|mut b| b.commit_from_memory(bytes));
-    session.map_err(|e| ModelError::Invalid {
-        model: source.to_string(),
-        reason: first_line(&e.to_string()),
-    })
+    session.map_err(|e| refused(source, &e))
 }
 
 /// Opens a model as [`open`] does, with one thread, on the device of `provider`, whose name
@@ -99,7 +97,7 @@ fn build(
 /// # Errors
 /// [`ModelError::Runtime`] without ONNX Runtime; [`ModelError::Device`] if it cannot use the device;
 /// [`ModelError::Invalid`] if it is no model that ONNX Runtime can run there.
-pub fn open_on(
+pub(crate) fn open_on(
     source: &ModelSource,
     bytes: &[u8],
     provider: Option<ExecutionProviderDispatch>,
@@ -111,13 +109,9 @@ pub fn open_on(
         device,
         reason: first_line(&reason),
     };
-    let invalid = |e: ort::Error| ModelError::Invalid {
-        model: source.to_string(),
-        reason: first_line(&e.to_string()),
-    };
+    let invalid = |e: ort::Error| refused(source, &e);
     if let ModelSource::File(_) = source {
-        onnx::reject_unsafe(bytes)
-            .map_err(|reason| ModelError::Invalid { model: source.to_string(), reason })?;
+        onnx::reject_unsafe(bytes).map_err(|e| ModelError::invalid(source, e.into()))?;
     }
     let mut builder = configure(runtime, 1, GraphOptimizationLevel::All).map_err(invalid)?;
     if let Some(provider) = provider {
@@ -125,6 +119,11 @@ pub fn open_on(
             builder.with_execution_providers([provider]).map_err(|e| on_device(e.to_string()))?;
     }
     builder.commit_from_memory(bytes).map_err(invalid)
+}
+
+fn refused(source: &ModelSource, error: &ort::Error) -> ModelError {
+    let message = first_line(&error.to_string());
+    ModelError::invalid(source, InvalidModel::Refused { message })
 }
 
 fn configure(
@@ -148,7 +147,7 @@ fn configure(
 }
 
 /// Element type and dimensions (-1 for free ones) of a tensor, `None` for anything else.
-pub fn tensor(kind: &ValueType) -> Option<(TensorElementType, Vec<i64>)> {
+pub(crate) fn tensor(kind: &ValueType) -> Option<(TensorElementType, Vec<i64>)> {
     match kind {
         ValueType::Tensor { ty, shape, .. } => Some((*ty, shape.to_vec())),
         _ => None,
@@ -156,6 +155,6 @@ pub fn tensor(kind: &ValueType) -> Option<(TensorElementType, Vec<i64>)> {
 }
 
 /// ONNX Runtime's messages carry source lines and stack traces after the first line.
-pub fn first_line(message: &str) -> String {
+pub(crate) fn first_line(message: &str) -> String {
     message.lines().next().unwrap_or_default().trim().to_string()
 }

@@ -3,9 +3,9 @@
 mod arena;
 pub mod loader;
 pub mod model_source;
-pub mod onnx;
 pub mod runtime;
 pub(crate) mod session_pool;
 
+pub use facesr_onnx as onnx;
 pub use model_source::ModelSource;
 pub use runtime::Runtime;

@@ -23,7 +23,7 @@ const GENERATOR_FP32: ModelSource = ModelSource::Embedded {
     bytes: include_bytes!("../../../models/low-to-high-compact.onnx"),
 };
 
-/// The same in 8-bit integers; its answers are 42 dB from the other's.
+/// The same in 8-bit integers; its output has a PSNR of 42 dB to the other's.
 const GENERATOR_INT8: ModelSource = ModelSource::Embedded {
     name: "low-to-high-compact-int8.onnx",
     bytes: include_bytes!("../../../models/low-to-high-compact-int8.onnx"),

@@ -1,7 +1,7 @@
 //! Finds and loads ONNX Runtime: one library and one environment a process.
 //!
 //! The library is loaded at run time, so that everything builds and starts without it. It is
-//! looked for, in this order:
+//! searched for, in this order:
 //!
 //! 1. the file that `ORT_DYLIB_PATH` names;
 //! 2. beside the file this code was loaded from (plugin or program), in `gst` next to it, and in
@@ -10,19 +10,19 @@
 //! 4. wherever the system's loader finds `libonnxruntime.so.1` or `libonnxruntime.so`.
 
 use std::ffi::{CStr, CString};
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
 use crate::error::RuntimeError;
 pub use crate::error::{LIBRARY_VARIABLE, OLDEST_VERSION};
 use crate::inference::arena;
+use libloading::os::unix::{Library, RTLD_LAZY, RTLD_LOCAL};
 use ort::environment::Environment;
+use parking_lot::Mutex;
 
-/// Environment variable that keeps ONNX Runtime to itself. From 1.31 on its builds for Linux, too,
-/// send usage data to their maker and keep an identifier in the user's cache folder. That begins as
-/// the library is loaded: to switch it off by its interface, as [`Runtime::get`] does as well, is
+/// Environment variable that disables telemetry. From 1.31 on ONNX Runtime's builds for Linux send
+/// usage data to their maker and keep an identifier in the user's cache folder. That begins when
+/// the library is loaded, so that switching it off by its API, as [`Runtime::get`] also does, comes
 /// too late.
 const TELEMETRY_VARIABLE: &str = "ORT_DISABLE_TELEMETRY";
 
@@ -41,7 +41,7 @@ impl Runtime {
     /// [`RuntimeError`] says where it was looked for, or why it does not load.
     pub fn get() -> Result<&'static Runtime, RuntimeError> {
         static LOADED: Mutex<Option<&'static Runtime>> = Mutex::new(None);
-        let mut loaded = LOADED.lock().unwrap_or_else(|e| e.into_inner());
+        let mut loaded = LOADED.lock();
         if let Some(runtime) = *loaded {
             return Ok(runtime);
         }
@@ -61,7 +61,7 @@ impl Runtime {
             .with_telemetry(false)
             .build()
             .map_err(|e| unusable(e.to_string()))?;
-        // Every failure comes back as an error; on the terminal it would only be told twice.
+        // Every failure is returned as an error; the log would only repeat it.
         environment.set_log_level(ort::logging::LogLevel::Fatal);
         arena::register(&environment).map_err(unusable)?;
         // Sessions of any thread may outlive every element, so the runtime is never unloaded.
@@ -70,7 +70,8 @@ impl Runtime {
         Ok(runtime)
     }
 
-    /// The environment that sessions are built in.
+    /// The environment that sessions are built in; an internal of the workspace.
+    #[doc(hidden)]
     pub fn environment(&self) -> &Environment {
         &self.environment
     }
@@ -121,36 +122,30 @@ struct ApiBase {
     get_version: unsafe extern "C" fn() -> *const libc::c_char,
 }
 
+/// Finds what is loaded already, and loads nothing.
+const RTLD_NOLOAD: libc::c_int = libc::RTLD_NOLOAD;
+
 /// The entry of a library that is loaded already; the binding does not hand it out.
 fn base_of(library: &Path) -> Option<&'static ApiBase> {
-    let name = CString::new(library.as_os_str().as_bytes()).ok()?;
-    // SAFETY: C strings; RTLD_NOLOAD only finds what is loaded and runs nothing.
-    let base = unsafe {
-        let handle = libc::dlopen(name.as_ptr(), libc::RTLD_LAZY | libc::RTLD_NOLOAD);
-        if handle.is_null() {
-            return None;
-        }
-        libc::dlsym(handle, c"OrtGetApiBase".as_ptr())
-    };
-    if base.is_null() {
-        return None;
-    }
-    // SAFETY: the symbol is ONNX Runtime's entry point, which takes nothing and answers null or a
-    // pointer to a constant of that layout; the library is never unloaded.
+    // SAFETY: nothing is loaded, so that no code of the library runs. The symbol is ONNX Runtime's
+    // entry point, which takes nothing and returns null or a pointer to a constant of that layout;
+    // the library is never unloaded.
     unsafe {
-        let get_base: unsafe extern "C" fn() -> *const ApiBase = std::mem::transmute(base);
+        let library = Library::open(Some(library), RTLD_LAZY | RTLD_NOLOAD).ok()?;
+        let get_base =
+            library.get::<unsafe extern "C" fn() -> *const ApiBase>(b"OrtGetApiBase\0").ok()?;
         get_base().as_ref()
     }
 }
 
-/// Whether a library that is loaded offers this version of its interface; one that is not found
-/// again by this name is believed.
+/// Whether a loaded library offers this version of its API. One that is not found again by this
+/// name is assumed to.
 fn offers(library: &Path, version: u32) -> bool {
     // SAFETY: takes any number, and answers null for versions that it does not know.
     base_of(library).is_none_or(|base| unsafe { !(base.get_api)(version).is_null() })
 }
 
-/// What a library that is loaded says of its version.
+/// The version that a loaded library reports.
 fn version_of(library: &Path) -> Option<String> {
     let base = base_of(library)?;
     // SAFETY: answers a constant C string.
@@ -222,10 +217,10 @@ fn find_library() -> Result<PathBuf, RuntimeError> {
 }
 
 fn loader_finds(name: &str) -> bool {
-    let Ok(name) = std::ffi::CString::new(name) else { return false };
-    // SAFETY: a valid C string; ONNX Runtime's initialisers have no preconditions, and it is
-    // loaded for good a moment later, so this handle may stay open.
-    !unsafe { libc::dlopen(name.as_ptr(), libc::RTLD_LAZY | libc::RTLD_LOCAL) }.is_null()
+    // SAFETY: ONNX Runtime's initializers have no preconditions.
+    let library = unsafe { Library::open(Some(name), RTLD_LAZY | RTLD_LOCAL) };
+    // It is loaded for good a moment later, so this handle stays open.
+    library.map(Library::into_raw).is_ok()
 }
 
 #[cfg(test)]
@@ -233,7 +228,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn onnx_runtime_is_told_to_keep_to_itself() {
+    fn runtime_disables_telemetry_and_keeps_the_environment() {
         let others: Vec<_> = std::env::vars_os().collect();
         Runtime::get().unwrap();
         assert!(std::env::var_os(TELEMETRY_VARIABLE).is_some());
@@ -247,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn the_runtime_tells_its_version() {
+    fn runtime_returns_its_version() {
         let version = Runtime::get().unwrap().version();
         let numbers: Vec<u32> = version.split('.').map_while(|n| n.parse().ok()).collect();
         assert!(numbers.len() == 3 && (numbers[0], numbers[1]) >= (1, 24), "{version}");

@@ -1,4 +1,4 @@
-//! Sessions that all streams of the process take turns with.
+//! Sessions that all streams of the process share.
 //!
 //! A session holds a model's weights, packed for the processor, and while it runs the network's
 //! intermediate results; it runs one input at a time. Streams that run the same model take a
@@ -7,17 +7,17 @@
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Condvar, LazyLock, Mutex, Weak};
+use std::sync::{Arc, LazyLock, Weak};
 
 use ort::session::Session;
+use parking_lot::{Condvar, Mutex};
 use sha2::{Digest, Sha256};
 
 use crate::error::ModelError;
 use crate::inference::loader;
 use crate::inference::model_source::ModelSource;
-use crate::util::sync::lock;
 
-/// What a model's content is known by.
+/// SHA-256 of a model's content.
 pub(crate) type Fingerprint = [u8; 32];
 
 /// The fingerprint of `file`.
@@ -32,7 +32,7 @@ pub(crate) struct SessionPool {
     /// The file's content: sessions are still opened from it when the file is long gone.
     file: Cow<'static, [u8]>,
     threads: usize,
-    /// So many sessions are opened at most.
+    /// Most sessions that are opened.
     most: usize,
     state: Mutex<State>,
     freed: Condvar,
@@ -45,7 +45,7 @@ struct State {
     open: usize,
 }
 
-/// A session, until it is dropped.
+/// A session on loan; dropping it returns the session.
 struct Lease<'a> {
     pool: &'a SessionPool,
     session: Option<Session>,
@@ -53,7 +53,7 @@ struct Lease<'a> {
 
 impl Drop for Lease<'_> {
     fn drop(&mut self) {
-        lock(&self.pool.state).idle.extend(self.session.take());
+        self.pool.state.lock().idle.extend(self.session.take());
         self.pool.freed.notify_one();
     }
 }
@@ -72,11 +72,11 @@ const MAX_DRY_RUN: usize = 1000;
 impl SessionPool {
     /// The pool of the model `file` (read from `source`, which is named in errors), with `threads`
     /// threads a session: the one that this process has, or a new one with one session, which
-    /// `check` approves of. A model out of a file is [rehearsed](loader::dry_run) with `check`
+    /// `check` approves of. A model from a file passes a [dry run](loader::dry_run) with `check`
     /// first.
     ///
     /// # Errors
-    /// What opening a session and `check` answer.
+    /// What opening a session and `check` return.
     pub(crate) fn open<E: From<ModelError>>(
         source: &ModelSource,
         file: Cow<'static, [u8]>,
@@ -86,14 +86,14 @@ impl SessionPool {
         let threads = threads.max(1);
         let key = (fingerprint(&file), threads);
         // Held while it is opened: streams that start together open one session, not one each.
-        let mut shared = lock(&SHARED);
+        let mut shared = SHARED.lock();
         if let Some(pool) = shared.get(&key).and_then(Weak::upgrade) {
             return Ok(pool);
         }
         shared.retain(|_, pool| pool.strong_count() > 0);
-        if !lock(&DRY_RUN).contains(&key.0) {
+        if !DRY_RUN.lock().contains(&key.0) {
             loader::dry_run(source, &file, &mut check)?;
-            let mut known = lock(&DRY_RUN);
+            let mut known = DRY_RUN.lock();
             if known.len() >= MAX_DRY_RUN {
                 known.clear();
             }
@@ -114,17 +114,17 @@ impl SessionPool {
         Ok(pool)
     }
 
-    /// Lends `work` a session. If all are at work, it waits for one.
+    /// Calls `work` with a session. If all are in use, it waits for one.
     ///
     /// # Errors
-    /// What opening a further session answers.
+    /// What opening a further session returns.
     pub(crate) fn run<R>(&self, work: impl FnOnce(&mut Session) -> R) -> Result<R, ModelError> {
         let mut lease = Lease { pool: self, session: Some(self.take()?) };
         Ok(lease.session.as_mut().map(work).unwrap_or_else(|| unreachable!("it has just come")))
     }
 
     fn take(&self) -> Result<Session, ModelError> {
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         loop {
             if let Some(session) = state.idle.pop() {
                 return Ok(session);
@@ -133,11 +133,11 @@ impl SessionPool {
                 state.open += 1;
                 drop(state);
                 return loader::open(&self.source, &self.file, self.threads).inspect_err(|_| {
-                    lock(&self.state).open -= 1;
+                    self.state.lock().open -= 1;
                     self.freed.notify_one();
                 });
             }
-            state = self.freed.wait(state).unwrap_or_else(|e| e.into_inner());
+            self.freed.wait(&mut state);
         }
     }
 }
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn one_pool_for_one_content_and_no_more_sessions_than_cores() {
+    fn pool_is_shared_by_content_and_opens_no_more_sessions_than_cores() {
         let pool = self::pool(1);
         assert!(Arc::ptr_eq(&pool, &self::pool(1)));
         assert!(!Arc::ptr_eq(&pool, &self::pool(2)));
@@ -175,12 +175,12 @@ mod tests {
                 });
             }
         });
-        let state = lock(&pool.state);
+        let state = pool.state.lock();
         assert!(state.open <= most && state.idle.len() == state.open, "{state:?}");
     }
 
     #[test]
-    fn a_panic_gives_the_session_back() {
+    fn pool_gets_the_session_back_after_a_panic() {
         let pool = pool(3);
         for _ in 0..20 {
             let work = std::panic::AssertUnwindSafe(|| pool.run(|_| panic!("made up")));

@@ -1,29 +1,29 @@
-//! CPU time of the calling thread: what a stage costs, whatever else the machine does.
+//! CPU time of threads: the cost of a stage, independent of the machine's load.
 
 use std::time::Duration;
 
-/// Measures the CPU time that the calling thread spends.
+/// Measures CPU time of the calling thread.
 #[derive(Debug, Clone, Copy)]
 pub struct CpuTimer(Duration);
 
 impl CpuTimer {
-    /// Starts to measure.
+    /// Starts measuring.
     pub fn start() -> Self {
         Self(thread_time())
     }
 
-    /// CPU time of this thread since the start; call it in the thread that started it.
+    /// CPU time since the start. Call it in the thread that started the timer.
     pub fn elapsed(&self) -> Duration {
         thread_time().saturating_sub(self.0)
     }
 }
 
-/// CPU time that the calling thread has spent since it began.
+/// CPU time of the calling thread since it began.
 pub fn thread_time() -> Duration {
     clock(libc::CLOCK_THREAD_CPUTIME_ID)
 }
 
-/// CPU time that all threads of this process have spent.
+/// CPU time of all threads of this process.
 pub fn process_time() -> Duration {
     clock(libc::CLOCK_PROCESS_CPUTIME_ID)
 }
@@ -40,7 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sleeping_costs_nothing_and_work_costs() {
+    fn cpu_timer_counts_work_but_not_sleep() {
         let watch = CpuTimer::start();
         std::thread::sleep(Duration::from_millis(30));
         assert!(watch.elapsed() < Duration::from_millis(15));

@@ -1,5 +1,4 @@
-//! Threads, locks and clocks: helpers that know nothing of faces.
+//! Threads and clocks: helpers that know nothing of faces.
 
 pub mod cpu_time;
 pub(crate) mod parallel;
-pub(crate) mod sync;

@@ -1,18 +1,19 @@
-//! Spreads the work of one frame over threads.
+//! Shares the work of one frame among threads.
 
 use std::panic::resume_unwind;
-use std::sync::Mutex;
 use std::thread::{self, Builder};
 use std::time::Duration;
 
-use crate::util::cpu_time::CpuTimer;
-use crate::util::sync::lock;
+use parking_lot::Mutex;
 
-/// Does `work` on everything in `queue`, and answers the CPU time that took, over all threads. Each
-/// of `workers` has a thread, the first the calling one, and takes the next thing as soon as it is
-/// done with the last: however busy the other cores are, all end at nearly the same time.
+use crate::util::cpu_time::CpuTimer;
+
+/// Calls `work` on every item of `queue` and returns the CPU time over all threads. Each of `workers`
+/// has a thread of its own, the first one the calling thread, and takes the next item when it has
+/// finished the last. All end at nearly the same time, however busy the other cores are.
 ///
-/// Threads are started anew each time, some 30 microseconds each: give few workers to little work.
+/// Threads are started in each call, which costs some 30 microseconds each: give few workers to
+/// little work.
 ///
 /// # Panics
 /// If there is no worker, or if `work` panics.
@@ -22,22 +23,22 @@ pub(crate) fn for_each_with<W: Send, T: Send>(
     work: impl Fn(&mut W, T) + Sync,
 ) -> Duration {
     let queue = Mutex::new(queue);
-    let labour = |worker: &mut W| {
+    let run_worker = |worker: &mut W| {
         let watch = CpuTimer::start();
         loop {
-            // The lock is held for the choice only.
-            let next = lock(&queue).next();
-            let Some(thing) = next else { break };
-            work(worker, thing);
+            // The lock is released before the work begins.
+            let next = queue.lock().next();
+            let Some(item) = next else { break };
+            work(worker, item);
         }
         watch.elapsed()
     };
-    let Some((first, others)) = workers.split_first_mut() else { panic!("nobody to do it") };
+    let Some((first, others)) = workers.split_first_mut() else { panic!("no worker") };
     thread::scope(|scope| {
-        let start = |worker| Builder::new().spawn_scoped(scope, || labour(worker));
-        // Where no further thread can be had, those that are here do it all.
+        let start = |worker| Builder::new().spawn_scoped(scope, || run_worker(worker));
+        // If the system has no further thread, fewer do all the work.
         let running: Vec<_> = others.iter_mut().map_while(|worker| start(worker).ok()).collect();
-        let own = labour(first);
+        let own = run_worker(first);
         running.into_iter().fold(own, |sum, thread| {
             sum + thread.join().unwrap_or_else(|panic| resume_unwind(panic))
         })
@@ -49,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn everything_is_done_once_and_every_worker_is_paid() {
+    fn for_each_with_processes_each_item_once_and_sums_cpu_time() {
         for workers in 1..5 {
             let mut done = vec![Vec::new(); workers];
             let burn = |done: &mut Vec<u32>, thing: u32| {
@@ -67,7 +68,7 @@ mod tests {
 
     #[test]
     #[should_panic(expected = "made up")]
-    fn a_panic_is_passed_on() {
+    fn for_each_with_passes_a_panic_on() {
         for_each_with(&mut [0, 0], 0..9, |_, thing| assert!(thing != 5, "made up"));
     }
 }

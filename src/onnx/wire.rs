@@ -1,28 +1,28 @@
 //! The wire format of protobuf.
 
-use super::NOT_ONNX;
+use super::OnnxError;
 
 /// One field of a protobuf message.
-pub(super) struct Field<'a> {
-    pub(super) number: u64,
-    pub(super) content: Content<'a>,
+pub(crate) struct Field<'a> {
+    pub(crate) number: u64,
+    pub(crate) content: Content<'a>,
     /// Tag and content as they lie in the message.
-    pub(super) raw: &'a [u8],
+    pub(crate) raw: &'a [u8],
 }
 
-pub(super) enum Content<'a> {
+pub(crate) enum Content<'a> {
     Number(u64),
     Bytes(&'a [u8]),
     Other,
 }
 
 /// The fields of a message, in order.
-pub(super) struct Fields<'a>(pub(super) &'a [u8]);
+pub(crate) struct Fields<'a>(pub(crate) &'a [u8]);
 
 impl<'a> Fields<'a> {
-    fn take(&mut self, n: usize) -> Result<&'a [u8], String> {
+    fn take(&mut self, n: usize) -> Result<&'a [u8], OnnxError> {
         let Some((taken, rest)) = self.0.split_at_checked(n) else {
-            return Err("it is cut short, or no ONNX file".into());
+            return Err(OnnxError::CutShort);
         };
         self.0 = rest;
         Ok(taken)
@@ -30,7 +30,7 @@ impl<'a> Fields<'a> {
 
     /// Only the shortest encoding is accepted, and only if it fits 64 bits: for others, readers
     /// differ in the number that they return.
-    fn varint(&mut self) -> Result<u64, String> {
+    fn varint(&mut self) -> Result<u64, OnnxError> {
         let mut value = 0;
         for shift in (0..64).step_by(7) {
             let byte = self.take(1)?[0];
@@ -43,13 +43,13 @@ impl<'a> Fields<'a> {
                 return Ok(value);
             }
         }
-        Err(NOT_ONNX.into())
+        Err(OnnxError::NotOnnx)
     }
 
-    fn field(&mut self) -> Result<Field<'a>, String> {
+    fn field(&mut self) -> Result<Field<'a>, OnnxError> {
         let start = self.0;
         // Protobuf keeps 32 bits of a tag: a larger one would be another field to ONNX Runtime.
-        let tag = u32::try_from(self.varint()?).map_err(|_| NOT_ONNX)?;
+        let tag = u32::try_from(self.varint()?).map_err(|_| OnnxError::NotOnnx)?;
         let content = match tag & 7 {
             0 => Content::Number(self.varint()?),
             1 => self.take(8).map(|_| Content::Other)?,
@@ -58,18 +58,18 @@ impl<'a> Fields<'a> {
                 Content::Bytes(self.take(usize::try_from(len).unwrap_or(usize::MAX))?)
             }
             5 => self.take(4).map(|_| Content::Other)?,
-            _ => return Err(NOT_ONNX.into()),
+            _ => return Err(OnnxError::NotOnnx),
         };
         let number = u64::from(tag >> 3);
         if number == 0 {
-            return Err(NOT_ONNX.into());
+            return Err(OnnxError::NotOnnx);
         }
         Ok(Field { number, content, raw: &start[..start.len() - self.0.len()] })
     }
 }
 
 impl<'a> Iterator for Fields<'a> {
-    type Item = Result<Field<'a>, String>;
+    type Item = Result<Field<'a>, OnnxError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         if self.0.is_empty() {
@@ -84,7 +84,7 @@ impl<'a> Iterator for Fields<'a> {
     }
 }
 
-pub(super) fn bytes(message: &[u8], wanted: u64) -> Result<Option<&[u8]>, String> {
+pub(crate) fn bytes(message: &[u8], wanted: u64) -> Result<Option<&[u8]>, OnnxError> {
     let mut found = None;
     for item in Fields(message) {
         match item? {
@@ -97,7 +97,7 @@ pub(super) fn bytes(message: &[u8], wanted: u64) -> Result<Option<&[u8]>, String
     Ok(found)
 }
 
-pub(super) fn number(message: &[u8], wanted: u64) -> Result<Option<u64>, String> {
+pub(crate) fn number(message: &[u8], wanted: u64) -> Result<Option<u64>, OnnxError> {
     let mut found = None;
     for item in Fields(message) {
         match item? {
@@ -110,12 +110,12 @@ pub(super) fn number(message: &[u8], wanted: u64) -> Result<Option<u64>, String>
     Ok(found)
 }
 
-pub(super) fn text(message: &[u8], wanted: u64) -> Result<String, String> {
+pub(crate) fn text(message: &[u8], wanted: u64) -> Result<String, OnnxError> {
     let found = bytes(message, wanted)?.unwrap_or_default();
-    String::from_utf8(found.to_vec()).map_err(|_| NOT_ONNX.into())
+    String::from_utf8(found.to_vec()).map_err(|_| OnnxError::NotOnnx)
 }
 
-pub(super) fn put_varint(out: &mut Vec<u8>, mut n: u64) {
+pub(crate) fn put_varint(out: &mut Vec<u8>, mut n: u64) {
     while n >= 0x80 {
         out.push(n as u8 | 0x80);
         n >>= 7;
@@ -123,12 +123,12 @@ pub(super) fn put_varint(out: &mut Vec<u8>, mut n: u64) {
     out.push(n as u8);
 }
 
-pub(super) fn put_number(out: &mut Vec<u8>, number: u64, n: u64) {
+pub(crate) fn put_number(out: &mut Vec<u8>, number: u64, n: u64) {
     put_varint(out, number << 3);
     put_varint(out, n);
 }
 
-pub(super) fn put_bytes(out: &mut Vec<u8>, number: u64, content: &[u8]) {
+pub(crate) fn put_bytes(out: &mut Vec<u8>, number: u64, content: &[u8]) {
     put_varint(out, number << 3 | 2);
     put_varint(out, content.len() as u64);
     out.extend_from_slice(content);

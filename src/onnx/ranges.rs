@@ -2,15 +2,17 @@
 
 use std::collections::HashMap;
 
+use super::OnnxError;
+
 /// Smaller scales are taken for this one: what they are of is nought for all that follows.
-pub(super) const LEAST_SCALE: f32 = 1e-12;
+pub(crate) const LEAST_SCALE: f32 = 1e-12;
 
 /// The values that tensors of a model take, from least to largest.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Ranges(pub(super) HashMap<String, Range>);
+pub struct Ranges(pub(crate) HashMap<String, Range>);
 
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Range {
+pub(crate) struct Range {
     min: f32,
     max: f32,
 }
@@ -19,11 +21,11 @@ impl Ranges {
     /// Reads lines `tensor,least,largest`; those that begin with `#` are notes.
     ///
     /// # Errors
-    /// A reason, in words, that names the line.
-    pub fn parse(table: &str) -> Result<Self, String> {
+    /// [`OnnxError`] names the line.
+    pub fn parse(table: &str) -> Result<Self, OnnxError> {
         let mut ranges = HashMap::new();
         for line in table.lines().filter(|line| !line.starts_with('#') && !line.is_empty()) {
-            let wrong = || format!("'{line}' is no range of a tensor");
+            let wrong = || OnnxError::InvalidRange { line: line.into() };
             let mut cells = line.split(',');
             let name = cells.next().filter(|name| !name.is_empty()).ok_or_else(wrong)?;
             let mut value = || cells.next()?.parse::<f32>().ok().filter(|v| v.is_finite());
@@ -36,7 +38,7 @@ impl Ranges {
             // Nought has to be a code of its own: convolutions are padded with it.
             let range = Range { min: min.min(0.0), max: max.max(0.0) };
             if ranges.insert(name.to_string(), range).is_some() {
-                return Err(format!("{name} is listed twice"));
+                return Err(OnnxError::RepeatedRange { name: name.into() });
             }
         }
         Ok(Self(ranges))
@@ -45,12 +47,12 @@ impl Ranges {
 
 impl Range {
     /// What a step of 8 bits is worth.
-    pub(super) fn scale(self) -> f32 {
+    pub(crate) fn scale(self) -> f32 {
         ((self.max - self.min) / 255.0).max(LEAST_SCALE)
     }
 
     /// The code of nought.
-    pub(super) fn zero(self) -> u8 {
+    pub(crate) fn zero(self) -> u8 {
         (-self.min / self.scale()).round() as u8
     }
 }

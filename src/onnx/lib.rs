@@ -10,11 +10,13 @@
 //! Only the wire format and the field numbers of `onnx.proto` are used (stable since ONNX 1.0).
 //! [`quantized`] makes an 8-bit model of a single-precision one.
 
+mod error;
 mod field;
 mod quantize;
 mod ranges;
 mod wire;
 
+pub use error::OnnxError;
 pub use quantize::quantized;
 pub use ranges::Ranges;
 use wire::{Content, Field, Fields, bytes, number, put_bytes, put_number, text};
@@ -54,8 +56,8 @@ const ELEMENT_F32: u64 = 1;
 /// Reads what `file` declares.
 ///
 /// # Errors
-/// A reason, in words, if the bytes are no ONNX model.
-pub fn signature(file: &[u8]) -> Result<Signature, String> {
+/// [`OnnxError`] if the bytes are no ONNX model.
+pub fn signature(file: &[u8]) -> Result<Signature, OnnxError> {
     let graph = graph(file)?;
     let mut weights = Vec::new();
     let (mut inputs, mut outputs) = (Vec::new(), Vec::new());
@@ -72,11 +74,11 @@ pub fn signature(file: &[u8]) -> Result<Signature, String> {
             _ => {}
         }
         if inputs.len().max(outputs.len()) > MAX_VALUES {
-            return Err("it declares an absurd number of inputs or outputs".into());
+            return Err(OnnxError::TooManyValues);
         }
     }
     if nodes == 0 || outputs.is_empty() {
-        return Err(NOT_ONNX.into());
+        return Err(OnnxError::NotOnnx);
     }
     weights.sort_unstable();
     inputs.retain(|v| weights.binary_search(&v.name).is_err());
@@ -86,13 +88,13 @@ pub fn signature(file: &[u8]) -> Result<Signature, String> {
 /// The same model with one input, `input`, of exactly `dims`, and the outputs `outputs` only.
 ///
 /// # Errors
-/// A reason, in words, if the bytes are no ONNX model.
+/// [`OnnxError`] if the bytes are no ONNX model.
 pub fn with_fixed_input(
     file: &[u8],
     input: &str,
     dims: &[usize],
     outputs: &[String],
-) -> Result<Vec<u8>, String> {
+) -> Result<Vec<u8>, OnnxError> {
     let mut graph_out = Vec::with_capacity(file.len());
     for item in Fields(graph(file)?) {
         let item = item?;
@@ -115,7 +117,7 @@ pub fn with_fixed_input(
 
 /// The model `file` with another graph, whose weights need be no inputs, and the version of the
 /// operators raised to `version` if it is lower.
-fn with_graph(file: &[u8], graph: &[u8], version: u64) -> Result<Vec<u8>, String> {
+fn with_graph(file: &[u8], graph: &[u8], version: u64) -> Result<Vec<u8>, OnnxError> {
     let mut out = Vec::with_capacity(graph.len() + 256);
     for item in Fields(file) {
         let item = item?;
@@ -143,8 +145,8 @@ fn with_graph(file: &[u8], graph: &[u8], version: u64) -> Result<Vec<u8>, String
 /// open another, and one with a loop, which might never end.
 ///
 /// # Errors
-/// A reason, in words; also if the bytes are no ONNX model.
-pub fn reject_unsafe(file: &[u8]) -> Result<(), String> {
+/// [`OnnxError`] says which; also if the bytes are no ONNX model.
+pub fn reject_unsafe(file: &[u8]) -> Result<(), OnnxError> {
     graph(file)?;
     for item in Fields(file) {
         let Field { number, content: Content::Bytes(message), .. } = item? else { continue };
@@ -164,49 +166,49 @@ pub fn reject_unsafe(file: &[u8]) -> Result<(), String> {
 /// Branches within branches are followed so far.
 const MAX_DEPTH: u32 = 8;
 
-fn check_graph(graph: &[u8], depth: u32) -> Result<(), String> {
+fn check_graph(graph: &[u8], depth: u32) -> Result<(), OnnxError> {
     each(graph, &[field::GRAPH_INITIALIZER], check_tensor)?;
     each(graph, &[field::GRAPH_SPARSE], check_sparse)?;
     each(graph, &[field::GRAPH_NODE], |node| check_node(node, depth))
 }
 
-fn check_node(node: &[u8], depth: u32) -> Result<(), String> {
+fn check_node(node: &[u8], depth: u32) -> Result<(), OnnxError> {
     let operator = text(node, field::NODE_OPERATOR)?;
     each(node, &[field::NODE_ATTRIBUTE], |a| check_attribute(a, &operator, depth))
 }
 
-fn check_attribute(attribute: &[u8], operator: &str, depth: u32) -> Result<(), String> {
+fn check_attribute(attribute: &[u8], operator: &str, depth: u32) -> Result<(), OnnxError> {
     each(attribute, &[field::ATTRIBUTE_TENSOR, field::ATTRIBUTE_TENSORS], check_tensor)?;
     each(attribute, &[field::ATTRIBUTE_SPARSE, field::ATTRIBUTE_SPARSES], check_sparse)?;
     each(attribute, &[field::ATTRIBUTE_GRAPH, field::ATTRIBUTE_GRAPHS], |graph| {
         if operator != "If" || depth == 0 {
-            return Err(format!("it holds a loop (operator {operator})"));
+            return Err(OnnxError::Loop { operator: operator.into() });
         }
         check_graph(graph, depth - 1)
     })
 }
 
 /// A sparse tensor is two tensors, values and indices.
-fn check_sparse(tensor: &[u8]) -> Result<(), String> {
+fn check_sparse(tensor: &[u8]) -> Result<(), OnnxError> {
     each(tensor, &[1, 2], check_tensor)
 }
 
-fn check_tensor(tensor: &[u8]) -> Result<(), String> {
+fn check_tensor(tensor: &[u8]) -> Result<(), OnnxError> {
     let elsewhere = number(tensor, field::TENSOR_LOCATION)?.is_some_and(|place| place != 0)
         || bytes(tensor, field::TENSOR_EXTERNAL)?.is_some();
     if !elsewhere {
         return Ok(());
     }
     let name = text(tensor, field::TENSOR_NAME)?;
-    Err(format!("its weights '{name}' lie in another file; save the model as one file"))
+    Err(OnnxError::ExternalWeights { name })
 }
 
 /// Calls `f` with each message in `message` that one of `fields` holds.
 fn each(
     message: &[u8],
     fields: &[u64],
-    mut f: impl FnMut(&[u8]) -> Result<(), String>,
-) -> Result<(), String> {
+    mut f: impl FnMut(&[u8]) -> Result<(), OnnxError>,
+) -> Result<(), OnnxError> {
     for item in Fields(message) {
         match item? {
             Field { number, content: Content::Bytes(inner), .. } if fields.contains(&number) => {
@@ -218,22 +220,20 @@ fn each(
     Ok(())
 }
 
-const NOT_ONNX: &str = "it is no ONNX file";
-
-fn graph(file: &[u8]) -> Result<&[u8], String> {
+fn graph(file: &[u8]) -> Result<&[u8], OnnxError> {
     let mut found = None;
     for item in Fields(file) {
         if let Field { number: field::MODEL_GRAPH, content: Content::Bytes(graph), .. } = item? {
             // Protobuf would merge them; here only one would be read.
             if found.replace(graph).is_some() {
-                return Err("it holds several graphs".into());
+                return Err(OnnxError::SeveralGraphs);
             }
         }
     }
-    found.ok_or_else(|| NOT_ONNX.into())
+    found.ok_or(OnnxError::NotOnnx)
 }
 
-fn value(info: &[u8]) -> Result<Value, String> {
+fn value(info: &[u8]) -> Result<Value, OnnxError> {
     let mut value = Value { name: text(info, field::VALUE_NAME)?, element: 0, dims: None };
     let Some(kind) = bytes(info, field::VALUE_TYPE)? else { return Ok(value) };
     let Some(tensor) = bytes(kind, field::TYPE_TENSOR)? else { return Ok(value) };
