@@ -53,7 +53,8 @@ impl Foretold {
     }
 }
 
-impl RunFaces for Foretold {
+// SAFETY: the buffers hold as many faces as one run takes, and live as long as it.
+unsafe impl RunFaces for Foretold {
     fn buffers(&self, _faces: usize) -> (DevicePtr, DevicePtr) {
         (self.input.as_ptr() as DevicePtr, self.output.as_ptr() as DevicePtr)
     }
@@ -92,7 +93,7 @@ impl Owned {
     }
 
     /// The same memory as a frame of the device in system memory.
-    fn device(&mut self) -> CudaFrame {
+    fn device(&mut self) -> CudaFrame<'_> {
         let planes: Vec<_> =
             self.planes.iter_mut().map(|p| (p.as_mut_ptr() as DevicePtr, p.len())).collect();
         // SAFETY: the device reaches system memory, and the planes are used by nobody else while

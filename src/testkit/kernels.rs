@@ -69,7 +69,8 @@ impl HostDriver {
     }
 }
 
-impl Driver for HostDriver {
+// SAFETY: the memory is allocated here, of the lengths that are asked for.
+unsafe impl Driver for HostDriver {
     fn name(&self) -> &str {
         "a device in system memory"
     }

@@ -43,7 +43,8 @@ impl Foretold {
     }
 }
 
-impl RunFaces for Foretold {
+// SAFETY: the buffers hold as many faces as one run takes, and live as long as it.
+unsafe impl RunFaces for Foretold {
     fn buffers(&self, _faces: usize) -> (DevicePtr, DevicePtr) {
         (self.input.at, self.output.at)
     }
@@ -95,8 +96,8 @@ pub(crate) fn kernels(cuda: Arc<Cuda>) -> Result<()> {
         if seed % 2 == 0 {
             gpu.host(|frame| work(&mut Picture::Host(frame)))??;
         } else {
-            let card = CardFrame::upload(cuda, &gpu)?;
-            work(&mut Picture::Cuda(card.view()))?;
+            let mut card = CardFrame::upload(cuda, &gpu)?;
+            work(&mut Picture::Cuda(card.view()?))?;
             card.download(&mut gpu)?;
         }
         cuts += low.iter().zip(&cpu_low).filter(|(a, b)| a.to_bits() != b.to_bits()).count();

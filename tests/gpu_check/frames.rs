@@ -110,7 +110,8 @@ impl Drop for OnCard {
 pub(crate) struct CardFrame {
     planes: Vec<OnCard>,
     lens: Vec<usize>,
-    frame: CudaFrame,
+    strides: Vec<usize>,
+    info: FrameInfo,
     cuda: Arc<Cuda>,
 }
 
@@ -125,14 +126,15 @@ impl CardFrame {
         }
         cuda.synchronize()?;
         let lens: Vec<usize> = frame.planes.iter().map(Vec::len).collect();
-        let list: Vec<_> = planes.iter().zip(&lens).map(|(m, &len)| (m.at, len)).collect();
-        // SAFETY: memory of the primary context, of those lengths, which lives as long as this.
-        let view = unsafe { CudaFrame::new(frame.info, &list, &frame.strides) }?;
-        Ok(Self { planes, lens, frame: view, cuda: cuda.clone() })
+        let (info, strides) = (frame.info, frame.strides.to_vec());
+        Ok(Self { planes, lens, strides, info, cuda: cuda.clone() })
     }
 
-    pub(crate) fn view(&self) -> CudaFrame {
-        self.frame
+    pub(crate) fn view(&mut self) -> Result<CudaFrame<'_>> {
+        let planes = self.planes.iter().zip(&self.lens);
+        let list: Vec<_> = planes.map(|(memory, &len)| (memory.at, len)).collect();
+        // SAFETY: memory of the primary context, of those lengths, borrowed for as long as the view.
+        Ok(unsafe { CudaFrame::new(self.info, &list, &self.strides) }?)
     }
 
     pub(crate) fn download(&self, into: &mut Owned) -> Result<()> {

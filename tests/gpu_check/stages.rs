@@ -109,7 +109,8 @@ impl Timed {
     }
 }
 
-impl Driver for Timed {
+// SAFETY: every call goes to a driver that keeps the promise.
+unsafe impl Driver for Timed {
     fn name(&self) -> &str {
         self.cuda.name()
     }
@@ -220,7 +221,7 @@ pub(crate) fn run(cuda: Arc<Cuda>) -> Result<()> {
 fn both(cuda: &Arc<Cuda>, way: Way, faces: usize, rounds: usize) -> Result<[f64; 2]> {
     let info = FrameInfo::new(PixelFormat::Nv12, 1920, 1080);
     let mut noise = Noise::new(faces as u32);
-    let frame = CardFrame::upload(cuda, &Owned::noise(info, 0, &mut noise))?;
+    let mut frame = CardFrame::upload(cuda, &Owned::noise(info, 0, &mut noise))?;
     let timed = Arc::new(Timed { cuda: cuda.clone(), way, spans: Mutex::default() });
     let generator = Foretold::new(cuda, noise.tensor(MOST_FACES * HR_LEN))?;
     let mut backend = GpuBackend::new(timed.clone(), Box::new(generator))?;
@@ -231,7 +232,7 @@ fn both(cuda: &Arc<Cuda>, way: Way, faces: usize, rounds: usize) -> Result<[f64;
     let mut low = vec![0.0; faces * LR_LEN];
     let mut times = [Vec::new(), Vec::new()];
     for round in 0..rounds + rounds.div_ceil(5) {
-        let mut picture = Picture::Cuda(frame.view());
+        let mut picture = Picture::Cuda(frame.view()?);
         backend.crop(&picture, &squares, &mut low)?;
         backend.render(&mut picture, &low, &plans)?;
         let taken = timed.take()?;

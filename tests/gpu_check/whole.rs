@@ -47,7 +47,7 @@ fn rate(cuda: &Arc<Cuda>, options: &GeneratorOptions, count: usize, on_card: boo
     let mut noise = Noise::new(7);
     // Several, so that no face stays as it was.
     let mut frames: Vec<Owned> = (0..4).map(|_| Owned::noise(info, 0, &mut noise)).collect();
-    let on_the_card: Vec<_> =
+    let mut on_the_card: Vec<_> =
         frames.iter().map(|frame| CardFrame::upload(cuda, frame)).collect::<Result<_>>()?;
     let box_side = SIDE / CROP_SCALE;
     let faces: Vec<Face> = (1u64..)
@@ -64,7 +64,7 @@ fn rate(cuda: &Arc<Cuda>, options: &GeneratorOptions, count: usize, on_card: boo
         }
         let k = i % frames.len();
         let enhanced = match on_card {
-            true => enhancer.enhance_cuda(on_the_card[k].view(), &faces)?,
+            true => enhancer.enhance_cuda(on_the_card[k].view()?, &faces)?,
             false => frames[k].host(|frame| enhancer.enhance(frame, &faces))??,
         };
         if enhanced != count || !enhancer.is_on_gpu() {

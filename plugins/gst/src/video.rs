@@ -174,7 +174,7 @@ impl Video {
         &self,
         buffer: &mut gst::BufferRef,
         shared: &cuda::Shared,
-        change: impl FnOnce(CudaFrame) -> R,
+        change: impl FnOnce(CudaFrame<'_>) -> R,
     ) -> Result<R, MapError> {
         self.check_meta(buffer)?;
         if !shared.holds(buffer) {

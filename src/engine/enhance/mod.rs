@@ -25,6 +25,24 @@ use crate::inference::model_source::ModelSource;
 use crate::util::cpu_time::CpuTimer;
 
 /// Sharpens faces of one stream.
+///
+/// ```
+/// use facesr::{Enhancer, EnhancerOptions, Face, FrameInfo, FrameMut, GeneratorOptions};
+/// use facesr::{PixelFormat, Rect};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let mut enhancer = Enhancer::open(&GeneratorOptions::default(), EnhancerOptions::default())?;
+/// let info = FrameInfo::new(PixelFormat::Gray8, 64, 48);
+/// let mut pixels: Vec<u8> = (0..64 * 48).map(|i| (i * i % 251) as u8).collect();
+/// let before = pixels.clone();
+///
+/// let face = Face { id: 1, rect: Rect::new(20.0, 10.0, 20.0, 24.0), score: 0.9 };
+/// let mut frame = FrameMut::new(info, [pixels.as_mut_slice()], &[64])?;
+/// assert_eq!(enhancer.enhance(&mut frame, &[face])?, 1);
+/// assert_ne!(pixels, before);
+/// # Ok(())
+/// # }
+/// ```
 pub struct Enhancer {
     backend: Box<dyn Backend>,
     /// The generator of the backend.
@@ -183,7 +201,7 @@ impl Enhancer {
     /// # Errors
     /// [`Error::Gpu`] if the GPU failed, or if none is in use; the frame may then hold faces
     /// already.
-    pub fn enhance_cuda(&mut self, frame: CudaFrame, faces: &[Face]) -> Result<usize, Error> {
+    pub fn enhance_cuda(&mut self, frame: CudaFrame<'_>, faces: &[Face]) -> Result<usize, Error> {
         self.stats.frames += 1;
         let done = self.work(&mut Picture::Cuda(frame), faces);
         done.inspect_err(|error| {

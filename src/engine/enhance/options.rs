@@ -55,6 +55,7 @@ impl EnhancerOptions {
 
 /// What an enhancer has done so far. Times are CPU time, over all threads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct EnhancerStats {
     /// Frames seen.
     pub frames: u64,

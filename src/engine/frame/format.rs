@@ -35,7 +35,7 @@ pub enum PixelFormat {
     Argb,
     /// Packed 32 bit, alpha first, then blue; alpha is never touched.
     Abgr,
-    /// One grey plane.
+    /// One gray plane.
     Gray8,
 }
 
@@ -111,7 +111,7 @@ impl PixelFormat {
         }
     }
 
-    /// Components in the order of [`ColorModel`]: R, G, B or Y, U, V; grey repeats its only one.
+    /// Components in the order of [`ColorModel`]: R, G, B or Y, U, V; gray repeats its only one.
     pub const fn components(self) -> [ComponentLayout; 3] {
         match self {
             Self::Nv12 => [comp(0, 0, 1, 0, 0), comp(1, 0, 2, 1, 1), comp(1, 1, 2, 1, 1)],
@@ -128,7 +128,7 @@ impl PixelFormat {
         }
     }
 
-    /// How many of [`components`](Self::components) are distinct: 1 for grey, else 3.
+    /// How many of [`components`](Self::components) are distinct: 1 for gray, else 3.
     pub const fn component_count(self) -> usize {
         match self.model() {
             ColorModel::Gray => 1,
@@ -173,7 +173,7 @@ impl Matrix {
     }
 }
 
-/// Quantisation range of the samples.
+/// Quantization range of the samples.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Range {
     /// 16..=235 for luma, 16..=240 for chroma.
@@ -226,7 +226,7 @@ pub struct FrameInfo {
 }
 
 impl FrameInfo {
-    /// A frame of BT.601 limited range (full range for RGB and grey), chroma sited left.
+    /// A frame of BT.601 limited range (full range for RGB and gray), chroma sited left.
     pub fn new(format: PixelFormat, width: u32, height: u32) -> Self {
         let range = match format.model() {
             ColorModel::Yuv => Range::Limited,

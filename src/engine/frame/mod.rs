@@ -1,13 +1,15 @@
 //! Borrowed video frames: planes, strides, colorimetry.
 //!
-//! A [`Frame`] is a checked view of pixels that somebody else owns (a mapped GStreamer buffer, a
-//! decoded picture). Every format is described by its *components* (R, G, B or Y, U, V or grey),
-//! each of which says where its samples lie; the rest of the engine works on components only and
-//! so treats all formats alike.
+//! A [`Frame`] is a checked view of pixels that somebody else owns: a mapped GStreamer buffer, a
+//! decoded picture. A format is described by its *components* (R, G, B or Y, U, V or gray), each of
+//! which says where its samples are. The rest of the engine works on components and treats all
+//! formats alike.
 
 mod clock;
 mod format;
 mod owned;
+
+use std::marker::PhantomData;
 
 pub use clock::{FrameClock, Tick, Timestamp};
 pub(crate) use format::subsampled;
@@ -108,7 +110,7 @@ pub enum FrameError {
     },
 }
 
-/// One component of a frame, ready to be read: sample (x, y) is
+/// One component of a frame: sample (x, y) is
 /// `data[y * stride + x * step]`, valid for x < width, y < height.
 #[derive(Debug, Clone, Copy)]
 pub struct Component<'a> {
@@ -128,7 +130,7 @@ pub struct Component<'a> {
     pub vsub: u32,
 }
 
-/// Like [`Component`], ready to be written.
+/// Like [`Component`], but writable.
 #[derive(Debug)]
 pub struct ComponentMut<'a> {
     /// Bytes from the first sample on.
@@ -148,14 +150,16 @@ pub struct ComponentMut<'a> {
 }
 
 /// A frame in the memory of a CUDA device, to be read and written there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct CudaFrame {
+#[derive(Debug)]
+pub struct CudaFrame<'a> {
     info: FrameInfo,
     planes: [u64; 3],
     strides: [usize; 3],
+    /// The memory belongs to the frame alone for so long.
+    memory: PhantomData<&'a mut [u8]>,
 }
 
-impl CudaFrame {
+impl CudaFrame<'_> {
     /// A frame of `info` whose planes begin at these addresses, each with so many bytes from there
     /// on, with these strides in bytes.
     ///
@@ -164,15 +168,15 @@ impl CudaFrame {
     ///
     /// # Safety
     /// The addresses are those of memory that the device can read and write in its primary
-    /// context, of at least those lengths, for as long as the frame is used, and nothing else uses
-    /// it meanwhile.
+    /// context, of at least those lengths, for all of the lifetime that the caller chooses, and
+    /// nothing else uses it meanwhile.
     pub unsafe fn new(
         info: FrameInfo,
         planes: &[(u64, usize)],
         strides: &[usize],
     ) -> Result<Self, FrameError> {
         info.check_lengths(planes.iter().map(|plane| plane.1), strides)?;
-        let mut frame = Self { info, planes: [0; 3], strides: [0; 3] };
+        let mut frame = Self { info, planes: [0; 3], strides: [0; 3], memory: PhantomData };
         let count = info.format.plane_count();
         for (slot, plane) in frame.planes.iter_mut().zip(&planes[..count]) {
             *slot = plane.0;
@@ -197,13 +201,13 @@ impl CudaFrame {
     }
 }
 
-/// A frame to work on, wherever it lies.
+/// A frame to work on, in system or device memory.
 #[derive(Debug)]
 pub enum Picture<'a, 'p> {
     /// In system memory.
     Host(&'a mut FrameMut<'p>),
     /// In the memory of a CUDA device.
-    Cuda(CudaFrame),
+    Cuda(CudaFrame<'p>),
 }
 
 impl Picture<'_, '_> {
@@ -217,6 +221,20 @@ impl Picture<'_, '_> {
 }
 
 /// A frame that can be read.
+///
+/// ```
+/// use facesr::{Frame, FrameInfo, PixelFormat};
+///
+/// // NV12: a plane of luma and a plane of chroma, here with rows of 64 bytes for 50 pixels.
+/// let info = FrameInfo::new(PixelFormat::Nv12, 50, 20);
+/// let (luma, chroma) = (vec![16; 64 * 20], vec![128; 64 * 10]);
+/// let frame = Frame::new(info, &[&luma, &chroma], &[64, 64])?;
+/// assert_eq!(frame.component(1).width, 25);
+///
+/// // Planes that are too short are refused.
+/// assert!(Frame::new(info, &[&luma, &chroma[..100]], &[64, 64]).is_err());
+/// # Ok::<(), facesr::error::FrameError>(())
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub struct Frame<'a> {
     info: FrameInfo,
@@ -270,7 +288,7 @@ impl<'a> Frame<'a> {
         Self::new(info, &planes, &self.strides).ok()
     }
 
-    /// Component `i` (0..3): R, G, B or Y, U, V; grey answers the same for each.
+    /// Component `i` (0..3): R, G, B or Y, U, V; gray returns the same for each.
     ///
     /// # Panics
     /// If `i` is above 2.
@@ -324,7 +342,7 @@ impl<'a> FrameMut<'a> {
         &self.info
     }
 
-    /// The same frame, to be read.
+    /// A view of the same frame that can only be read.
     pub fn as_frame(&self) -> Frame<'_> {
         let [a, b, c] = &self.planes;
         Frame { info: self.info, planes: [a, b, c], strides: self.strides }
@@ -335,7 +353,7 @@ impl<'a> FrameMut<'a> {
         (self.planes[i], self.strides[i])
     }
 
-    /// The same, to be written.
+    /// The same, writable.
     pub(crate) fn plane_mut(&mut self, i: usize) -> (&mut [u8], usize) {
         (self.planes[i], self.strides[i])
     }
@@ -364,7 +382,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn short_planes_and_strides_are_refused() {
+    fn frame_refuses_short_planes_and_strides() {
         let info = FrameInfo::new(PixelFormat::Nv12, 5, 3);
         let (y, uv) = ([0u8; 15], [0u8; 12]);
         assert!(Frame::new(info, &[&y, &uv], &[5, 6]).is_ok());
@@ -393,7 +411,7 @@ mod tests {
     proptest! {
         /// Whatever the numbers, a frame is refused or all its samples can be read.
         #[test]
-        fn accepted_frames_are_safe(
+        fn every_sample_of_an_accepted_frame_can_be_read(
             format in 0usize..PixelFormat::ALL.len(), width in 0u32..40, height in 0u32..40,
             pads in [0usize..9, 0usize..9, 0usize..9], cut in 0usize..64,
         ) {

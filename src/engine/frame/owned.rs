@@ -1,12 +1,10 @@
-//! A frame's pixels, kept beyond the life of the buffer they came in.
+//! A copy of a frame that outlives its buffer.
 
 use super::{Frame, FrameInfo};
 
-/// A copy of a frame. Its memory serves the next frame too, so that copying a stream of equal
-/// frames allocates nothing.
+/// A copy of a frame. Its memory is reused: copying frames of one size allocates once.
 ///
-/// The planes are copied as they are; reducing them to the detection size is left to the thread
-/// that looks at the copy.
+/// Planes are copied as they are. The thread that searches the copy reduces it.
 #[derive(Debug, Default)]
 pub(crate) struct OwnedFrame {
     info: Option<FrameInfo>,
@@ -15,7 +13,7 @@ pub(crate) struct OwnedFrame {
 }
 
 impl OwnedFrame {
-    /// Copies `frame`, without the padding of its rows.
+    /// Replaces the copy by one of `frame`, without the padding of its rows.
     pub(crate) fn copy_from(&mut self, frame: &Frame<'_>) {
         let info = *frame.info();
         for (i, copy) in self.planes.iter_mut().enumerate().take(info.format.plane_count()) {
@@ -33,7 +31,7 @@ impl OwnedFrame {
         self.info = Some(info);
     }
 
-    /// What was copied last; `None` if nothing was.
+    /// The latest copy; `None` if there is none.
     pub(crate) fn frame(&self) -> Option<Frame<'_>> {
         let planes = self.planes.each_ref().map(Vec::as_slice);
         Frame::new(self.info?, &planes, &self.strides).ok()
@@ -46,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_format_is_copied_without_its_padding() {
+    fn owned_frame_drops_padding_in_every_format() {
         let mut snapshot = OwnedFrame::default();
         assert!(snapshot.frame().is_none());
         for format in PixelFormat::ALL {

@@ -8,7 +8,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::driver::{Buffer, Driver, Staging, bytes_of, read_plain};
+use super::driver::{Buffer, Driver, Staging};
 use super::generator::{MOST_FACES, RunFaces};
 use super::kernels::{Arguments, DevicePtr, Face, Frame, Grid, Kernel};
 use super::patches::{Layout, Patches, What};
@@ -190,10 +190,12 @@ impl GpuBackend {
         }
         self.staged_in.reserve(pixels.end())?;
         let staged = self.staged_in.bytes_mut();
-        staged[axes.start..axes.end()].copy_from_slice(bytes_of(&self.tables.axes));
+        staged[axes.start..axes.end()].copy_from_slice(bytemuck::cast_slice(&self.tables.axes));
         if let Picture::Host(frame) = picture {
-            staged[into.start..into.end()].copy_from_slice(bytes_of(&self.patches_in.list));
-            staged[out.start..out.end()].copy_from_slice(bytes_of(&self.patches_out.list));
+            staged[into.start..into.end()]
+                .copy_from_slice(bytemuck::cast_slice(&self.patches_in.list));
+            staged[out.start..out.end()]
+                .copy_from_slice(bytemuck::cast_slice(&self.patches_out.list));
             self.patches_in.pack(frame, &mut staged[pixels.start..pixels.end()]);
         }
 
@@ -237,7 +239,7 @@ impl GpuBackend {
         // SAFETY: both buffers hold that much; the staging is not touched before `synchronize`.
         unsafe { self.driver.download(staged, cuts, len) }?;
         self.driver.synchronize()?;
-        read_plain(self.staged_low.bytes(), lr);
+        bytemuck::cast_slice_mut(lr).copy_from_slice(&self.staged_low.bytes()[..len]);
         self.cropped = n;
         Ok(())
     }
@@ -381,8 +383,8 @@ impl GpuBackend {
         let flag = faces.then(size_of::<i32>());
         self.staged_faces.reserve(flag.end())?;
         let staged = self.staged_faces.bytes_mut();
-        staged[faces.start..faces.end()].copy_from_slice(bytes_of(&self.faces));
-        staged[flag.start..flag.end()].copy_from_slice(bytes_of(&[0i32]));
+        staged[faces.start..faces.end()].copy_from_slice(bytemuck::cast_slice(&self.faces));
+        staged[flag.start..flag.end()].copy_from_slice(bytemuck::cast_slice(&[0i32]));
         let m = &mut self.memory;
         m.faces.reserve(flag.end())?;
         m.kept.grow(places * HR_LEN * FLOAT)?;
@@ -423,9 +425,8 @@ impl GpuBackend {
         unsafe { self.driver.download(to.add(answer.start), bad, answer.len) }?;
         self.driver.synchronize()?;
 
-        let mut flagged = [0i32];
-        read_plain(&self.staged_out.bytes()[answer.start..], &mut flagged);
-        if flagged[0] != 0 {
+        let flag = &self.staged_out.bytes()[answer.start..answer.end()];
+        if flag.iter().any(|byte| *byte != 0) {
             return Err(Error::Inference {
                 model: format!("the generator on {}", self.driver.name()),
                 reason: NOT_FINITE.into(),

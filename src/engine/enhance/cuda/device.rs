@@ -194,7 +194,8 @@ fn reason(e: DriverError) -> String {
     }
 }
 
-impl Driver for Cuda {
+// SAFETY: the memory is what CUDA has allocated.
+unsafe impl Driver for Cuda {
     fn name(&self) -> &str {
         &self.name
     }

@@ -10,7 +10,12 @@ use super::kernels::{Arguments, DevicePtr, Grid, Kernel};
 use crate::error::GpuError;
 
 /// A device with one stream, on which everything happens in the order it was asked for.
-pub trait Driver: Send + Sync {
+///
+/// # Safety
+/// Addresses that [`allocate`](Self::allocate) and [`allocate_host`](Self::allocate_host) return
+/// are those of memory of the lengths that were asked for, which nothing else uses until it is
+/// freed.
+pub unsafe trait Driver: Send + Sync {
     /// Name of the device, for messages.
     fn name(&self) -> &str;
 
@@ -179,34 +184,3 @@ impl Drop for Staging {
         unsafe { self.driver.free_host(self.at, self.len) };
     }
 }
-
-/// The bytes of plain values, as a device is given them.
-pub(super) fn bytes_of<T: Plain>(values: &[T]) -> &[u8] {
-    // SAFETY: plain values have no padding, so that each of their bytes is set.
-    unsafe { std::slice::from_raw_parts(values.as_ptr().cast(), size_of_val(values)) }
-}
-
-/// Reads plain values out of bytes; as many as `out` has.
-pub(super) fn read_plain<T: Plain>(bytes: &[u8], out: &mut [T]) {
-    let len = size_of_val(out);
-    // SAFETY: any bits are a plain value; source and target hold `len` bytes and do not overlap.
-    unsafe {
-        std::ptr::copy_nonoverlapping(bytes[..len].as_ptr(), out.as_mut_ptr().cast::<u8>(), len);
-    }
-}
-
-/// A type without padding, of which any bits are a value.
-///
-/// # Safety
-/// It is so.
-pub(super) unsafe trait Plain: Copy {}
-// SAFETY: numbers.
-unsafe impl Plain for f32 {}
-// SAFETY: numbers.
-unsafe impl Plain for i32 {}
-// SAFETY: structures of numbers of four bytes each.
-unsafe impl Plain for super::kernels::Axis {}
-// SAFETY: as above.
-unsafe impl Plain for super::kernels::Face {}
-// SAFETY: as above.
-unsafe impl Plain for super::kernels::Patch {}

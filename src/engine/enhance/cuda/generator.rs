@@ -22,7 +22,11 @@ pub const BATCHES: [usize; 8] = [1, 2, 4, 8, 16, 32, 64, 128];
 pub const MOST_FACES: usize = 128;
 
 /// Runs batches of faces that lie in a device's memory.
-pub trait RunFaces: Send {
+///
+/// # Safety
+/// [`buffers`](Self::buffers) returns addresses of device memory that holds `n` inputs and outputs
+/// and stays where it is for as long as the value lives.
+pub unsafe trait RunFaces: Send {
     /// Where the input `[n, 3, 16, 16]` and the output `[n, 3, 64, 64]` of a run of `faces` lie,
     /// `n` being at least `faces`, which is 1 to [`MOST_FACES`].
     fn buffers(&self, faces: usize) -> (DevicePtr, DevicePtr);
@@ -149,7 +153,8 @@ fn bind(session: &Session, place: Place, n: usize) -> Result<Bound, ort::Error> 
     Ok(Bound { binding, input: at_input, output: at_output })
 }
 
-impl RunFaces for BoundGenerator {
+// SAFETY: inputs and outputs of each batch size are bound for as long as the generator lives.
+unsafe impl RunFaces for BoundGenerator {
     fn buffers(&self, faces: usize) -> (DevicePtr, DevicePtr) {
         let bound = &self.bound[size_for(faces)];
         (bound.input, bound.output)

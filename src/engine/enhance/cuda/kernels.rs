@@ -2,6 +2,8 @@
 
 use std::ffi::c_void;
 
+use bytemuck::{Pod, Zeroable};
+
 use crate::frame::{ColorModel, FrameInfo, Range};
 
 /// The kernels as a pinned NVRTC compiled them (`scripts/ptx.sh`): for every NVIDIA GPU since
@@ -72,7 +74,7 @@ impl Frame {
 
 /// `Axis` of the kernels: one direction of one resampling.
 #[repr(C)]
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Pod, Zeroable)]
 pub(super) struct Axis {
     pub(super) outputs: i32,
     pub(super) inputs: i32,
@@ -88,7 +90,7 @@ pub(super) struct Axis {
 
 /// `Face` of the kernels.
 #[repr(C)]
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Pod, Zeroable)]
 pub(super) struct Face {
     pub(super) strength: f32,
     pub(super) keep: f32,
@@ -98,7 +100,7 @@ pub(super) struct Face {
 
 /// `Patch` of the kernels: a piece of rows of a plane.
 #[repr(C)]
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Pod, Zeroable)]
 pub(super) struct Patch {
     pub(super) offset: u32,
     pub(super) stride: u32,
