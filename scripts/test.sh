@@ -65,7 +65,8 @@ if ! { command -v Xvfb && command -v xdotool && gst-inspect-1.0 --exists ximages
 fi
 all_others="not ($(printf '%s or ' "${left_out[@]}")none())"
 check "all other tests of engine, plugin and command" nextest -E "$all_others"
-check "doc tests" cargo test --quiet --locked --doc
+# Doc tests run in a folder of their own, where nothing lies beside them.
+check "doc tests" env ORT_DYLIB_PATH="$target/setup/libonnxruntime.so.1" cargo test --quiet --locked --doc
 check "the mended crate in vendor" cargo test --quiet --locked --package rustface --lib
 
 if [ "$(uname -m)" = x86_64 ]; then

@@ -11,12 +11,34 @@
 //!    Bulat, Yang and Tzimiropoulos, "To learn image super-resolution, use a GAN to learn how to
 //!    do image degradation first" (ECCV 2018), run by ONNX Runtime on the CPU or a CUDA GPU.
 //!
-//! [`inference`] finds ONNX Runtime and the model files. Nothing here knows GStreamer.
+//! [`FaceEnhancer`] does all of it:
+//!
+//! ```
+//! use facesr::{FaceEnhancer, FaceEnhancerOptions, FrameInfo, FrameMut, PixelFormat};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let mut enhancer = FaceEnhancer::open(&FaceEnhancerOptions::default())?;
+//! let (width, height) = (64, 48);
+//! let mut pixels = vec![90; 3 * width * height];
+//!
+//! let info = FrameInfo::new(PixelFormat::Rgb, width as u32, height as u32);
+//! let mut frame = FrameMut::new(info, [pixels.as_mut_slice()], &[3 * width])?;
+//! for face in enhancer.enhance(&mut frame, None)?.faces {
+//!     println!("face {} at {:?}", face.id, face.rect);
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! The programs in `examples/` enhance a picture, track faces through pictures, and use a detector
+//! of their own. [`inference`] finds ONNX Runtime and the model files. Nothing here knows
+//! GStreamer.
 
 pub mod detect;
 pub mod enhance;
 pub mod error;
 pub mod face;
+mod face_enhancer;
 pub mod finder;
 pub mod frame;
 pub mod geometry;
@@ -30,6 +52,7 @@ pub use enhance::generator::{Generator, GeneratorOptions};
 pub use enhance::{Enhancer, EnhancerOptions};
 pub use error::{Error, ModelError};
 pub use face::{Detection, Face};
-pub use finder::{Finder, FinderOptions};
+pub use face_enhancer::{FaceEnhancer, FaceEnhancerOptions};
+pub use finder::{Finder, FinderOptions, Found};
 pub use frame::{CudaFrame, Frame, FrameInfo, FrameMut, PixelFormat, Timestamp};
 pub use geometry::{CropSquare, Rect};

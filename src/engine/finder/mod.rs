@@ -61,6 +61,7 @@ const MOST_IN_BACKGROUND: usize = 2;
 
 /// What a finder has done so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct FinderStats {
     /// Frames seen.
     pub frames: u64,
@@ -99,6 +100,23 @@ enum Search {
 }
 
 /// Detector and tracker of one stream.
+///
+/// ```
+/// use facesr::detect::{self, DetectorKind, DetectorOptions};
+/// use facesr::{Finder, FinderOptions, Frame, FrameInfo, PixelFormat};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// // Its model is part of the library.
+/// let options = DetectorOptions { kind: DetectorKind::SeetaFace, ..Default::default() };
+/// let mut finder = Finder::new(detect::open(&options)?, FinderOptions::default());
+///
+/// let info = FrameInfo::new(PixelFormat::Gray8, 64, 48);
+/// let pixels = vec![90; 64 * 48];
+/// let frame = Frame::new(info, &[&pixels], &[64])?;
+/// assert!(finder.find(&frame, None).faces.is_empty());
+/// # Ok(())
+/// # }
+/// ```
 pub struct Finder {
     name: &'static str,
     search: Search,
