@@ -2,7 +2,7 @@
 
 use crate::geometry::Rect;
 
-/// One face that was found.
+/// A face that a detector has found.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Detection {
     /// WIDER-style box, luma pixels of the frame.
@@ -14,10 +14,10 @@ pub struct Detection {
 /// A face in a frame.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Face {
-    /// The same number for the same face in each frame, from 1; unique within a [`Finder`].
+    /// The track's number, the same in each frame, from 1; unique within a [`Finder`].
     pub id: u64,
     /// WIDER-style box (forehead to chin), luma pixels, with sub-pixel precision.
     pub rect: Rect,
-    /// Score of the last detection that confirmed it, 0 to 1.
+    /// Score of the latest detection of it, 0 to 1.
     pub score: f32,
 }

@@ -1,12 +1,12 @@
-//! Boxes around faces, and the square that is cut around a box.
+//! Boxes around faces, and the square that is cropped for a box.
 //!
 //! Coordinates are luma pixels measured from the picture's left and top *edge*: pixel column `i`
-//! covers `i..i + 1` and has its centre at `i + 0.5`.
+//! covers `i..i + 1` and has its center at `i + 0.5`.
 
 /// Side of the crop square over the longer side of a WIDER-style face box (forehead to chin).
 ///
-/// Training crops are made with the same factor; the eyes come to lie 0.30 of the side apart and
-/// 0.09 of the side above the centre.
+/// Training crops are made with the same factor. The eyes are then 0.30 of the side apart and 0.09
+/// of the side above the center.
 pub const CROP_SCALE: f32 = 1.1;
 
 /// A point, in luma pixels.
@@ -37,7 +37,7 @@ impl Rect {
         Self { x, y, w, h }
     }
 
-    /// The middle.
+    /// The center.
     pub fn center(&self) -> Point {
         Point { x: self.x + self.w / 2.0, y: self.y + self.h / 2.0 }
     }
@@ -54,13 +54,13 @@ impl Rect {
             && self.h > 0.0
     }
 
-    /// The rectangle about the same centre with both sides times `factor`.
+    /// The rectangle with the same center and both sides times `factor`.
     pub fn scaled(&self, factor: f32) -> Self {
         let (w, h) = (self.w * factor, self.h * factor);
         Self::new(self.x - (w - self.w) / 2.0, self.y - (h - self.h) / 2.0, w, h)
     }
 
-    /// Area of both over area of either, 0 to 1.
+    /// Intersection over union with `other`, 0 to 1.
     pub fn iou(&self, other: &Self) -> f32 {
         let w = (self.x + self.w).min(other.x + other.w) - self.x.max(other.x);
         let h = (self.y + self.h).min(other.y + other.h) - self.y.max(other.y);
@@ -72,7 +72,7 @@ impl Rect {
     }
 }
 
-/// The square that is cut for a face, in luma pixels.
+/// The square that is cropped for a face, in luma pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct CropSquare {
     /// Left edge.
@@ -84,9 +84,9 @@ pub struct CropSquare {
 }
 
 impl CropSquare {
-    /// The crop square of a WIDER-style face box in a picture of `width` x `height`: centred on
+    /// The crop square of a WIDER-style face box in a picture of `width` x `height`: centered on
     /// the box, side [`CROP_SCALE`] times its longer side, capped and shifted to lie in the
-    /// picture. `None` if the box is no face to enhance: not finite, empty, or centred outside.
+    /// picture. `None` if the box is no face to enhance: not finite, empty, or centered outside.
     pub fn around(face: &Rect, width: u32, height: u32) -> Option<Self> {
         let (w, h) = (width as f32, height as f32);
         let c = face.center();
@@ -101,8 +101,8 @@ impl CropSquare {
         })
     }
 
-    /// Whether it is a square with all of its area in a picture of `width` x `height`, give or
-    /// take the rounding of [`around`](Self::around).
+    /// Whether it is a valid square within a picture of `width` x `height`, up to the rounding
+    /// of [`around`](Self::around).
     pub fn lies_in(&self, width: u32, height: u32) -> bool {
         const ROUNDING: f32 = 0.01;
         let fits = |start: f32, size: u32| {
@@ -122,7 +122,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn square_is_centred_and_capped() {
+    fn crop_square_is_centered_and_capped() {
         let s = CropSquare::around(&Rect::new(40.0, 30.0, 20.0, 30.0), 200, 100).unwrap();
         assert!((s.side - 33.0).abs() < 1e-4);
         assert!((s.x + s.side / 2.0 - 50.0).abs() < 1e-4);
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn boxes_that_are_no_faces_give_no_square() {
+    fn crop_square_is_none_for_boxes_that_are_no_faces() {
         for bad in [
             Rect::new(f32::NAN, 0.0, 5.0, 5.0),
             Rect::new(0.0, 0.0, 0.0, 5.0),
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn iou_of_known_boxes() {
+    fn iou_returns_known_values() {
         let a = Rect::new(0.0, 0.0, 10.0, 10.0);
         assert_eq!(a.iou(&a), 1.0);
         assert!((a.iou(&Rect::new(5.0, 0.0, 10.0, 10.0)) - 1.0 / 3.0).abs() < 1e-6);

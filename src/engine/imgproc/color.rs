@@ -1,10 +1,10 @@
-//! Between a frame's component codes (0..=255) and RGB (0..=255).
+//! Converts between a frame's component codes (0..=255) and RGB (0..=255).
 //!
 //! Source: ITU-R BT.601, BT.709 and BT.2020, which differ in their luma coefficients only.
 
 use crate::frame::{ColorModel, FrameInfo, Range};
 
-/// The colour arithmetic of one kind of frame.
+/// Color conversion for one kind of frame.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Color {
     model: ColorModel,
@@ -46,7 +46,7 @@ impl Color {
         }
     }
 
-    /// A row of component `i` out of RGB, both 0..=255 and not clamped. Grey is component 0.
+    /// A row of component `i` from RGB, both 0..=255 and not clamped. Gray is component 0.
     #[inline(always)]
     pub(crate) fn row<const N: usize>(self, i: usize, [r, g, b]: &[[f32; N]; 3], out: &mut [f32]) {
         if self.model == ColorModel::Rgb {
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn known_codes_of_the_standards() {
+    fn color_returns_the_codes_of_the_standards() {
         let hd = color(PixelFormat::Nv12, Matrix::Bt709, Range::Limited);
         let close = |a: [f32; 3], b: [f32; 3]| a.iter().zip(b).all(|(a, b)| (a - b).abs() < 0.6);
         assert!(close(codes(hd, [255.0; 3]), [235.0, 128.0, 128.0]));
@@ -101,13 +101,13 @@ mod tests {
     }
 
     #[test]
-    fn there_and_back() {
+    fn color_returns_the_same_rgb_after_a_round_trip() {
         for format in PixelFormat::ALL {
             for matrix in [Matrix::Bt601, Matrix::Bt709, Matrix::Bt2020] {
                 for range in [Range::Full, Range::Limited] {
                     let c = color(format, matrix, range);
-                    let grey = format.model() == ColorModel::Gray;
-                    let rgb = if grey { [77.0; 3] } else { [12.0, 200.0, 77.0] };
+                    let gray = format.model() == ColorModel::Gray;
+                    let rgb = if gray { [77.0; 3] } else { [12.0, 200.0, 77.0] };
                     let back = c.rgb(codes(c, rgb));
                     for (a, b) in rgb.iter().zip(back) {
                         assert!((a - b).abs() < 1e-2, "{format:?} {matrix:?} {range:?}: {back:?}");

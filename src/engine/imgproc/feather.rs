@@ -1,11 +1,11 @@
-//! The soft ellipse under which a face is laid over the frame.
+//! The soft ellipse under which a face is composited into the frame.
 
-/// Inside this share of the ellipse's radius the face shows in full. The crop square is a tenth
-/// wider than the face box, so the slope lies on hair, ears and background.
+/// Share of the ellipse's radius within which the face has full weight. The crop square is a tenth
+/// wider than the face box, so the slope covers hair, ears and background.
 const PLATEAU: f32 = 0.72;
 
 /// Weight at (u, v), each -1..=1 across the square: 1 in the middle, 0 from the inscribed ellipse
-/// outwards, with no edge in between (smoothstep in the squared radius).
+/// outwards, without an edge in between (smoothstep in the squared radius).
 #[inline]
 pub(crate) fn weight(u: f32, v: f32) -> f32 {
     const START: f32 = PLATEAU * PLATEAU;
@@ -18,7 +18,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn full_in_the_middle_and_nothing_at_the_rim() {
+    fn weight_is_full_in_the_middle_and_zero_at_the_rim() {
         assert_eq!(weight(0.0, 0.0), 1.0);
         assert_eq!(weight(0.5, -0.5), 1.0);
         for (u, v) in [(1.0, 0.0), (0.0, -1.0), (0.8, 0.8), (-1.0, 1.0)] {

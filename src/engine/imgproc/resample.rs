@@ -1,6 +1,7 @@
-//! One-dimensional resampling with the antialiased bicubic filter that training used.
+//! One-dimensional resampling with the antialiased bicubic filter that training used. It is our
+//! own because the CUDA kernels compute the same bits.
 //!
-//! The filter is Keys' cubic with a = -0.5, its support scaled when shrinking, weights normalised
+//! The filter is Keys' cubic with a = -0.5, its support scaled when shrinking, weights normalized
 //! where it is cut off at the picture's edge: the same numbers as Pillow's `BICUBIC`, but for that
 //! library's rounding to 8 bit between the two passes.
 
@@ -14,17 +15,17 @@ const SUPPORT: f32 = 2.0;
 fn cubic(x: f32) -> f32 {
     const A: f32 = -0.5;
     let x = x.abs();
-    // Both are worked out and one is chosen, so that many can be at a time.
+    // Both are computed and one is chosen: without a branch the loop is vectorized.
     let near = ((A + 2.0) * x - (A + 3.0)) * x * x + 1.0;
     let far = (((x - 5.0) * x + 8.0) * x - 4.0) * A;
     let outer = if x < 2.0 { far } else { 0.0 };
     if x < 1.0 { near } else { outer }
 }
 
-/// For each output sample, which input samples it is made of and with what weights.
+/// Filter weights: for each output sample, the input samples it is made of and their weights.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Coefficients {
-    /// What they were last set for.
+    /// Arguments of the last [`set`](Self::set).
     set_for: Option<(usize, usize, f32, f32)>,
     bounds: Vec<Bound>,
     weights: Vec<f32>,
@@ -38,10 +39,9 @@ struct Bound {
 }
 
 impl Coefficients {
-    /// Sets the taps for `outputs` samples, the i-th of which covers `origin + i * scale` to
+    /// Computes the weights of `outputs` samples, the i-th of which covers `origin + i * scale` to
     /// `origin + (i + 1) * scale` of an input of `inputs` samples (edge coordinates: sample k
-    /// covers k to k + 1). Nothing is done if that is what they are: the two planes of chroma come
-    /// one after the other.
+    /// covers k to k + 1). Unchanged arguments cost nothing: two planes of chroma have the same.
     pub(crate) fn set(&mut self, outputs: usize, inputs: usize, origin: f32, scale: f32) {
         let set_for = Some((outputs, inputs, origin, scale));
         if self.set_for == set_for {
@@ -68,7 +68,7 @@ impl Coefficients {
 }
 
 with_avx2! {
-    /// Appends the bounds and weights that [`Coefficients::set`] speaks of.
+    /// Appends the bounds and weights for [`Coefficients::set`].
     fn compute_coefficients(
         outputs: usize,
         inputs: usize,
@@ -104,7 +104,7 @@ with_avx2! {
 }
 
 with_avx2! {
-    /// What [`Coefficients::apply`] speaks of.
+    /// Does the work of [`Coefficients::apply`].
     fn apply(
         bounds: &[Bound],
         weights: &[f32],
@@ -128,7 +128,7 @@ with_avx2! {
 }
 
 /// Sums of `rows` under `weights` for columns from `x` on, `N` at a time as long as there are as
-/// many; answers where it stopped.
+/// many; returns where it stopped.
 #[inline(always)]
 fn sums<const N: usize>(
     rows: &[f32],
@@ -151,10 +151,10 @@ fn sums<const N: usize>(
     x
 }
 
-/// Side of the tiles that are turned one by one.
+/// Side of the blocks that are transposed at a time.
 const TILE: usize = 4;
 
-/// Turns rows of `width` numbers into columns.
+/// Transposes rows of `width` numbers.
 pub(crate) fn transpose(src: &[f32], width: usize, dst: &mut Vec<f32>) {
     let height = src.len() / width;
     // Every number is written below; what is there before does not matter.
@@ -170,7 +170,7 @@ pub(crate) fn transpose(src: &[f32], width: usize, dst: &mut Vec<f32>) {
             }
         }
     }
-    // What the tiles leave over: columns on the right, rows below.
+    // The rest: columns on the right, rows below.
     for y in 0..height {
         for x in (if y < whole_height { whole_width } else { 0 })..width {
             dst[x * height + y] = src[y * width + x];
@@ -178,7 +178,7 @@ pub(crate) fn transpose(src: &[f32], width: usize, dst: &mut Vec<f32>) {
     }
 }
 
-/// Turns one tile.
+/// Transposes one block.
 #[inline(always)]
 fn transpose4x4([a, b, c, d]: [&[f32; TILE]; TILE]) -> [[f32; TILE]; TILE] {
     // The compiler makes one move for each number of the plain code below.
@@ -214,16 +214,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn weights_sum_to_one_and_stay_inside() {
-        let mut taps = Coefficients::default();
+    fn coefficients_sum_to_one_and_stay_inside() {
+        let mut coefficients = Coefficients::default();
         for (outputs, inputs, origin, scale) in
             [(16, 40, 3.3, 1.9), (16, 9, 0.0, 0.5), (7, 64, -2.0, 10.0), (3, 1, 0.0, 0.2)]
         {
-            taps.set(outputs, inputs, origin, scale);
-            let (first, end) = taps.input_range();
+            coefficients.set(outputs, inputs, origin, scale);
+            let (first, end) = coefficients.input_range();
             assert!(first < end && end <= inputs);
             let mut out = Vec::new();
-            taps.apply(&vec![1.0; (end - first) * 2], first, 2, &mut out);
+            coefficients.apply(&vec![1.0; (end - first) * 2], first, 2, &mut out);
             assert_eq!(out.len(), outputs * 2);
             assert!(out.iter().all(|v| (v - 1.0).abs() < 1e-5), "{out:?}");
         }
@@ -248,17 +248,17 @@ mod tests {
     }
 
     #[test]
-    fn same_size_at_whole_offsets_copies() {
-        let mut taps = Coefficients::default();
-        taps.set(4, 10, 3.0, 1.0);
+    fn coefficients_copy_at_scale_one_and_whole_offsets() {
+        let mut coefficients = Coefficients::default();
+        coefficients.set(4, 10, 3.0, 1.0);
         let src: Vec<f32> = (0..10).map(|v| v as f32 * v as f32).collect();
         let mut out = Vec::new();
-        taps.apply(&src, 0, 1, &mut out);
+        coefficients.apply(&src, 0, 1, &mut out);
         assert_eq!(out, [9.0, 16.0, 25.0, 36.0]);
     }
 
     #[test]
-    fn transposing_twice_is_nothing() {
+    fn transpose_twice_returns_the_input() {
         let src: Vec<f32> = (0..12).map(|v| v as f32).collect();
         let (mut once, mut twice) = (Vec::new(), Vec::new());
         transpose(&src, 4, &mut once);

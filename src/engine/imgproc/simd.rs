@@ -1,8 +1,8 @@
-//! Loops in wider registers, where the processor has them.
+//! Functions compiled for AVX2 as well, chosen at run time.
 
 /// Compiles a function twice, for any processor and for those with AVX2, and calls the one that
-/// fits. Both have the same results: nothing is fused, nothing summed in another order. What the
-/// function calls must be inlined into it to gain; closures are, functions may have to be told.
+/// fits. Both return the same bits: nothing is fused, and sums keep their order. Functions that it
+/// calls gain only if they are inlined; closures are, others need `#[inline(always)]`.
 macro_rules! with_avx2 {
     ($(#[$meta:meta])* $vis:vis fn $name:ident($($arg:ident: $type:ty),* $(,)?) $body:block) => {
         $(#[$meta])*
