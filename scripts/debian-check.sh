@@ -33,15 +33,16 @@ else
     tar -C "$fresh" -xf "$base"
 fi
 
-inside() { # COMMAND...: in the new system, with nothing of this one's environment
+# inside COMMAND...: in the new system, with nothing of this one's environment, processes or mounts.
+inside() {
     printf '\n$ %s\n' "$*" >>"$log"
-    chroot "$fresh" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root DEBIAN_FRONTEND=noninteractive \
+    # shellcheck disable=SC2016
+    unshare --mount --pid --fork sh -c 'mount -t proc proc "$0/proc" && exec chroot "$0" "$@"' "$fresh" \
+        env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root DEBIAN_FRONTEND=noninteractive \
         "$@" >>"$log" 2>&1 </dev/null || { tail -n 25 "$log" >&2; fail "in $suite: $*"; }
 }
 cp "$deb" "$fresh/tmp/facesr.deb"
 cp "$clips/carphone_pristine.mp4" "$fresh/tmp/in.mp4"
-# Processes look into /proc; a chroot has none of its own.
-mkdir -p "$fresh/proc" "$fresh/dev/shm"
 inside apt-get update
 inside apt-get install -y -o Dpkg::Use-Pty=0 /tmp/facesr.deb
 inside gst-inspect-1.0 facesr
