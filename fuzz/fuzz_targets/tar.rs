@@ -3,7 +3,7 @@
 #![no_main]
 #![allow(dead_code, reason = "the readers only")]
 
-#[path = "../../src/train/data/pictures.rs"]
+#[path = "../../src/train/dataset/pictures.rs"]
 mod faces;
 #[path = "../../src/train/prepare/pictures.rs"]
 mod pictures;

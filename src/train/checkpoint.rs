@@ -9,10 +9,10 @@ use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 use tch::{Device, Kind, Tensor};
 
-use crate::adam::Adam;
 use crate::error::{Error, Result, at};
-use crate::net::layers::assign;
-use crate::net::params::Params;
+use crate::models::layers::assign;
+use crate::models::params::Params;
+use crate::optimizer::Adam;
 
 /// Tensors on their way to a file.
 #[derive(Debug, Default)]
@@ -37,8 +37,8 @@ impl Writer {
         }
     }
 
-    /// Adds an optimiser as `net.adam/...`.
-    pub fn optimiser(&mut self, net: &str, adam: &Adam) {
+    /// Adds an optimizer as `net.adam/...`.
+    pub fn optimizer(&mut self, net: &str, adam: &Adam) {
         for (i, (m, v)) in adam.first.iter().zip(&adam.second).enumerate() {
             self.tensor(format!("{net}.adam/{i}.first"), m);
             self.tensor(format!("{net}.adam/{i}.second"), v);
@@ -121,17 +121,29 @@ impl Reader {
         self.parse().is_ok_and(|f| f.names().iter().any(|n| n.starts_with(&prefix)))
     }
 
+    /// The name under which the file holds a network: the discriminators were once called by other
+    /// names, also in the High-to-Low checkpoint that ships.
+    fn stored_name<'a>(&self, net: &'a str) -> &'a str {
+        match net {
+            "lr_d" if !self.has(net) => "low_d",
+            "hr_d" if !self.has(net) => "high_d",
+            _ => net,
+        }
+    }
+
     /// Fills a network from `net/...`.
     pub fn network(&self, net: &str, params: &Params) -> Result<()> {
         let file = self.parse()?;
+        let net = self.stored_name(net);
         params
             .iter()
             .try_for_each(|p| self.load_into(&file, &format!("{net}/{}", p.name), &p.tensor))
     }
 
-    /// Fills an optimiser from `net.adam/...`.
-    pub fn optimiser(&self, net: &str, adam: &mut Adam) -> Result<()> {
+    /// Fills an optimizer from `net.adam/...`.
+    pub fn optimizer(&self, net: &str, adam: &mut Adam) -> Result<()> {
         let file = self.parse()?;
+        let net = self.stored_name(net);
         for (i, (m, v)) in adam.first.iter().zip(&adam.second).enumerate() {
             self.load_into(&file, &format!("{net}.adam/{i}.first"), m)?;
             self.load_into(&file, &format!("{net}.adam/{i}.second"), v)?;

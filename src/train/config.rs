@@ -2,11 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::data::camera::Camera;
+use crate::dataset::camera::Camera;
 use crate::error::{Error, Result};
-use crate::net::discriminator::DiscriminatorConfig;
-use crate::net::high_to_low::HighToLowConfig;
-use crate::net::low_to_high::LowToHighConfig;
+use crate::models::discriminator::DiscriminatorConfig;
+use crate::models::high_to_low::HighToLowConfig;
+use crate::models::low_to_high::LowToHighConfig;
 
 /// Settings of a training run.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -25,22 +25,24 @@ pub struct Config {
     /// Low-to-High generator.
     pub low_to_high: LowToHighConfig,
     /// Discriminator of 16x16 faces.
-    pub low_discriminator: DiscriminatorConfig,
+    #[serde(alias = "low_discriminator")]
+    pub lr_discriminator: DiscriminatorConfig,
     /// Discriminator of 64x64 faces.
-    pub high_discriminator: DiscriminatorConfig,
+    #[serde(alias = "high_discriminator")]
+    pub hr_discriminator: DiscriminatorConfig,
     /// Weights of the losses.
     pub weights: Weights,
     /// Learning rates.
     pub rates: Rates,
-    /// Where the low pictures of the second stage come from.
+    /// Where the LR pictures of the second stage come from.
     pub pairs: Pairs,
     /// The synthetic camera.
     pub camera: Camera,
-    /// 0: every low picture equally often, 1: every source equally often.
+    /// 0: every LR picture equally often, 1: every source equally often.
     pub balance: f64,
     /// Largest move of a face in pixels of 64.
     pub shift: i64,
-    /// Strength of the change of light that falls on low picture and target alike.
+    /// Strength of the change of light that falls on LR picture and target alike.
     pub light: f32,
     /// Memory of the moving average of both generators.
     pub ema: f64,
@@ -69,16 +71,18 @@ pub struct Weights {
     /// Pixel loss of both stages.
     pub alpha: f64,
     /// GAN loss of stage 1.
-    pub beta_low: f64,
+    #[serde(alias = "beta_low")]
+    pub beta_lr: f64,
     /// GAN loss of stage 2.
-    pub beta_high: f64,
+    #[serde(alias = "beta_high")]
+    pub beta_hr: f64,
     /// Feature matching in stage 2.
     pub features: f64,
-    /// GAN loss of the heads on the fixed network in stage 2 (see [`crate::net::projected`]).
+    /// GAN loss of the heads on the fixed network in stage 2 (see [`crate::models::projected`]).
     pub projected: f64,
-    /// Distance to the original in the fixed network's features (see [`crate::net::perceptual`]).
+    /// Distance to the original in the fixed network's features (see [`crate::models::perceptual`]).
     pub perceptual: f64,
-    /// Distance to the original's embedding in stage 2 (see [`crate::net::identity`]).
+    /// Distance to the original's embedding in stage 2 (see [`crate::models::identity`]).
     pub identity: f64,
     /// Against checkerboards in stage 2.
     pub grid: f64,
@@ -96,7 +100,7 @@ pub struct Rates {
     pub pixel: f64,
 }
 
-/// Shares of the low pictures of stage 2.
+/// Shares of the LR pictures of stage 2.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Pairs {
@@ -104,7 +108,7 @@ pub struct Pairs {
     pub high_to_low: bool,
     /// Share of pairs from the synthetic camera.
     pub camera: f64,
-    /// Share of each GAN batch that are real low pictures: they have no target and are judged by
+    /// Share of each GAN batch that are real LR pictures: they have no target and are judged by
     /// the discriminator alone.
     pub real: f64,
 }
@@ -119,8 +123,8 @@ impl Default for Weights {
     fn default() -> Self {
         Self {
             alpha: 1.0,
-            beta_low: 0.05,
-            beta_high: 0.01,
+            beta_lr: 0.05,
+            beta_hr: 0.01,
             features: 0.0,
             projected: 0.0,
             perceptual: 0.0,
@@ -162,8 +166,8 @@ impl Default for Config {
             steps: PhaseSteps::default(),
             high_to_low: HighToLowConfig::default(),
             low_to_high: LowToHighConfig::compact(),
-            low_discriminator: DiscriminatorConfig::low_compact(),
-            high_discriminator: DiscriminatorConfig::high_compact(),
+            lr_discriminator: DiscriminatorConfig::lr_compact(),
+            hr_discriminator: DiscriminatorConfig::hr_compact(),
             weights: Weights::default(),
             rates: Rates::default(),
             pairs: Pairs::default(),
@@ -198,8 +202,8 @@ impl Config {
         let weights = &self.weights;
         let weights = [
             weights.alpha,
-            weights.beta_low,
-            weights.beta_high,
+            weights.beta_lr,
+            weights.beta_hr,
             weights.features,
             weights.projected,
             weights.perceptual,
@@ -209,7 +213,7 @@ impl Config {
         if rates.iter().chain(&weights).any(|v| !(0.0..1e3).contains(v)) {
             return wrong("learning rates and weights of losses are positive numbers");
         }
-        for d in [&self.low_discriminator, &self.high_discriminator] {
+        for d in [&self.lr_discriminator, &self.hr_discriminator] {
             if d.widths.is_empty() || d.widths.iter().any(|w| !(1..=1024).contains(w)) {
                 return wrong("a discriminator needs blocks of 1 to 1024 channels");
             }

@@ -41,50 +41,50 @@ pub fn grid(x: &Tensor) -> Tensor {
     cells.avg_pool2d([5, 5], [2, 2], [0, 0], false, true, None).square().mean(Kind::Float)
 }
 
-/// Each colour of each picture brought to mean 0 and deviation 1. The discriminator of the first
+/// Each color of each picture brought to mean 0 and deviation 1. The discriminator of the first
 /// stage looks through this: what light and white balance the real set was taken in is no damage
 /// to learn.
-pub fn without_light(x: &Tensor) -> Tensor {
+pub fn normalize_color(x: &Tensor) -> Tensor {
     let dims = [2i64, 3];
     let mean = x.mean_dim(dims.as_slice(), true, Kind::Float);
-    let centred = x - mean;
-    let var = centred.square().mean_dim(dims.as_slice(), true, Kind::Float);
-    centred / (var + 2e-3).sqrt()
+    let centered = x - mean;
+    let var = centered.square().mean_dim(dims.as_slice(), true, Kind::Float);
+    centered / (var + 2e-3).sqrt()
 }
 
-/// Gives `low` the colours of `reference` (both [n, 3, 16, 16]) by the best gain and offset for
-/// each colour, judged on large shapes only, so that blur does not count as lost contrast.
-pub fn match_light(low: &Tensor, reference: &Tensor) -> Tensor {
+/// Gives `lr` the colors of `reference` (both [n, 3, 16, 16]) by the best gain and offset for
+/// each color, judged on large shapes only, so that blur does not count as lost contrast.
+pub fn match_color(lr: &Tensor, reference: &Tensor) -> Tensor {
     let dims = [2i64, 3];
     let coarse = |x: &Tensor| x.avg_pool2d([4, 4], [2, 2], [0, 0], false, true, None);
-    let centre = |x: &Tensor| x - x.mean_dim(dims.as_slice(), true, Kind::Float);
-    let (a, b) = (centre(&coarse(low)), centre(&coarse(reference)));
+    let center = |x: &Tensor| x - x.mean_dim(dims.as_slice(), true, Kind::Float);
+    let (a, b) = (center(&coarse(lr)), center(&coarse(reference)));
     let covariance = (&a * &b).mean_dim(dims.as_slice(), true, Kind::Float);
     let variance = a.square().mean_dim(dims.as_slice(), true, Kind::Float);
     let gain = (covariance / (variance + 1e-4)).clamp(0.5, 2.0);
-    centre(low) * gain + reference.mean_dim(dims.as_slice(), true, Kind::Float)
+    center(lr) * gain + reference.mean_dim(dims.as_slice(), true, Kind::Float)
 }
 
 /// One random look at a batch of pictures: moved, with its light changed (Zhao et al. 2020,
 /// differentiable augmentation): real and generated faces alike, so that neither the place of the
-/// crop nor a colour cast can give a picture away.
+/// crop nor a color cast can give a picture away.
 #[derive(Debug)]
-pub struct View {
+pub struct DiffAugment {
     dx: i64,
     dy: i64,
     gain: Tensor,
     cast: Tensor,
 }
 
-impl View {
+impl DiffAugment {
     /// Draws a look at `n` pictures, moved by up to `shift` pixels.
     pub fn draw(rng: &mut Rng, n: i64, shift: i64, light: f32, device: Device) -> Self {
         let (dx, dy) = (rng.whole(-shift, shift), rng.whole(-shift, shift));
         let gain: Vec<f32> = (0..n).map(|_| (light * rng.range(-0.35, 0.25)).exp()).collect();
         let cast: Vec<f32> = (0..n)
             .flat_map(|_| {
-                let grey = rng.range(-0.25, 0.25);
-                std::array::from_fn::<f32, 3, _>(|_| light * (grey + rng.range(-0.08, 0.08)))
+                let gray = rng.range(-0.25, 0.25);
+                std::array::from_fn::<f32, 3, _>(|_| light * (gray + rng.range(-0.08, 0.08)))
             })
             .collect();
         Self {
@@ -139,9 +139,9 @@ mod tests {
         tch::manual_seed(1);
         let x = Tensor::rand([2, 3, 16, 16], (Kind::Float, Device::Cpu)) - 0.5;
         let other = &x * 0.7 + 0.2;
-        let gap = (without_light(&x) - without_light(&other)).abs().max().double_value(&[]);
+        let gap = (normalize_color(&x) - normalize_color(&other)).abs().max().double_value(&[]);
         assert!(gap < 0.05, "{gap}");
-        let back = (match_light(&other, &x) - &x).abs().max().double_value(&[]);
+        let back = (match_color(&other, &x) - &x).abs().max().double_value(&[]);
         assert!(back < 0.05, "{back}");
     }
 
@@ -150,7 +150,7 @@ mod tests {
         let x = Tensor::rand([3, 3, 8, 8], (Kind::Float, Device::Cpu));
         let mut rng = Rng::new(2, Stream::Augment, 0);
         for _ in 0..10 {
-            let view = View::draw(&mut rng, 3, 2, 1.0, Device::Cpu);
+            let view = DiffAugment::draw(&mut rng, 3, 2, 1.0, Device::Cpu);
             let a = view.look(&x);
             assert_eq!(a.size(), x.size());
             assert!(a.equal(&view.look(&x)));

@@ -11,9 +11,9 @@ use crate::error::{Result, at};
 
 /// Curves that are drawn: title, keys of the metrics, what to read from it.
 const CURVES: [(&str, &[&str], &str); 7] = [
-    ("Discriminators", &["low_d", "high_d"], "hinge loss; 2 for long means it sees no difference"),
-    ("Generators, GAN loss", &["low_gan", "high_gan"], "the negative score of the discriminator"),
-    ("Pixel loss", &["low_pixel", "high_pixel"], "mean squared difference, range [-1, 1]"),
+    ("Discriminators", &["lr_d", "hr_d"], "hinge loss; 2 for long means it sees no difference"),
+    ("Generators, GAN loss", &["lr_gan", "hr_gan"], "the negative score of the discriminator"),
+    ("Pixel loss", &["lr_pixel", "hr_pixel"], "mean squared difference, range [-1, 1]"),
     ("Features and checkerboards", &["features", "grid"], "matching loss; grid loss"),
     (
         "Held-back faces, PSNR in dB",
@@ -27,7 +27,7 @@ const CURVES: [(&str, &[&str], &str); 7] = [
     ),
     ("Speed", &["images_per_second"], "faces a second"),
 ];
-const COLOURS: [&str; 4] = ["#0969da", "#cf222e", "#1a7f37", "#9a6700"];
+const COLORS: [&str; 4] = ["#0969da", "#cf222e", "#1a7f37", "#9a6700"];
 /// Sample grids that are shown at most, evenly spread over the run.
 const SHEETS: usize = 10;
 
@@ -93,14 +93,14 @@ fn curve(html: &mut String, lines: &[Value], title: &str, keys: &[&str], meaning
     let ((x0, w), (y0, h)) = (bounds(|p| p.0), bounds(|p| p.1));
     let _ = write!(html, "<h3>{title}</h3><small>{meaning}</small><svg viewBox='0 0 1000 220'>");
     for (i, (key, points)) in series.iter().enumerate() {
-        let colour = COLOURS[i % COLOURS.len()];
-        let _ = write!(html, "<polyline fill=none stroke='{colour}' stroke-width=1.5 points='");
+        let color = COLORS[i % COLORS.len()];
+        let _ = write!(html, "<polyline fill=none stroke='{color}' stroke-width=1.5 points='");
         for (x, y) in points {
             let (px, py) = (60.0 + 920.0 * (x - x0) / w, 200.0 - 180.0 * (y - y0) / h);
             let _ = write!(html, "{px:.1},{py:.1} ");
         }
         let (x, last) = (70 + 230 * i, points.last().map_or(0.0, |p| p.1));
-        let _ = write!(html, "'/><text x={x} y=14 fill='{colour}'>{key} {last:.4}</text>");
+        let _ = write!(html, "'/><text x={x} y=14 fill='{color}'>{key} {last:.4}</text>");
     }
     let _ = write!(
         html,
@@ -175,7 +175,7 @@ mod tests {
         image::RgbImage::new(4, 4).save(samples.join("1-pixel-000500.png")).unwrap();
         let metrics = dir.path().join("metrics.jsonl");
         let line = |s: u64| {
-            format!("{{\"phase\":\"pixel\",\"step\":{s},\"seconds\":{s},\"high_pixel\":0.1}}\n")
+            format!("{{\"phase\":\"pixel\",\"step\":{s},\"seconds\":{s},\"hr_pixel\":0.1}}\n")
         };
         fs::write(&metrics, line(1) + &line(2) + "{broken").unwrap();
         let out = dir.path().join("report.html");

@@ -25,7 +25,7 @@ pub enum Attribute {
 #[derive(Debug, Default)]
 pub struct Graph {
     nodes: Vec<NodeProto>,
-    initialisers: Vec<TensorProto>,
+    initializers: Vec<TensorProto>,
     half: bool,
 }
 
@@ -71,7 +71,7 @@ impl Graph {
         let tensor = tensor.detach().to_device(Device::Cpu).to_kind(kind).contiguous();
         let mut raw_data = vec![0u8; tensor.numel() * if half { 2 } else { 4 }];
         tensor.copy_data_u8(&mut raw_data, tensor.numel());
-        self.initialisers.push(TensorProto {
+        self.initializers.push(TensorProto {
             dims: tensor.size(),
             data_type: if half { data_type::FLOAT16 } else { data_type::FLOAT },
             name: name.to_owned(),
@@ -92,7 +92,7 @@ impl Graph {
 
     /// Whole numbers, for the inputs of shape operators.
     pub fn whole(&mut self, name: &str, values: &[i64]) -> String {
-        self.initialisers.push(TensorProto {
+        self.initializers.push(TensorProto {
             dims: vec![values.len() as i64],
             data_type: data_type::INT64,
             name: name.to_owned(),
@@ -137,7 +137,7 @@ impl Graph {
             graph: Some(GraphProto {
                 node: self.nodes,
                 name: "low-to-high".into(),
-                initializer: self.initialisers,
+                initializer: self.initializers,
                 input: vec![value("input", 16)],
                 output: vec![value("output", 64)],
             }),

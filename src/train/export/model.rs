@@ -8,8 +8,8 @@ use tch::Tensor;
 use super::graph::{Attribute, Graph};
 use super::proto::ModelProto;
 use crate::error::{Result, at};
-use crate::net::layers::{BatchNorm, Conv};
-use crate::net::low_to_high::{Compact, Layers, LowToHigh, Paper, PaperBlock};
+use crate::models::layers::{BatchNorm, Conv};
+use crate::models::low_to_high::{Compact, Layers, LowToHigh, Paper, PaperBlock};
 
 /// What the file says about itself.
 #[derive(Debug, Clone)]
@@ -82,7 +82,7 @@ fn compact(g: &mut Graph, net: &Compact) {
     let detail = conv(g, "last", &x, &net.last);
     let detail = g.leave("detail", &detail);
 
-    // crate::net::consistency, operator for operator.
+    // crate::models::consistency, operator for operator.
     let fixed = &net.consistency;
     let pads = g.whole("consistency.pads", &[0, 0, 2, 2, 0, 0, 2, 2]);
     let enlarge = g.constant("consistency.enlarge", &fixed.enlarge);
@@ -117,7 +117,7 @@ fn compact(g: &mut Graph, net: &Compact) {
     g.node("output", "Clip", &[&large, &low, &high], &[]);
 }
 
-/// Batch normalisation of a finished network: one multiplication, one addition.
+/// Batch normalization of a finished network: one multiplication, one addition.
 fn norm_relu(g: &mut Graph, name: &str, input: &str, layer: &BatchNorm) -> String {
     let c = layer.mean.size()[0];
     let scale = &layer.weight / (&layer.var + BatchNorm::EPS).sqrt();

@@ -7,8 +7,8 @@ use tch::{Kind, Tensor};
 
 use super::proto::{ModelProto, data_type};
 use crate::error::{Error, Result, at};
-use crate::net::layers::assign;
-use crate::net::params::Params;
+use crate::models::layers::assign;
+use crate::models::params::Params;
 
 /// Fills `params` from the weights of the same names in an fp32 ONNX file that this trainer wrote.
 ///

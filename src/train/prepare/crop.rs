@@ -4,7 +4,7 @@ use facesr::enhance::cpu::Compositor;
 use facesr::frame::Frame;
 use facesr::geometry::{CropSquare, Rect};
 
-use crate::data::resample::window;
+use crate::dataset::resample::window;
 
 /// Which set a face belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,13 +58,13 @@ pub struct Crop {
 /// Cuts `square` out of an RGB picture, given as a frame and as its rows without gaps.
 pub fn cut(frame: &Frame<'_>, rgb: &[u8], square: CropSquare, kind: Kind) -> Vec<u8> {
     match kind {
-        Kind::Low => {
+        Kind::Lr => {
             let mut planes = vec![0.0; 3 * 16 * 16];
             Compositor::default().crop(frame, &[square], &mut planes);
             let level = |v: f32| ((v + 1.0) * 127.5).round().clamp(0.0, 255.0) as u8;
             (0..256).flat_map(|i| [0, 1, 2].map(|c| level(planes[c * 256 + i]))).collect()
         }
-        Kind::High => {
+        Kind::Hr => {
             let (width, height) = (frame.info().width as usize, frame.info().height as usize);
             // Only what the kernel can reach.
             let reach = 2.0 * (square.side / 64.0).max(1.0) + 1.0;
@@ -118,18 +118,18 @@ mod tests {
         let frame = Frame::new(info, &[&rgb], &[w * 3]).unwrap();
         let floats: Vec<f32> = rgb.iter().map(|v| f32::from(*v)).collect();
         for (x, y, side) in [(3.3, 4.7, 31.0), (0.0, 0.0, 48.5), (20.2, 10.9, 13.0)] {
-            let low = cut(&frame, &rgb, CropSquare { x, y, side }, Kind::Low);
+            let lr = cut(&frame, &rgb, CropSquare { x, y, side }, Kind::Lr);
             let ours = window(&floats, (w, h), (x, y), side, 16);
-            for (a, b) in low.iter().zip(&ours) {
+            for (a, b) in lr.iter().zip(&ours) {
                 assert!(
                     (f32::from(*a) - b.clamp(0.0, 255.0)).abs() <= 1.0,
                     "{side}: {a} against {b}"
                 );
             }
         }
-        let high = cut(&frame, &rgb, CropSquare { x: 1.5, y: 0.2, side: 48.0 }, Kind::High);
+        let hr = cut(&frame, &rgb, CropSquare { x: 1.5, y: 0.2, side: 48.0 }, Kind::Hr);
         let whole = window(&floats, (w, h), (1.5, 0.2), 48.0, 64);
-        for (a, b) in high.iter().zip(&whole) {
+        for (a, b) in hr.iter().zip(&whole) {
             assert!((f32::from(*a) - b.clamp(0.0, 255.0)).abs() <= 1.0, "{a} against {b}");
         }
     }

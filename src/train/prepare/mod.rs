@@ -47,10 +47,10 @@ pub struct Summary {
     pub pictures: usize,
     /// Pictures that did not decode.
     pub broken: usize,
-    /// High faces written.
-    pub high: usize,
-    /// Low faces written.
-    pub low: usize,
+    /// HR faces written.
+    pub hr: usize,
+    /// LR faces written.
+    pub lr: usize,
     /// Blurred faces left out.
     pub blurred: usize,
     /// Near-duplicates left out.
@@ -75,7 +75,7 @@ pub fn run(options: &Options, mut tell: impl FnMut(&str)) -> Result<Summary> {
         }
         // Looked at before a pixel is decoded: a picture of some bytes can claim any size.
         let fits = |(w, h): (u32, u32)| u64::from(w) * u64::from(h) <= MAX_PIXELS;
-        let picture = match crate::data::pictures::size(&bytes) {
+        let picture = match crate::dataset::pictures::size(&bytes) {
             Ok(size) if fits(size) => image::load_from_memory(&bytes).ok(),
             _ => None,
         };
@@ -106,7 +106,7 @@ pub fn run(options: &Options, mut tell: impl FnMut(&str)) -> Result<Summary> {
             let Some(kind) = Kind::of(rect, square) else { continue };
             let pixels = crop::cut(&frame, rgb.as_raw(), square, kind);
             let sharpness = crop::sharpness(&pixels, kind.side());
-            if kind == Kind::High && sharpness < options.sharpness {
+            if kind == Kind::Hr && sharpness < options.sharpness {
                 summary.blurred += 1;
                 continue;
             }
@@ -126,8 +126,8 @@ pub fn run(options: &Options, mut tell: impl FnMut(&str)) -> Result<Summary> {
             summary.pictures
         )));
     }
-    summary.high = crops.iter().filter(|c| c.kind == Kind::High).count();
-    summary.low = crops.len() - summary.high;
+    summary.hr = crops.iter().filter(|c| c.kind == Kind::Hr).count();
+    summary.lr = crops.len() - summary.hr;
     write::all(&crops, &options.source, options.test_share, &options.out)?;
     Ok(summary)
 }

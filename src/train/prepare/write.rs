@@ -25,7 +25,7 @@ fn held_apart(crop: &Crop, share: f64) -> bool {
 /// When a file cannot be written.
 pub fn all(crops: &[Crop], source: &str, test_share: f64, out: &Path) -> Result<()> {
     fs::create_dir_all(out).map_err(at(out))?;
-    for (kind, stem) in [(Kind::High, "hr-faces"), (Kind::Low, "lr-faces")] {
+    for (kind, stem) in [(Kind::Hr, "hr-faces"), (Kind::Lr, "lr-faces")] {
         for test in [false, true] {
             let chosen: Vec<&Crop> = crops
                 .iter()
@@ -44,11 +44,11 @@ fn encode(crop: &Crop) -> Result<(Vec<u8>, &'static str)> {
     let side = crop.kind.side() as u32;
     let mut bytes = Cursor::new(Vec::new());
     let (done, end) = match crop.kind {
-        Kind::High => {
+        Kind::Hr => {
             let encoder = image::codecs::jpeg::JpegEncoder::new_with_quality(&mut bytes, 95);
             (encoder.write_image(&crop.pixels, side, side, ExtendedColorType::Rgb8), "jpg")
         }
-        Kind::Low => {
+        Kind::Lr => {
             let encoder = image::codecs::png::PngEncoder::new(&mut bytes);
             (encoder.write_image(&crop.pixels, side, side, ExtendedColorType::Rgb8), "png")
         }

@@ -30,7 +30,7 @@ class Residual(nn.Module):
 
 
 class LowToHigh(nn.Module):
-    """net/low_to_high.rs, compact, with net/consistency.rs"""
+    """models/low_to_high.rs, compact, with models/consistency.rs"""
 
     def __init__(self, c=64, n=12):
         super().__init__()
@@ -70,7 +70,7 @@ class Block(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """net/discriminator.rs, high_compact"""
+    """models/discriminator.rs, hr_compact"""
 
     def __init__(self):
         super().__init__()

@@ -7,12 +7,12 @@ mod common;
 use std::path::Path;
 
 use clap::Parser;
-use facesr_train::adapt;
-use facesr_train::cli::{Cli, run};
+use facesr_train::adaptation;
+use facesr_train::commands::{Cli, run};
 use facesr_train::config::Config;
-use facesr_train::data::faces::Faces;
+use facesr_train::dataset::faces::Faces;
 use facesr_train::export::model::{About, build, write};
-use facesr_train::train::state::State;
+use facesr_train::training::state::State;
 use tch::Device;
 
 /// Writes faces as `facesr harvest` does, `per_track` of each track.
@@ -33,9 +33,9 @@ fn a_harvest_becomes_a_generator_with_scores() {
     let dir = tempfile::tempdir().unwrap();
     let file = |name: &str| dir.path().join(name);
     let config = common::tiny();
-    let drawn = common::source(&config, 120);
-    write_set(&file("lr"), &drawn.low, 5);
-    write_set(&file("hr"), &drawn.high, 1);
+    let drawn = common::training_data(&config, 120);
+    write_set(&file("lr"), &drawn.lr, 5);
+    write_set(&file("hr"), &drawn.hr, 1);
     let start = State::new(config.clone(), Device::Cpu);
     start.save_high_to_low(&file("high-to-low.safetensors")).unwrap();
     let about = About { data: "drawn".into(), terms: "none".into() };
@@ -82,12 +82,12 @@ fn a_harvest_becomes_a_generator_with_scores() {
 fn too_few_faces_are_refused() {
     let dir = tempfile::tempdir().unwrap();
     let config = common::tiny();
-    let drawn = common::source(&config, 120);
-    write_set(&dir.path().join("hr"), &drawn.high, 1);
+    let drawn = common::training_data(&config, 120);
+    write_set(&dir.path().join("hr"), &drawn.hr, 1);
     // All of one track: nobody is left to judge by.
     for (name, per_track) in [("few", 1), ("one", 120)] {
         let folder = dir.path().join(name);
-        write_set(&folder, &drawn.low, per_track);
+        write_set(&folder, &drawn.lr, per_track);
         if name == "few" {
             // What has been thrown out by hand stays in the manifest.
             for i in 6..120 {
@@ -95,29 +95,30 @@ fn too_few_faces_are_refused() {
             }
         }
         let open = |folder: &Path, side| Faces::open(folder, side).unwrap();
-        let (high, low) = (open(&dir.path().join("hr"), 64), open(&folder, 16));
-        let error = adapt::source(high, low, &config, Device::Cpu).unwrap_err().to_string();
+        let (hr, lr) = (open(&dir.path().join("hr"), 64), open(&folder, 16));
+        let error =
+            adaptation::training_data(hr, lr, &config, Device::Cpu).unwrap_err().to_string();
         let n = if name == "few" { "6 faces" } else { "120 faces" };
         assert!(error.contains(n) && error.contains("harvest more"), "{error}");
     }
 }
 
 #[test]
-fn learning_a_camera_brings_spoilt_faces_nearer_to_it() {
+fn degraded_faces_come_nearer_to_a_camera_that_is_learned() {
     tch::set_num_threads(1);
     let mut config = Config { batch: 8, ..common::tiny() };
     config.steps.high_to_low = 40;
     config.steps.pixel = 0;
     config.steps.gan = 2;
     config.discriminator_first = 5;
-    let drawn = common::source(&config, 120);
-    let source = adapt::source(drawn.high, drawn.low, &config, Device::Cpu).unwrap();
+    let drawn = common::training_data(&config, 120);
+    let data = adaptation::training_data(drawn.hr, drawn.lr, &config, Device::Cpu).unwrap();
     let start = || State::new(config.clone(), Device::Cpu);
     let (before, mut state) = (start(), start());
     let dir = tempfile::tempdir().unwrap();
-    let folder = facesr_train::train::run::Folder::open(dir.path()).unwrap();
-    assert!(adapt::train(&mut state, &source, &folder, 5.0).unwrap(), "stopped before its end");
-    let scores = adapt::judge(&before, &state, &source);
+    let folder = facesr_train::training::trainer::Folder::open(dir.path()).unwrap();
+    assert!(adaptation::train(&mut state, &data, &folder, 5.0).unwrap(), "stopped before its end");
+    let scores = adaptation::judge(&before, &state, &data);
     assert!(scores.after.camera < 0.9 * scores.before.camera, "{}", scores.table());
     assert!(scores.of_itself < scores.after.camera, "{}", scores.table());
     assert!(!scores.table().contains("noise"));

@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use facesr_train::data::pictures::read_tar;
+use facesr_train::dataset::pictures::read_tar;
 use facesr_train::prepare::pictures::each;
 
 #[test]

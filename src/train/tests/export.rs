@@ -5,9 +5,9 @@ mod common;
 use facesr_train::config::Config;
 use facesr_train::export::model::{About, build, write};
 use facesr_train::export::verify::{Runner, largest_difference};
-use facesr_train::net::low_to_high::{LowToHigh, LowToHighConfig};
+use facesr_train::models::low_to_high::{LowToHigh, LowToHighConfig};
 use facesr_train::rng::{Rng, Stream};
-use facesr_train::train::state::State;
+use facesr_train::training::state::State;
 use tch::{Device, Kind, Tensor, no_grad};
 
 #[test]

@@ -4,7 +4,7 @@
 mod common;
 
 use common::{fetched, waves};
-use facesr_train::net::identity::{Identity, distance};
+use facesr_train::models::identity::{Identity, distance};
 use tch::{Device, Kind, Tensor, no_grad};
 
 fn network() -> Identity {

@@ -1,14 +1,14 @@
-//! Shapes, parameter counts, spectral normalisation and gradients of every network.
+//! Shapes, parameter counts, spectral normalization and gradients of every network.
 
 mod common;
 
 use facesr_train::config::Config;
-use facesr_train::net::consistency::Consistency;
-use facesr_train::net::discriminator::{Discriminator, DiscriminatorConfig};
-use facesr_train::net::high_to_low::{HighToLow, HighToLowConfig, shrink4};
-use facesr_train::net::low_to_high::{LowToHigh, LowToHighConfig};
-use facesr_train::net::params::{Builder, Params};
-use facesr_train::net::spectral_norm::SpectralWeight;
+use facesr_train::models::consistency::Consistency;
+use facesr_train::models::discriminator::{Discriminator, DiscriminatorConfig};
+use facesr_train::models::high_to_low::{HighToLow, HighToLowConfig, shrink4};
+use facesr_train::models::low_to_high::{LowToHigh, LowToHighConfig};
+use facesr_train::models::params::{Builder, Params};
+use facesr_train::models::spectral_norm::SpectralWeight;
 use facesr_train::rng::{Rng, Stream};
 use tch::{Device, Kind, Tensor, no_grad};
 
@@ -49,15 +49,15 @@ fn low_to_high_paper_has_its_size() {
 }
 
 #[test]
-fn high_to_low_spoils_differently_with_different_noise() {
+fn high_to_low_output_depends_on_noise() {
     for config in [HighToLowConfig::default(), HighToLowConfig::paper()] {
         let net = HighToLow::new(&config, &mut rng(), Device::Cpu);
         assert!(config != HighToLowConfig::paper() || config.blocks.iter().sum::<usize>() == 12);
         let face = random(&[2, 3, 64, 64], 1);
-        let low = |seed| no_grad(|| net.forward(&face, &random(&[2, 64], seed), Kind::Float));
-        let (a, b) = (low(5), low(6));
+        let lr = |seed| no_grad(|| net.forward(&face, &random(&[2, 64], seed), Kind::Float));
+        let (a, b) = (lr(5), lr(6));
         assert_eq!(a.size(), [2, 3, 16, 16]);
-        assert!(a.equal(&low(5)));
+        assert!(a.equal(&lr(5)));
         let change = (&a - &b).abs().mean(Kind::Float).double_value(&[]);
         assert!(change > 1e-4, "two draws of z differ by {change}");
     }
@@ -66,10 +66,10 @@ fn high_to_low_spoils_differently_with_different_noise() {
 #[test]
 fn discriminators_score_each_face() {
     for (config, side, blocks) in [
-        (DiscriminatorConfig::high_compact(), 64, 4),
-        (DiscriminatorConfig::high_paper(), 64, 6),
-        (DiscriminatorConfig::low_compact(), 16, 3),
-        (DiscriminatorConfig::low_paper(), 16, 4),
+        (DiscriminatorConfig::hr_compact(), 64, 4),
+        (DiscriminatorConfig::hr_paper(), 64, 6),
+        (DiscriminatorConfig::lr_compact(), 16, 3),
+        (DiscriminatorConfig::lr_paper(), 16, 4),
     ] {
         let net = Discriminator::new(&config, &mut rng(), Device::Cpu);
         let faces = random(&[3, 3, side, side], 2);
@@ -91,7 +91,7 @@ fn power_iteration_finds_the_largest_singular_value() {
         let largest = weight.raw().flatten(1, -1).svd(true, true).1.double_value(&[0]);
         let sigma = weight.sigma().double_value(&[]);
         assert!((sigma - largest).abs() < 1e-3 * largest, "{shape:?}: {sigma} against {largest}");
-        let left = weight.normalised().flatten(1, -1).svd(true, true).1.double_value(&[0]);
+        let left = weight.normalized().flatten(1, -1).svd(true, true).1.double_value(&[0]);
         assert!((left - 1.0).abs() < 1e-3, "{left}");
     }
 }
@@ -127,18 +127,18 @@ fn check_gradient(params: &Params, loss: impl Fn() -> Tensor) {
 
 #[test]
 fn gradients_agree_with_difference_quotients() {
-    let Config { high_to_low, low_to_high, high_discriminator, .. } = common::tiny();
+    let Config { high_to_low, low_to_high, hr_discriminator, .. } = common::tiny();
     let h2l = HighToLow::new(&high_to_low, &mut rng(), Device::Cpu);
     let (face, z) = (random(&[2, 3, 64, 64], 1), random(&[2, 64], 2));
     check_gradient(h2l.params(), || {
         h2l.forward(&face, &z, Kind::Float).square().mean(Kind::Double)
     });
     let l2h = LowToHigh::new(&low_to_high, &mut rng(), Device::Cpu);
-    let low = random(&[2, 3, 16, 16], 3);
+    let lr = random(&[2, 3, 16, 16], 3);
     check_gradient(l2h.params(), || {
-        l2h.forward(&low, Kind::Float, true).square().mean(Kind::Double)
+        l2h.forward(&lr, Kind::Float, true).square().mean(Kind::Double)
     });
-    let d = Discriminator::new(&high_discriminator, &mut rng(), Device::Cpu);
+    let d = Discriminator::new(&hr_discriminator, &mut rng(), Device::Cpu);
     check_gradient(d.params(), || d.forward(&face).square().mean(Kind::Double));
 }
 
@@ -146,20 +146,20 @@ fn gradients_agree_with_difference_quotients() {
 fn the_output_is_held_to_the_input() {
     let slack = 0.055;
     let fixed = Consistency::new(slack, Device::Cpu);
-    let low = random(&[4, 3, 16, 16], 1).clamp(-1.0, 1.0);
+    let lr = random(&[4, 3, 16, 16], 1).clamp(-1.0, 1.0);
     // Nothing added: shrunk back, it is the input.
     let nothing = Tensor::zeros([4, 48, 16, 16], (Kind::Float, Device::Cpu));
-    let plain = fixed.apply(&low, &nothing);
-    let gap = (shrink4(&plain) - &low).square().mean(Kind::Float).sqrt().double_value(&[]);
+    let plain = fixed.apply(&lr, &nothing);
+    let gap = (shrink4(&plain) - &lr).square().mean(Kind::Float).sqrt().double_value(&[]);
     assert!(gap < slack, "{gap}");
-    // A colour cast and a contrast change are taken back whole, noise up to the slack.
+    // A color cast and a contrast change are taken back whole, noise up to the slack.
     let smooth = random(&[4, 3, 4, 4], 2).upsample_bicubic2d([16, 16], false, None, None);
     let cast = (&smooth + 0.4).repeat_interleave_self_int(16, 1, None);
-    let cast_gap = shrink4(&fixed.apply(&low, &cast)) - shrink4(&plain);
+    let cast_gap = shrink4(&fixed.apply(&lr, &cast)) - shrink4(&plain);
     let mean = cast_gap.mean_dim([2i64, 3].as_slice(), false, Kind::Float).abs().max();
     assert!(mean.double_value(&[]) < 0.02, "{mean}");
     let noise = random(&[4, 48, 16, 16], 3).repeat([1, 1, 1, 1]) * 3.0;
-    let out = fixed.apply(&low, &noise);
-    let gap = (shrink4(&out) - &low).square().mean(Kind::Float).sqrt().double_value(&[]);
+    let out = fixed.apply(&lr, &noise);
+    let gap = (shrink4(&out) - &lr).square().mean(Kind::Float).sqrt().double_value(&[]);
     assert!(gap < 1.6 * slack, "{gap}");
 }

@@ -4,8 +4,8 @@
 mod common;
 
 use common::{fetched, waves};
-use facesr_train::net::perceptual::{CHANNELS, Perceptual, distance};
-use facesr_train::net::projected::Projected;
+use facesr_train::models::perceptual::{CHANNELS, Perceptual, distance};
+use facesr_train::models::projected::Projected;
 use facesr_train::rng::{Rng, Stream};
 use tch::{Device, Kind, Tensor, no_grad};
 

@@ -1,6 +1,6 @@
 //! Pictures with known boxes become sets that the trainer reads.
 
-use facesr_train::data::faces::Faces;
+use facesr_train::dataset::faces::Faces;
 use facesr_train::prepare::annotations::Annotations;
 use facesr_train::prepare::{Options, run};
 use facesr_train::rng::{Rng, Stream};
@@ -24,7 +24,7 @@ fn known_boxes_become_sets() {
     for i in 0..30 {
         let name = format!("a/{i}.png");
         picture(i, 160).save(pictures.join(&name)).unwrap();
-        // A high face, a low one, and one of a size in between that goes nowhere.
+        // A HR face, a LR one, and one of a size in between that goes nowhere.
         list += &format!(
             "{name}\n3\n20 20 80 90 0 0 0 0 0 0\n110 110 14 17 0 0 0 0 0 0\n60 60 35 40 0 0 0 0 0 0\n"
         );
@@ -46,7 +46,7 @@ fn known_boxes_become_sets() {
     };
     let done = run(&options, |_| ()).unwrap();
     assert_eq!((done.pictures, done.broken, done.duplicates), (32, 1, 1));
-    assert_eq!((done.high, done.low), (30, 30));
+    assert_eq!((done.hr, done.lr), (30, 30));
     let load = |name: &str, side| Faces::load(&options.out.join(name), side, None).unwrap();
     let (train, test) = (load("hr-faces.tar", 64), load("hr-faces-test.tar", 64));
     assert_eq!(train.len() + test.len(), 30);

@@ -5,13 +5,13 @@
 use std::path::PathBuf;
 
 use facesr_train::config::Config;
-use facesr_train::data::faces::Faces;
-use facesr_train::data::pictures::Picture;
-use facesr_train::net::discriminator::DiscriminatorConfig;
-use facesr_train::net::high_to_low::HighToLowConfig;
-use facesr_train::net::low_to_high::LowToHighConfig;
+use facesr_train::dataset::faces::Faces;
+use facesr_train::dataset::pictures::Picture;
+use facesr_train::models::discriminator::DiscriminatorConfig;
+use facesr_train::models::high_to_low::HighToLowConfig;
+use facesr_train::models::low_to_high::LowToHighConfig;
 use facesr_train::rng::{Rng, Stream};
-use facesr_train::train::source::Source;
+use facesr_train::training::training_data::TrainingData;
 use tch::{Device, Kind, Tensor};
 
 /// A drawn face: skin, hair, eyes and a mouth on a shaded ground; blurred by `soft` pixels.
@@ -36,8 +36,8 @@ fn draw(side: usize, soft: f32, rng: &mut Rng) -> Vec<u8> {
                 inside((r - 1.0) * a.min(b))
             };
             let mut rgb = ground.map(|g| g * (0.8 + 0.4 * (u + 0.5)));
-            let mut over = |colour: [f32; 3], share: f32| {
-                rgb.iter_mut().zip(colour).for_each(|(p, c)| *p += share * (c - *p));
+            let mut over = |color: [f32; 3], share: f32| {
+                rgb.iter_mut().zip(color).for_each(|(p, c)| *p += share * (c - *p));
             };
             over(hair, ellipse(0.38, 0.5, 0.0, -0.06));
             over(skin.map(|s| s * (1.0 - 0.5 * u)), ellipse(0.3, 0.4, 0.0, 0.03));
@@ -68,8 +68,8 @@ fn set(n: usize, side: usize, soft: f32, seed: u64) -> Faces {
 }
 
 /// `n` drawn faces, sharp and large, and as many others, soft and small.
-pub fn source(config: &Config, n: usize) -> Source {
-    Source::new(set(n, 64, 0.0, 1), set(n, 16, 1.5, 2), config, Device::Cpu)
+pub fn training_data(config: &Config, n: usize) -> TrainingData {
+    TrainingData::new(set(n, 64, 0.0, 1), set(n, 16, 1.5, 2), config, Device::Cpu)
         .expect("drawn faces are enough")
 }
 
@@ -81,8 +81,8 @@ pub fn tiny() -> Config {
         bf16: false,
         high_to_low: HighToLowConfig { width: 8, blocks: [1, 1, 1, 1] },
         low_to_high: LowToHighConfig::Compact { width: 12, blocks: 2, slack: 0.055 },
-        low_discriminator: small(1),
-        high_discriminator: small(2),
+        lr_discriminator: small(1),
+        hr_discriminator: small(2),
         discriminator_first: 1,
         ..Config::default()
     }
@@ -97,9 +97,9 @@ pub fn fetched(name: &str) -> PathBuf {
     target.join("train").join(name)
 }
 
-/// Waves, different in each colour.
+/// Waves, different in each color.
 pub fn waves() -> Tensor {
     let i = Tensor::arange(64, (Kind::Float, Device::Cpu));
-    let colour = |c: f64| (i.view([64, 1]) * (0.1 * (c + 1.0)) + i.view([1, 64]) * 0.07).sin();
-    Tensor::stack(&[colour(0.0), colour(1.0), colour(2.0)], 0).unsqueeze(0)
+    let color = |c: f64| (i.view([64, 1]) * (0.1 * (c + 1.0)) + i.view([1, 64]) * 0.07).sin();
+    Tensor::stack(&[color(0.0), color(1.0), color(2.0)], 0).unsqueeze(0)
 }

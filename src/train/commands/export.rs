@@ -1,0 +1,110 @@
+//! `facesr-train export`.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use facesr::enhance::generator::{Generator, GeneratorOptions};
+use tch::{Device, Kind, Tensor};
+
+use crate::dataset::batch::fixed_batch;
+use crate::dataset::faces::Faces;
+use crate::error::{Error, Result};
+use crate::export::model::{self, About};
+use crate::export::verify;
+use crate::models::low_to_high::LowToHigh;
+use crate::training::state::State;
+
+#[derive(Debug, Args)]
+pub(super) struct ExportArgs {
+    /// The checkpoint.
+    #[arg(long)]
+    checkpoint: PathBuf,
+    /// Mix in the Low-to-High generator of another checkpoint of the same descent (network
+    /// interpolation, Wang et al. 2018): a share of a pixel-trained one calms an adversarial one.
+    #[arg(long, value_name = "CHECKPOINT", requires = "mix_share")]
+    mix: Option<PathBuf>,
+    /// Its share, 0..1.
+    #[arg(long)]
+    mix_share: Option<f64>,
+    /// The ONNX file to write.
+    #[arg(long)]
+    out: PathBuf,
+    /// Write the High-to-Low generator and its discriminator, too: the start for another camera.
+    #[arg(long, value_name = "SAFETENSORS")]
+    high_to_low: Option<PathBuf>,
+    /// Compute in fp16 (for GPUs); input and output stay fp32.
+    #[arg(long)]
+    fp16: bool,
+    /// Folder with lr-faces.tar, on whose faces the check runs; noise without it.
+    #[arg(long)]
+    data: Option<PathBuf>,
+    /// Said in the file about its training data.
+    #[arg(long, default_value = "own data")]
+    about_data: String,
+    /// Said in the file about its terms.
+    #[arg(long, default_value = "not stated")]
+    about_terms: String,
+}
+
+/// Faces that the check runs on.
+const CHECKED: usize = 64;
+
+pub(super) fn run(args: &ExportArgs) -> Result<()> {
+    let state = State::load(&args.checkpoint, Device::Cpu)?;
+    let net = &state.nets.l2h_ema;
+    if let (Some(path), Some(share)) = (&args.mix, args.mix_share) {
+        if !(0.0..=1.0).contains(&share) {
+            return Err(Error::Setting("the share to mix in lies between 0 and 1".into()));
+        }
+        let mut other = State::new(state.config.clone(), Device::Cpu);
+        other.adopt_low_to_high(path)?;
+        net.params().lerp(other.nets.l2h_ema.params(), share);
+    }
+    let about = About { data: args.about_data.clone(), terms: args.about_terms.clone() };
+    let faces = match &args.data {
+        Some(folder) => {
+            let lr = Faces::load(&folder.join("lr-faces.tar"), 16, None)?;
+            let step = (lr.len() / CHECKED).max(1);
+            let indices: Vec<usize> = (0..lr.len()).step_by(step).take(CHECKED).collect();
+            fixed_batch(&lr, &indices, Device::Cpu)
+        }
+        None => Tensor::rand([CHECKED as i64, 3, 16, 16], (Kind::Float, Device::Cpu)) * 2.0 - 1.0,
+    };
+    write_checked(net, &about, &args.out, Checked { faces: &faces, fp16: args.fp16 })?;
+    if let Some(path) = &args.high_to_low {
+        state.save_high_to_low(path)?;
+    }
+    Ok(())
+}
+
+/// How a file is written and held against libtorch.
+pub(super) struct Checked<'a> {
+    /// Faces [n, 3, 16, 16] on which both must agree.
+    pub(super) faces: &'a Tensor,
+    /// Computes in fp16.
+    pub(super) fp16: bool,
+}
+
+/// Writes a generator as ONNX, and refuses it if it does not do what libtorch does.
+pub(super) fn write_checked(
+    net: &LowToHigh,
+    about: &About,
+    out: &Path,
+    Checked { faces, fp16 }: Checked<'_>,
+) -> Result<()> {
+    model::write(&model::build(net, about, fp16), out)?;
+    let ours = tch::no_grad(|| net.forward(faces, Kind::Float, false).clamp(-1.0, 1.0));
+    let theirs = verify::Runner::new(out)?.run(faces)?;
+    // The engine's own look at the contract.
+    let options = GeneratorOptions { model: Some(out.to_owned()), ..Default::default() };
+    Generator::open(&options).map_err(|e| Error::Onnx(e.to_string()))?;
+    let gap = verify::largest_difference(&ours, &theirs);
+    // fp16 keeps 11 bits: about two steps of 8-bit output are within its rounding.
+    let limit = if fp16 { 2e-2 } else { 1e-4 };
+    let name = out.display();
+    if gap >= limit {
+        return Err(Error::Onnx(format!("{name} differs from libtorch by {gap:.2e}: not usable")));
+    }
+    println!("{name}: {gap:.1e} from libtorch on {} faces", faces.size()[0]);
+    Ok(())
+}

@@ -1,0 +1,75 @@
+//! The command line: one file a command.
+
+mod adapt;
+mod evaluate;
+mod export;
+mod prepare;
+mod speed;
+mod train;
+
+use clap::{Parser, Subcommand};
+use tch::{Cuda, Device};
+
+use crate::error::{Error, Result};
+
+/// Trains, exports and judges the face generators of facesr.
+#[derive(Debug, Parser)]
+#[command(version)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make training sets out of pictures: find, cut, sift and split faces.
+    Prepare(prepare::PrepareArgs),
+    /// Train both stages, or take a run up again.
+    Train(Box<train::TrainArgs>),
+    /// Fine-tune trained generators to the faces of one camera, and write the result as ONNX.
+    Adapt(Box<adapt::AdaptArgs>),
+    /// Write the Low-to-High generator of a checkpoint as ONNX and check it at once.
+    Export(export::ExportArgs),
+    /// Judge exported generators.
+    Evaluate(evaluate::EvaluateArgs),
+    /// Time the bare training step (see scripts/speed.py).
+    Speed(speed::SpeedArgs),
+}
+
+/// Where to compute.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum DeviceArg {
+    /// A CUDA device when there is one.
+    Auto,
+    Cpu,
+    Cuda,
+}
+
+impl DeviceArg {
+    fn device(self) -> Result<Device> {
+        match self {
+            Self::Cpu => Ok(Device::Cpu),
+            Self::Auto => Ok(Device::cuda_if_available()),
+            Self::Cuda if Cuda::is_available() => Ok(Device::Cuda(0)),
+            Self::Cuda => Err(Error::Setting(
+                "no CUDA device, or this libtorch has no CUDA part (scripts/setup.sh DEST --cuda)"
+                    .into(),
+            )),
+        }
+    }
+}
+
+/// Runs one command.
+///
+/// # Errors
+/// Whatever the command ran into, as a plain sentence.
+pub fn run(cli: Cli) -> Result<()> {
+    match cli.command {
+        Command::Prepare(args) => prepare::run(&args),
+        Command::Train(args) => training::trainer(&args),
+        Command::Adapt(args) => adapt::run(&args),
+        Command::Export(args) => export::run(&args),
+        Command::Evaluate(args) => evaluate::run(&args),
+        Command::Speed(args) => speed::run(&args),
+    }
+}

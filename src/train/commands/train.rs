@@ -1,0 +1,307 @@
+//! `facesr-train train`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+
+use super::DeviceArg;
+use crate::config::{Config, Weights};
+use crate::error::{Error, Result, at};
+use crate::models::discriminator::DiscriminatorConfig;
+use crate::models::high_to_low::HighToLowConfig;
+use crate::models::low_to_high::LowToHighConfig;
+use crate::training::state::State;
+use crate::training::trainer::{self, Budget, Folder};
+use crate::training::training_data::TrainingData;
+
+#[derive(Debug, Args)]
+pub(super) struct TrainArgs {
+    /// Folder with hr-faces.tar and lr-faces.tar.
+    #[arg(long)]
+    data: PathBuf,
+    /// Folder of the run: checkpoints, metrics, samples, report.html.
+    #[arg(long)]
+    out: PathBuf,
+    /// Where decoded faces are kept for the next start.
+    #[arg(long)]
+    cache: Option<PathBuf>,
+    /// Go on from this checkpoint. Its settings count; budgets and the lengths of phases may be
+    /// given anew.
+    #[arg(long, value_name = "CHECKPOINT")]
+    resume: Option<PathBuf>,
+    /// Settings as a JSON file (any part of what a checkpoint holds); the options come on top.
+    #[arg(long, conflicts_with = "resume")]
+    config: Option<PathBuf>,
+    /// Start with the High-to-Low generator of this checkpoint (models/high-to-low.safetensors ships).
+    #[arg(long, value_name = "CHECKPOINT", conflicts_with = "resume")]
+    h2l_from: Option<PathBuf>,
+    /// Start with the Low-to-High generator of this checkpoint or of this exported fp32 ONNX file.
+    #[arg(long, value_name = "FILE", conflicts_with = "resume")]
+    l2h_from: Option<PathBuf>,
+    /// Start with the discriminator of HR faces of this checkpoint.
+    #[arg(long, value_name = "CHECKPOINT", conflicts_with = "resume")]
+    hr_d_from: Option<PathBuf>,
+    /// The fixed network (`make train-setup` leaves it in target/train/perceptual.safetensors) in
+    /// which outputs are compared with their originals and told from real faces. Without it, a run
+    /// has only the pixel loss and its own discriminators.
+    #[arg(long, value_name = "SAFETENSORS")]
+    perceptual: Option<PathBuf>,
+    /// The network that tells people apart (`make train-setup` leaves it in
+    /// target/train/identity.safetensors): outputs are held to their originals' identity.
+    #[arg(long, value_name = "SAFETENSORS")]
+    identity: Option<PathBuf>,
+    /// Where to compute.
+    #[arg(long, default_value = "auto")]
+    device: DeviceArg,
+    /// CPU threads. One is best on a machine with other work to do.
+    #[arg(long)]
+    threads: Option<u16>,
+    /// Stop after so many minutes.
+    #[arg(long)]
+    minutes: Option<f64>,
+    /// Stop after so many steps.
+    #[arg(long)]
+    steps: Option<u64>,
+    /// Seconds between checkpoints.
+    #[arg(long, default_value_t = 180)]
+    checkpoint_seconds: u64,
+    /// Steps between validations, each with a sample grid.
+    #[arg(long, default_value_t = 250)]
+    validate_every: u64,
+    #[command(flatten)]
+    phases: Phases,
+    #[command(flatten)]
+    settings: Settings,
+}
+
+/// Lengths of the phases.
+#[derive(Debug, Args)]
+struct Phases {
+    /// Steps of stage 1.
+    #[arg(long)]
+    h2l_steps: Option<u64>,
+    /// Steps of the pixel warm-up.
+    #[arg(long)]
+    pixel_steps: Option<u64>,
+    /// Steps of stage 2 with its discriminator.
+    #[arg(long)]
+    gan_steps: Option<u64>,
+    /// Steps of both stages together.
+    #[arg(long)]
+    joint_steps: Option<u64>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Size {
+    /// Light: what ships, and what a CPU can train.
+    Compact,
+    /// As in the paper's code.
+    Paper,
+}
+
+/// Settings of a new run; what is not given keeps its default.
+#[derive(Debug, Args)]
+struct Settings {
+    /// Same seed, same run.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Faces a step.
+    #[arg(long)]
+    batch: Option<usize>,
+    /// Size of both generators.
+    #[arg(long)]
+    arch: Option<Size>,
+    /// Channels of the compact Low-to-High generator.
+    #[arg(long)]
+    width: Option<i64>,
+    /// Size of both discriminators.
+    #[arg(long)]
+    discriminators: Option<Size>,
+    /// Weight of the pixel loss.
+    #[arg(long)]
+    alpha: Option<f64>,
+    /// Weight of the GAN loss of stage 1.
+    #[arg(long)]
+    beta_lr: Option<f64>,
+    /// Weight of the GAN loss of stage 2.
+    #[arg(long)]
+    beta_hr: Option<f64>,
+    /// Weight of feature matching in stage 2.
+    #[arg(long)]
+    features: Option<f64>,
+    /// Weight of the GAN loss on the fixed network.
+    #[arg(long, requires = "perceptual")]
+    projected: Option<f64>,
+    /// Weight of the distance to the original in the fixed network.
+    #[arg(long, requires = "perceptual")]
+    perceptual_weight: Option<f64>,
+    /// Weight of the distance to the original's identity.
+    #[arg(long, requires = "identity")]
+    identity_weight: Option<f64>,
+    /// Learning rate of the generators in the GAN phases.
+    #[arg(long)]
+    rate_generator: Option<f64>,
+    /// Learning rate of the discriminators.
+    #[arg(long)]
+    rate_discriminator: Option<f64>,
+    /// Learning rate of the pixel warm-up.
+    #[arg(long)]
+    rate_pixel: Option<f64>,
+    /// Share of pairs from the synthetic camera.
+    #[arg(long)]
+    camera: Option<f64>,
+    /// Share of real LR pictures among the inputs of the GAN phase.
+    #[arg(long)]
+    real: Option<f64>,
+    /// 0: every LR picture equally often; 1: every source equally often.
+    #[arg(long)]
+    balance: Option<f64>,
+    /// fp32 arithmetic throughout.
+    #[arg(long)]
+    fp32: bool,
+    /// Ablation: pairs by antialiased bicubic, no learnt and no synthetic degradation, no real low
+    /// pictures.
+    #[arg(long)]
+    no_h2l: bool,
+    /// Ablation: Low-to-High without its discriminator; the steps go to the pixel loss.
+    #[arg(long)]
+    no_gan: bool,
+    /// Ablation: no discriminator in either stage.
+    #[arg(long)]
+    pixel_only: bool,
+}
+
+fn put<T: Copy>(value: Option<T>, place: &mut T) {
+    *place = value.unwrap_or(*place);
+}
+
+impl Phases {
+    fn apply(&self, config: &mut Config) {
+        put(self.h2l_steps, &mut config.steps.high_to_low);
+        put(self.pixel_steps, &mut config.steps.pixel);
+        put(self.gan_steps, &mut config.steps.gan);
+        put(self.joint_steps, &mut config.steps.joint);
+    }
+}
+
+impl Settings {
+    fn apply(&self, config: &mut Config) {
+        put(self.seed, &mut config.seed);
+        put(self.batch, &mut config.batch);
+        match self.arch {
+            Some(Size::Compact) => config.low_to_high = LowToHighConfig::compact(),
+            Some(Size::Paper) => {
+                config.low_to_high = LowToHighConfig::paper();
+                config.high_to_low = HighToLowConfig::paper();
+            }
+            None => {}
+        }
+        if let (Some(w), LowToHighConfig::Compact { width, .. }) =
+            (self.width, &mut config.low_to_high)
+        {
+            *width = w;
+        }
+        match self.discriminators {
+            Some(Size::Compact) => {
+                config.lr_discriminator = DiscriminatorConfig::lr_compact();
+                config.hr_discriminator = DiscriminatorConfig::hr_compact();
+            }
+            Some(Size::Paper) => {
+                config.lr_discriminator = DiscriminatorConfig::lr_paper();
+                config.hr_discriminator = DiscriminatorConfig::hr_paper();
+            }
+            None => {}
+        }
+        put(self.alpha, &mut config.weights.alpha);
+        put(self.beta_lr, &mut config.weights.beta_lr);
+        put(self.beta_hr, &mut config.weights.beta_hr);
+        put(self.features, &mut config.weights.features);
+        put(self.projected, &mut config.weights.projected);
+        put(self.perceptual_weight, &mut config.weights.perceptual);
+        put(self.identity_weight, &mut config.weights.identity);
+        put(self.rate_generator, &mut config.rates.generator);
+        put(self.rate_discriminator, &mut config.rates.discriminator);
+        put(self.rate_pixel, &mut config.rates.pixel);
+        put(self.camera, &mut config.pairs.camera);
+        put(self.real, &mut config.pairs.real);
+        put(self.balance, &mut config.balance);
+        config.bf16 &= !self.fp32;
+        if self.no_h2l {
+            config.pairs.high_to_low = false;
+            config.pairs.camera = 0.0;
+            config.pairs.real = 0.0;
+            config.steps.high_to_low = 0;
+            config.steps.joint = 0;
+        }
+        if self.no_gan || self.pixel_only {
+            config.steps.pixel += config.steps.gan + config.steps.joint;
+            config.steps.gan = 0;
+            config.steps.joint = 0;
+        }
+        if self.pixel_only {
+            config.weights.beta_lr = 0.0;
+        }
+    }
+}
+
+fn start(args: &TrainArgs, device: tch::Device) -> Result<State> {
+    if let Some(path) = &args.resume {
+        let mut state = State::load(path, device)?;
+        args.phases.apply(&mut state.config);
+        return Ok(state);
+    }
+    let mut config = match &args.config {
+        Some(path) => serde_json::from_slice(&std::fs::read(path).map_err(at(path))?)
+            .map_err(|e| Error::Setting(format!("{}: {e}", path.display())))?,
+        None => Config::default(),
+    };
+    if args.perceptual.is_some() && !config.needs_perceptual() {
+        config.weights = Weights::with_perceptual();
+    }
+    if args.identity.is_some() {
+        config.weights.identity = Weights::IDENTITY;
+    }
+    args.phases.apply(&mut config);
+    args.settings.apply(&mut config);
+    config.check()?;
+    let mut state = State::new(config, device);
+    if let Some(path) = &args.h2l_from {
+        state.adopt_high_to_low(path)?;
+    }
+    if let Some(path) = &args.l2h_from {
+        state.adopt_low_to_high(path)?;
+    }
+    if let Some(path) = &args.hr_d_from {
+        state.adopt_hr_discriminator(path)?;
+    }
+    Ok(state)
+}
+
+pub(super) fn run(args: &TrainArgs) -> Result<()> {
+    let device = args.device.device()?;
+    if let Some(threads) = args.threads {
+        tch::set_num_threads(i32::from(threads.max(1)));
+    }
+    let folder = Folder::open(&args.out)?;
+    let mut state = start(args, device)?;
+    let mut data = TrainingData::load(&args.data, args.cache.as_deref(), &state.config, device)?;
+    if let Some(file) = &args.perceptual {
+        data = data.with_perceptual(file)?;
+    } else if state.config.needs_perceptual() {
+        data.perceptual()?;
+    }
+    if let Some(file) = &args.identity {
+        data = data.with_identity(file)?;
+    } else if state.config.weights.identity > 0.0 {
+        data.identity()?;
+    }
+    let budget = Budget {
+        minutes: args.minutes,
+        steps: args.steps,
+        checkpoint: Duration::from_secs(args.checkpoint_seconds),
+        validate: args.validate_every.max(1),
+        ..Budget::default()
+    };
+    run::train(&mut state, &data, &folder, &budget)
+}

@@ -1,8 +1,0 @@
-//! Training pictures: read out of tars, kept decoded in memory, drawn and spoilt for a batch.
-
-pub mod batch;
-pub mod camera;
-pub mod faces;
-pub mod jpeg;
-pub mod pictures;
-pub mod resample;

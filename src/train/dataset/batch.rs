@@ -1,0 +1,137 @@
+//! Puts batches together: faces drawn, moved, flipped and lit, as float tensors in [-1, 1].
+
+use tch::{Device, Kind, Tensor};
+
+use super::camera::{Camera, Light};
+use super::faces::{Faces, Sampler};
+use super::resample::{Filter, resize};
+use crate::rng::Rng;
+
+/// How faces are varied when drawn.
+#[derive(Debug, Clone, Copy)]
+pub struct Variation {
+    /// Mirror half of them.
+    pub flip: bool,
+    /// Move by up to so many pixels (edges repeat).
+    pub shift: i64,
+    /// How strongly the light varies, 0..1.
+    pub light: f32,
+}
+
+impl Variation {
+    /// Nothing varied: for validation.
+    pub const NONE: Self = Self { flip: false, shift: 0, light: 0.0 };
+}
+
+/// One face out of the set: RGB in 0..1.
+pub fn draw_face(faces: &Faces, i: usize, how: Variation, rng: &mut Rng) -> Vec<f32> {
+    let side = faces.side() as i64;
+    let (dx, dy) = (rng.whole(-how.shift, how.shift), rng.whole(-how.shift, how.shift));
+    let flip = how.flip && rng.chance(0.5);
+    let rgb = faces.rgb(i);
+    let mut out = Vec::with_capacity(rgb.len());
+    for y in 0..side {
+        let sy = (y + dy).clamp(0, side - 1);
+        for x in 0..side {
+            let sx = (x + dx).clamp(0, side - 1);
+            let sx = if flip { side - 1 - sx } else { sx };
+            let at = ((sy * side + sx) * 3) as usize;
+            out.extend(rgb[at..at + 3].iter().map(|&v| f32::from(v) / 255.0));
+        }
+    }
+    if how.light > 0.0 {
+        Light::draw(rng, how.light).apply(&mut out);
+    }
+    out
+}
+
+/// Pictures (each side x side x RGB, 0..1) as a tensor [n, 3, side, side] in [-1, 1]; its memory
+/// stays channels-last, which libtorch's CPU convolutions like best.
+pub fn to_tensor(pictures: &[Vec<f32>], side: usize, device: Device) -> Tensor {
+    let flat: Vec<f32> = pictures.iter().flatten().map(|v| v * 2.0 - 1.0).collect();
+    Tensor::from_slice(&flat)
+        .view([pictures.len() as i64, side as i64, side as i64, 3])
+        .permute([0, 3, 1, 2])
+        .to_device(device)
+}
+
+/// A tensor [n, 3, h, w] in [-1, 1] as interleaved 8-bit RGB.
+pub fn to_bytes(pictures: &Tensor) -> Vec<u8> {
+    let bytes = ((pictures.to_kind(Kind::Float) + 1.0) * 127.5)
+        .round()
+        .clamp(0.0, 255.0)
+        .to_kind(Kind::Uint8)
+        .permute([0, 2, 3, 1])
+        .contiguous()
+        .to_device(Device::Cpu);
+    let mut out = vec![0u8; bytes.numel()];
+    bytes.copy_data(&mut out, bytes.numel());
+    out
+}
+
+/// Rounds to the 256 values that a stored picture can have.
+pub fn to_8bit(x: &Tensor) -> Tensor {
+    ((x.clamp(-1.0, 1.0) + 1.0) * 127.5).round() / 127.5 - 1.0
+}
+
+/// Faces drawn by `sampler`: [n, 3, side, side].
+pub fn draw_batch(
+    faces: &Faces,
+    sampler: &Sampler,
+    n: usize,
+    how: Variation,
+    rng: &mut Rng,
+    device: Device,
+) -> Tensor {
+    let pictures: Vec<_> = (0..n).map(|_| draw_face(faces, sampler.draw(rng), how, rng)).collect();
+    to_tensor(&pictures, faces.side(), device)
+}
+
+/// The faces of `indices` as they are: [n, 3, side, side].
+pub fn fixed_batch(faces: &Faces, indices: &[usize], device: Device) -> Tensor {
+    let mut unused = Rng::new(0, crate::rng::Stream::Validation, 0);
+    let pictures: Vec<_> =
+        indices.iter().map(|&i| draw_face(faces, i, Variation::NONE, &mut unused)).collect();
+    to_tensor(&pictures, faces.side(), device)
+}
+
+/// Pairs of the synthetic camera: low [n, 3, 16, 16] and its target [n, 3, 64, 64].
+pub fn camera_pairs(
+    faces: &Faces,
+    indices: &[usize],
+    how: Variation,
+    camera: &Camera,
+    rng: &mut Rng,
+    device: Device,
+) -> (Tensor, Tensor) {
+    let side = faces.side();
+    let (lrs, hrs): (Vec<_>, Vec<_>) = indices
+        .iter()
+        .map(|&i| {
+            let hr = draw_face(faces, i, how, rng);
+            (camera.degrade(&hr, side, rng), hr)
+        })
+        .unzip();
+    (to_tensor(&lrs, 16, device), to_tensor(&hrs, side, device))
+}
+
+/// Pairs that are only shrunk by antialiased bicubic, the ablation without learnt degradation.
+pub fn bicubic_pairs(
+    faces: &Faces,
+    indices: &[usize],
+    how: Variation,
+    rng: &mut Rng,
+    device: Device,
+) -> (Tensor, Tensor) {
+    let side = faces.side();
+    let (lrs, hrs): (Vec<_>, Vec<_>) = indices
+        .iter()
+        .map(|&i| {
+            let hr = draw_face(faces, i, how, rng);
+            let mut lr = resize(&hr, side, side, 16, 16, Filter::Bicubic);
+            lr.iter_mut().for_each(|v| *v = (*v * 255.0).round().clamp(0.0, 255.0) / 255.0);
+            (lr, hr)
+        })
+        .unzip();
+    (to_tensor(&lrs, 16, device), to_tensor(&hrs, side, device))
+}
