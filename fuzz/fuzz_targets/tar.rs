@@ -31,7 +31,7 @@ mod error {
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), data).unwrap();
-    if let Ok(list) = faces::read_tar(file.path(), 16) {
+    if let Ok(list) = faces::read_tar(file.path(), faces::Size::Exactly(16)) {
         assert!(list.iter().all(|picture| picture.rgb.len() == 16 * 16 * 3));
     }
     let _ = pictures::each(file.path(), |_, bytes| {

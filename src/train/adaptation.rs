@@ -9,15 +9,18 @@ use serde::Serialize;
 use tch::{Kind, Tensor, no_grad};
 
 use crate::config::{Config, Pairs, PhaseSteps, Rates, Weights};
-use crate::console::bicubic64;
+use crate::console::bicubic;
 use crate::dataset::batch::{fixed_batch, to_8bit};
 use crate::dataset::faces::Faces;
 use crate::error::{Error, Result};
+use crate::export::weights;
 use crate::metrics::distance::kernel_distance;
 use crate::metrics::quality::mean_psnr;
 use crate::metrics::random_features::Features;
 use crate::models::high_to_low::noise;
+use crate::models::low_to_high::LowToHighConfig;
 use crate::rng::{Rng, Stream};
+use crate::scale::Scale;
 use crate::training::low_to_high_step::degrade;
 use crate::training::schedule::Phase;
 use crate::training::state::State;
@@ -171,10 +174,13 @@ pub struct Scores {
 }
 
 /// Judges both states on what was held back.
-pub fn judge(before: &State, after: &State, data: &TrainingData) -> Scores {
+///
+/// # Errors
+/// When the faces cannot be read.
+pub fn judge(before: &State, after: &State, data: &TrainingData) -> Result<Scores> {
     let device = data.device();
     let features = Features::new(device);
-    let of = |lr: &Tensor| features.of(&to_8bit(&bicubic64(lr)));
+    let of = |lr: &Tensor| features.of(&to_8bit(&bicubic(lr)));
     let held = of(&fixed_batch(&data.lr, &data.lr_split.held, device));
     let learnt = of(&fixed_batch(&data.lr, &data.lr_split.train, device));
     // The held-back ones alone may be too few to tell how much a feature varies.
@@ -188,21 +194,21 @@ pub fn judge(before: &State, after: &State, data: &TrainingData) -> Scores {
     let distance = |x: &Tensor| 1e3 * kernel_distance(&white(x), &white(&held), false);
     no_grad(|| {
         let pairs = degrade(after, &hr, &z);
-        let figures = |state: &State| {
+        let figures = |state: &State| -> Result<Figures> {
             let output = state.nets.l2h_ema.forward(&pairs, state.config.kind(), false);
-            Figures {
+            Ok(Figures {
                 camera: distance(&of(&degrade(state, &hr, &z))),
                 psnr: mean_psnr(&output.to_kind(Kind::Float).clamp(-1.0, 1.0), &hr),
-                validation: validate::measure(state, data),
-            }
+                validation: validate::measure(state, data)?,
+            })
         };
-        Scores {
+        Ok(Scores {
             faces: (data.lr_split.train.len(), data.lr_split.held.len()),
             of_itself: distance(&learnt),
-            psnr_bicubic: mean_psnr(&bicubic64(&pairs), &hr),
-            before: figures(before),
-            after: figures(after),
-        }
+            psnr_bicubic: mean_psnr(&bicubic(&pairs), &hr),
+            before: figures(before)?,
+            after: figures(after)?,
+        })
     })
 }
 
@@ -248,6 +254,18 @@ impl Scores {
         }
         text
     }
+}
+
+/// The scale and the Low-to-High network of a file that is to be adapted: a checkpoint or ONNX.
+///
+/// # Errors
+/// When the file cannot be read.
+pub fn network_of(path: &Path) -> Result<(Scale, LowToHighConfig)> {
+    if path.extension().is_some_and(|e| e.eq_ignore_ascii_case("onnx")) {
+        return weights::describe(path);
+    }
+    let config = State::load(path, tch::Device::Cpu)?.config;
+    Ok((config.scale, config.low_to_high))
 }
 
 /// Both generators of a start: High-to-Low from a checkpoint, Low-to-High from a checkpoint or ONNX.

@@ -70,7 +70,7 @@ impl Writer {
 pub struct Reader {
     path: std::path::PathBuf,
     bytes: Vec<u8>,
-    state: String,
+    state: Option<String>,
 }
 
 impl Reader {
@@ -80,17 +80,17 @@ impl Reader {
         let bad = |reason: String| Error::Checkpoint { path: path.to_owned(), reason };
         let (_, header) = SafeTensors::read_metadata(&bytes)
             .map_err(|e| bad(format!("not a safetensors file ({e})")))?;
-        let state = header
-            .metadata()
-            .as_ref()
-            .and_then(|m| m.get("facesr.state").cloned())
-            .ok_or_else(|| bad("not written by this trainer".into()))?;
+        // Weights that were trained elsewhere have none: they can be taken over, not resumed.
+        let state = header.metadata().as_ref().and_then(|m| m.get("facesr.state").cloned());
         Ok(Self { path: path.to_owned(), bytes, state })
     }
 
     /// The JSON in its header.
-    pub fn state(&self) -> &str {
-        &self.state
+    ///
+    /// # Errors
+    /// When it was not written by this trainer.
+    pub fn state(&self) -> Result<&str> {
+        self.state.as_deref().ok_or_else(|| self.bad("not written by this trainer".into()))
     }
 
     fn bad(&self, reason: String) -> Error {
@@ -135,9 +135,19 @@ impl Reader {
     pub fn network(&self, net: &str, params: &Params) -> Result<()> {
         let file = self.parse()?;
         let net = self.stored_name(net);
+        // Weights from elsewhere: `net.NAME`, or of one network only, `NAME`.
+        let elsewhere = format!("{net}.");
+        let names = file.names();
+        let prefix = if self.has(net) || self.state.is_some() {
+            format!("{net}/")
+        } else if names.iter().any(|n| n.starts_with(&elsewhere)) {
+            elsewhere
+        } else {
+            String::new()
+        };
         params
             .iter()
-            .try_for_each(|p| self.load_into(&file, &format!("{net}/{}", p.name), &p.tensor))
+            .try_for_each(|p| self.load_into(&file, &format!("{prefix}{}", p.name), &p.tensor))
     }
 
     /// Fills an optimizer from `net.adam/...`.

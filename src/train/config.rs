@@ -7,6 +7,7 @@ use crate::error::{Error, Result};
 use crate::models::discriminator::DiscriminatorConfig;
 use crate::models::high_to_low::HighToLowConfig;
 use crate::models::low_to_high::LowToHighConfig;
+use crate::scale::Scale;
 
 /// Settings of a training run.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -14,6 +15,8 @@ use crate::models::low_to_high::LowToHighConfig;
 pub struct Config {
     /// Same seed, same run (on the CPU, with the same number of threads).
     pub seed: u64,
+    /// Sides of the faces.
+    pub scale: Scale,
     /// Faces a step.
     pub batch: usize,
     /// bf16 arithmetic (fp32 master weights).
@@ -24,14 +27,18 @@ pub struct Config {
     pub high_to_low: HighToLowConfig,
     /// Low-to-High generator.
     pub low_to_high: LowToHighConfig,
-    /// Discriminator of 16x16 faces.
+    /// Discriminator of LR faces.
     #[serde(alias = "low_discriminator")]
     pub lr_discriminator: DiscriminatorConfig,
-    /// Discriminator of 64x64 faces.
+    /// Discriminator of HR faces.
     #[serde(alias = "high_discriminator")]
     pub hr_discriminator: DiscriminatorConfig,
     /// Weights of the losses.
     pub weights: Weights,
+    /// How outputs are compared with their originals.
+    pub pixel_loss: PixelLoss,
+    /// Side at which the network of identity looks at faces.
+    pub identity_side: i64,
     /// Learning rates.
     pub rates: Rates,
     /// Where the LR pictures of the second stage come from.
@@ -40,7 +47,7 @@ pub struct Config {
     pub camera: Camera,
     /// 0: every LR picture equally often, 1: every source equally often.
     pub balance: f64,
-    /// Largest move of a face in pixels of 64.
+    /// Largest move of a face in 64ths of its side.
     pub shift: i64,
     /// Strength of the change of light that falls on LR picture and target alike.
     pub light: f32,
@@ -88,6 +95,63 @@ pub struct Weights {
     pub grid: f64,
 }
 
+/// How outputs are compared with their originals in stage 2, and what joins in during the pixel
+/// warm-up.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PixelLoss {
+    /// What becomes of a difference.
+    pub penalty: Penalty,
+    /// Weight of the absolute difference of gradients.
+    pub gradients: f64,
+    /// Look at an ellipse around the face only; what is behind it is nobody's.
+    pub ellipse: bool,
+    /// Weight of the distance to the original's embedding in the warm-up, on half of every second
+    /// batch.
+    pub identity: f64,
+    /// Weight of the distance in the fixed network in the warm-up, on half of every second batch,
+    /// between those of identity.
+    pub perceptual: f64,
+    /// Steps of the warm-up before those two join in.
+    pub from_step: u64,
+}
+
+/// What a difference of pixels costs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Penalty {
+    /// Its square (paper).
+    Squared,
+    /// About its absolute value, smooth near 0 (Charbonnier et al. 1994): blur gains less by it.
+    Charbonnier,
+}
+
+impl Default for PixelLoss {
+    fn default() -> Self {
+        Self {
+            penalty: Penalty::Squared,
+            gradients: 0.0,
+            ellipse: false,
+            identity: 0.0,
+            perceptual: 0.0,
+            from_step: 400,
+        }
+    }
+}
+
+impl PixelLoss {
+    /// For pairs of real encoders.
+    pub fn robust() -> Self {
+        Self {
+            penalty: Penalty::Charbonnier,
+            gradients: 0.4,
+            ellipse: true,
+            identity: 0.15,
+            ..Self::default()
+        }
+    }
+}
+
 /// Learning rates.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 #[serde(default)]
@@ -106,7 +170,11 @@ pub struct Rates {
 pub struct Pairs {
     /// False: no learnt degradation, antialiased bicubic instead (ablation).
     pub high_to_low: bool,
-    /// Share of pairs from the synthetic camera.
+    /// Share of pairs that went through real encoders.
+    pub encoded: f64,
+    /// Share of those over which the learnt degradation is laid, too.
+    pub overlaid: f64,
+    /// Share of the other pairs that come from the synthetic camera.
     pub camera: f64,
     /// Share of each GAN batch that are real LR pictures: they have no target and are judged by
     /// the discriminator alone.
@@ -153,7 +221,7 @@ impl Default for Rates {
 
 impl Default for Pairs {
     fn default() -> Self {
-        Self { high_to_low: true, camera: 0.5, real: 0.25 }
+        Self { high_to_low: true, encoded: 0.0, overlaid: 0.0, camera: 0.5, real: 0.25 }
     }
 }
 
@@ -161,6 +229,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             seed: 1,
+            scale: Scale::SMALL,
             batch: 32,
             bf16: true,
             steps: PhaseSteps::default(),
@@ -169,6 +238,8 @@ impl Default for Config {
             lr_discriminator: DiscriminatorConfig::lr_compact(),
             hr_discriminator: DiscriminatorConfig::hr_compact(),
             weights: Weights::default(),
+            pixel_loss: PixelLoss::default(),
+            identity_side: crate::models::identity::SIDE,
             rates: Rates::default(),
             pairs: Pairs::default(),
             camera: Camera::default(),
@@ -192,8 +263,19 @@ impl Config {
         if !(1..=4096).contains(&self.batch) {
             return wrong("a batch has 1 to 4096 faces");
         }
-        if !share(self.pairs.camera) || !share(self.pairs.real) || !share(self.balance) {
-            return wrong("shares (camera, real, balance) lie between 0 and 1");
+        let pairs = &self.pairs;
+        let shares = [pairs.encoded, pairs.overlaid, pairs.camera, pairs.real, self.balance];
+        if !shares.into_iter().all(share) {
+            return wrong("shares (encoded, overlaid, camera, real, balance) lie between 0 and 1");
+        }
+        if !self.scale.is_valid() {
+            return wrong("faces are 16x16 or 32x32 pixels and become four times as large");
+        }
+        if self.scale != Scale::SMALL && self.low_to_high.arch() == "paper" {
+            return wrong("the paper's generator is for 16x16 faces only");
+        }
+        if !(32..=256).contains(&self.identity_side) {
+            return wrong("the network of identity looks at faces of 32 to 256 pixels");
         }
         if !(0..=16).contains(&self.shift) {
             return wrong("faces can be moved by 0 to 16 pixels");
@@ -209,6 +291,9 @@ impl Config {
             weights.perceptual,
             weights.identity,
             weights.grid,
+            self.pixel_loss.gradients,
+            self.pixel_loss.identity,
+            self.pixel_loss.perceptual,
         ];
         if rates.iter().chain(&weights).any(|v| !(0.0..1e3).contains(v)) {
             return wrong("learning rates and weights of losses are positive numbers");
@@ -219,7 +304,10 @@ impl Config {
             }
         }
         if let LowToHighConfig::Compact { width, blocks, slack } = self.low_to_high
-            && (!(4..=512).contains(&width) || blocks > 64 || !(0.0..=2.0).contains(&slack))
+            && (!(4..=512).contains(&width)
+                || blocks > 64
+                || !(0.0..=2.0).contains(&slack.fine.unwrap_or(0.0))
+                || !(0.0..=2.0).contains(&slack.coarse))
         {
             return wrong("the compact generator has 4 to 512 channels and up to 64 blocks");
         }
@@ -228,7 +316,14 @@ impl Config {
 
     /// True when a loss looks through the fixed network.
     pub fn needs_perceptual(&self) -> bool {
-        self.weights.projected > 0.0 || self.weights.perceptual > 0.0
+        self.weights.projected > 0.0
+            || self.weights.perceptual > 0.0
+            || self.pixel_loss.perceptual > 0.0
+    }
+
+    /// True when a loss looks through the network that tells people apart.
+    pub fn needs_identity(&self) -> bool {
+        self.weights.identity > 0.0 || self.pixel_loss.identity > 0.0
     }
 
     /// The kind to compute in.

@@ -10,17 +10,21 @@ use tch::{Kind, Tensor};
 use crate::dataset::batch::to_bytes;
 use crate::error::{Error, Result, at};
 
-/// Enlarges to 64x64 by repeating pixels.
-pub fn nearest64(x: &Tensor) -> Tensor {
-    x.to_kind(Kind::Float).upsample_nearest2d([64, 64], None, None)
+fn four_times(x: &Tensor) -> [i64; 2] {
+    [4 * x.size()[2], 4 * x.size()[3]]
 }
 
-/// Enlarges to 64x64 by bicubic interpolation.
-pub fn bicubic64(x: &Tensor) -> Tensor {
-    x.to_kind(Kind::Float).upsample_bicubic2d([64, 64], false, None, None).clamp(-1.0, 1.0)
+/// Enlarges four times by repeating pixels.
+pub fn nearest(x: &Tensor) -> Tensor {
+    x.to_kind(Kind::Float).upsample_nearest2d(four_times(x), None, None)
 }
 
-/// Writes rows of pictures, each row a tensor [n, 3, 64, 64] in [-1, 1], as one PNG. Shorter rows
+/// Enlarges four times by bicubic interpolation.
+pub fn bicubic(x: &Tensor) -> Tensor {
+    x.to_kind(Kind::Float).upsample_bicubic2d(four_times(x), false, None, None).clamp(-1.0, 1.0)
+}
+
+/// Writes rows of pictures, each row a tensor [n, 3, h, w] in [-1, 1], as one PNG. Shorter rows
 /// end in black.
 pub fn grid(rows: &[Tensor], path: &Path) -> Result<()> {
     let longest = rows.iter().map(|r| r.size()[0]).max().unwrap_or(0);

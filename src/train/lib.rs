@@ -19,4 +19,5 @@ pub mod optimizer;
 pub mod prepare;
 pub mod report;
 pub mod rng;
+pub mod scale;
 pub mod training;

@@ -3,6 +3,7 @@
 use tch::{Device, Kind, Reduction, Tensor};
 
 use crate::rng::Rng;
+use crate::scale::TRUNK;
 
 /// Hinge loss of a discriminator (paper): scores of real faces above 1, of generated below -1.
 pub fn hinge_discriminator(real: &Tensor, fake: &Tensor) -> Tensor {
@@ -14,9 +15,47 @@ pub fn hinge_generator(fake: &Tensor) -> Tensor {
     -fake.mean(Kind::Float)
 }
 
-/// Mean squared difference: the paper's pixel loss.
-pub fn pixel(output: &Tensor, target: &Tensor) -> Tensor {
-    output.mse_loss(target, Reduction::Mean)
+/// Mean squared difference: the paper's pixel loss. `places` as [`ellipse`] gives them.
+pub fn pixel(output: &Tensor, target: &Tensor, places: Option<&Tensor>) -> Tensor {
+    match places {
+        Some(_) => weighted(&(output - target).square(), places),
+        None => output.mse_loss(target, Reduction::Mean),
+    }
+}
+
+/// Weights [1, 1, side, side] of the places of a face, 1 within an ellipse that holds the face, 0 in
+/// the corners, with a soft edge; their mean is 1.
+pub fn ellipse(side: i64, device: Device) -> Tensor {
+    let axis = (Tensor::arange(side, (Kind::Float, device)) + 0.5) / side as f64 * 2.0 - 1.0;
+    let (x, y) = (axis.view([1, side]) / 0.95, axis.view([side, 1]));
+    let radius = (x.square() + y.square()).sqrt();
+    let inside = ((-radius + 1.05) / 0.25).clamp(0.0, 1.0);
+    (&inside / inside.mean(Kind::Float)).view([1, 1, side, side])
+}
+
+/// Charbonnier loss: about the mean absolute difference. `places` as [`ellipse`] gives them.
+pub fn charbonnier(output: &Tensor, target: &Tensor, places: Option<&Tensor>) -> Tensor {
+    let cost = ((output - target).square() + 1e-4).sqrt();
+    weighted(&cost, places)
+}
+
+/// Mean absolute difference of the gradients along both axes, added.
+pub fn gradient_difference(output: &Tensor, target: &Tensor, places: Option<&Tensor>) -> Tensor {
+    let d = output - target;
+    let side = d.size()[3] - 1;
+    let along = |axis: i64| {
+        let step = d.narrow(axis, 1, side) - d.narrow(axis, 0, side);
+        weighted(&step.abs(), places.map(|p| p.narrow(axis, 1, side)).as_ref())
+    };
+    along(3) + along(2)
+}
+
+/// Mean of costs [n, c, h, w] over all places, each counted by its weight.
+fn weighted(cost: &Tensor, places: Option<&Tensor>) -> Tensor {
+    match places {
+        Some(places) => (cost * places).mean(Kind::Float),
+        None => cost.mean(Kind::Float),
+    }
 }
 
 /// Mean absolute difference of discriminator features of a face and its original, each block
@@ -32,12 +71,14 @@ pub fn feature_matching(fake: &[Tensor], real: &[Tensor]) -> Tensor {
     total / fake.len() as f64
 }
 
-/// How strongly a pattern sits on the 4x4 grid of the low pixels: the mean square, over places and
-/// positions within the grid, of the fine detail averaged over 5x5 neighbouring cells. Natural
-/// detail has no phase and averages out; the checkerboards of a depth-to-space do not.
+/// How strongly a pattern sits on the grid of a generator's trunk, 16 places along each edge of the
+/// face: the mean square, over places and positions within a cell, of the fine detail averaged over
+/// 5x5 neighboring cells. Natural detail has no phase and averages out; the checkerboards of a
+/// depth-to-space do not.
 pub fn grid(x: &Tensor) -> Tensor {
+    let cell = x.size()[3] / TRUNK as i64;
     let soft = x.avg_pool2d([5, 5], [1, 1], [2, 2], false, false, None);
-    let cells = (x - soft).pixel_unshuffle(4);
+    let cells = (x - soft).pixel_unshuffle(cell);
     cells.avg_pool2d([5, 5], [2, 2], [0, 0], false, true, None).square().mean(Kind::Float)
 }
 
@@ -52,11 +93,12 @@ pub fn normalize_color(x: &Tensor) -> Tensor {
     centered / (var + 2e-3).sqrt()
 }
 
-/// Gives `lr` the colors of `reference` (both [n, 3, 16, 16]) by the best gain and offset for
+/// Gives `lr` the colors of `reference` (both [n, 3, s, s]) by the best gain and offset for
 /// each color, judged on large shapes only, so that blur does not count as lost contrast.
 pub fn match_color(lr: &Tensor, reference: &Tensor) -> Tensor {
     let dims = [2i64, 3];
-    let coarse = |x: &Tensor| x.avg_pool2d([4, 4], [2, 2], [0, 0], false, true, None);
+    let fold = lr.size()[3] / TRUNK as i64;
+    let coarse = |x: &Tensor| x.avg_pool2d([4 * fold; 2], [2 * fold; 2], [0, 0], false, true, None);
     let center = |x: &Tensor| x - x.mean_dim(dims.as_slice(), true, Kind::Float);
     let (a, b) = (center(&coarse(lr)), center(&coarse(reference)));
     let covariance = (&a * &b).mean_dim(dims.as_slice(), true, Kind::Float);

@@ -22,6 +22,8 @@ pub enum Stream {
     Augment = 4,
     /// Fixed validation batches.
     Validation = 5,
+    /// The noise z of a degradation laid over encoded pairs.
+    Overlay = 6,
 }
 
 fn splitmix(state: &mut u64) -> u64 {

@@ -8,6 +8,7 @@ use super::DeviceArg;
 use super::export::{self, Checked};
 use crate::adaptation;
 use crate::dataset::faces::Faces;
+use crate::dataset::pictures::Size;
 use crate::error::{Error, Result, at};
 use crate::export::model::About;
 use crate::training::trainer::Folder;
@@ -21,10 +22,10 @@ pub(super) struct AdaptArgs {
     /// The High-to-Low generator to start from [default: high-to-low.safetensors beside the base]
     #[arg(long, value_name = "CHECKPOINT")]
     h2l: Option<PathBuf>,
-    /// Real 16x16 faces of the camera: folder or tar that `facesr harvest` wrote
+    /// Real faces of the camera, 16x16 or 32x32 as the generator takes them: folder or tar that `facesr harvest` wrote
     #[arg(long, value_name = "FACES")]
     lr: PathBuf,
-    /// Sharp 64x64 faces of anyone: folder or tar
+    /// Sharp faces of anyone, four times as large, or eight: folder or tar
     #[arg(long, value_name = "FACES")]
     hr: PathBuf,
     /// The generator to write, for `facesr enhance --generator`
@@ -92,6 +93,8 @@ pub(super) fn run(args: &AdaptArgs) -> Result<()> {
             .map_err(|e| Error::Setting(format!("{}: {e}", path.display())))?,
         None => adaptation::settings(),
     };
+    // The network is that of the file, whatever the settings say.
+    (config.scale, config.low_to_high) = adaptation::network_of(&args.base)?;
     config.seed = args.seed;
     config.bf16 &= !args.fp32;
     if config.weights.identity > 0.0 && identity.is_none() {
@@ -103,8 +106,8 @@ pub(super) fn run(args: &AdaptArgs) -> Result<()> {
     }
     config.check()?;
 
-    let lr = Faces::open(&args.lr, 16)?;
-    let hr = Faces::open(&args.hr, 64)?;
+    let lr = Faces::open(&args.lr, Size::Exactly(config.scale.lr as u32))?;
+    let hr = Faces::open(&args.hr, Size::OrTwice(config.scale.hr() as u32))?;
     let mut data = adaptation::training_data(hr, lr, &config, device)?;
     let train = data.lr_split.train.len();
     if train < 100 {
@@ -126,7 +129,7 @@ pub(super) fn run(args: &AdaptArgs) -> Result<()> {
         }
     }
     if let (Some(file), true) = (&identity, config.weights.identity > 0.0) {
-        data = data.with_identity(file)?;
+        data = data.with_identity(file, config.identity_side)?;
     }
     let start = || adaptation::adopt(&config, &h2l, &args.base, device);
     let (before, mut state) = (start()?, start()?);
@@ -146,7 +149,7 @@ pub(super) fn run(args: &AdaptArgs) -> Result<()> {
         );
     }
 
-    let scores = adaptation::judge(&before, &state, &data);
+    let scores = adaptation::judge(&before, &state, &data)?;
     print!("{}", scores.table());
     if let Some(path) = &args.json {
         let text = serde_json::to_string_pretty(&scores)

@@ -5,9 +5,11 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::dataset::faces::Faces;
+use crate::dataset::pictures::Size;
 use crate::error::{Error, Result, at};
 use crate::evaluation::{FeatureNet, Generator, Judge, Scores};
 use crate::export::verify::Runner;
+use crate::scale::Scale;
 use crate::training::state::State;
 
 #[derive(Debug, Args)]
@@ -18,12 +20,15 @@ pub(super) struct EvaluateArgs {
     /// Judge the High-to-Low generator of this checkpoint, too.
     #[arg(long, value_name = "CHECKPOINT")]
     high_to_low: Option<PathBuf>,
-    /// Archive of 64x64 faces to compare with.
+    /// Archive of HR faces to compare with; those of twice the size are shrunk.
     #[arg(long)]
     hr: PathBuf,
-    /// Archive of real 16x16 faces.
+    /// Archive of real LR faces.
     #[arg(long)]
     lr: PathBuf,
+    /// Side of LR faces, 16 or 32 [default: that of the first generator].
+    #[arg(long)]
+    lr_size: Option<usize>,
     /// An ONNX feature net (RGB in 0..1, [n, 3, side, side] -> [n, d]) for kernel and Frechet
     /// distance.
     #[arg(long)]
@@ -66,8 +71,14 @@ pub(super) fn run(args: &EvaluateArgs) -> Result<()> {
         names.push(name.to_owned());
         generators.push(Generator::Onnx(Box::new(Runner::new(file.as_ref())?)));
     }
-    let hr = Faces::load(&args.hr, 64, None)?;
-    let lr = Faces::load(&args.lr, 16, None)?;
+    let declared = generators.iter().find_map(|g| match g {
+        Generator::Onnx(runner) => runner.lr_size(),
+        Generator::Bicubic => None,
+    });
+    let scale = Scale::for_lr(args.lr_size.or(declared).unwrap_or(Scale::SMALL.lr))
+        .ok_or_else(|| Error::Setting("LR faces are 16 or 32 pixels large".into()))?;
+    let hr = Faces::load(&args.hr, Size::OrTwice(scale.hr() as u32), None)?;
+    let lr = Faces::load(&args.lr, Size::Exactly(scale.lr as u32), None)?;
     let mut judge = Judge::new(&hr, &lr, net)?;
     println!(
         "{:24} {:>6} {:>6} {:>8} {:>8} {:>8} {:>7} {:>6}",

@@ -8,11 +8,13 @@ use tch::{Device, Kind, Tensor};
 
 use crate::dataset::batch::fixed_batch;
 use crate::dataset::faces::Faces;
-use crate::error::{Error, Result};
+use crate::dataset::pictures::Size;
+use crate::error::{Error, Result, at};
 use crate::export::model::{self, About};
 use crate::export::verify;
 use crate::models::low_to_high::LowToHigh;
 use crate::training::state::State;
+use crate::training::training_data::Archives;
 
 #[derive(Debug, Args)]
 pub(super) struct ExportArgs {
@@ -35,7 +37,7 @@ pub(super) struct ExportArgs {
     /// Compute in fp16 (for GPUs); input and output stay fp32.
     #[arg(long)]
     fp16: bool,
-    /// Folder with lr-faces.tar, on whose faces the check runs; noise without it.
+    /// Folder with lr-faces.tar (lr-faces-32.tar), on whose faces the check runs; noise without it.
     #[arg(long)]
     data: Option<PathBuf>,
     /// Said in the file about its training data.
@@ -52,6 +54,7 @@ const CHECKED: usize = 64;
 pub(super) fn run(args: &ExportArgs) -> Result<()> {
     let state = State::load(&args.checkpoint, Device::Cpu)?;
     let net = &state.nets.l2h_ema;
+    let scale = state.config.scale;
     if let (Some(path), Some(share)) = (&args.mix, args.mix_share) {
         if !(0.0..=1.0).contains(&share) {
             return Err(Error::Setting("the share to mix in lies between 0 and 1".into()));
@@ -63,12 +66,16 @@ pub(super) fn run(args: &ExportArgs) -> Result<()> {
     let about = About { data: args.about_data.clone(), terms: args.about_terms.clone() };
     let faces = match &args.data {
         Some(folder) => {
-            let lr = Faces::load(&folder.join("lr-faces.tar"), 16, None)?;
+            let archive = &Archives::of_folder(folder, scale).lr[0];
+            let lr = Faces::load(archive, Size::Exactly(scale.lr as u32), None)?;
             let step = (lr.len() / CHECKED).max(1);
             let indices: Vec<usize> = (0..lr.len()).step_by(step).take(CHECKED).collect();
             fixed_batch(&lr, &indices, Device::Cpu)
         }
-        None => Tensor::rand([CHECKED as i64, 3, 16, 16], (Kind::Float, Device::Cpu)) * 2.0 - 1.0,
+        None => {
+            let side = scale.lr as i64;
+            Tensor::rand([CHECKED as i64, 3, side, side], (Kind::Float, Device::Cpu)) * 2.0 - 1.0
+        }
     };
     write_checked(net, &about, &args.out, Checked { faces: &faces, fp16: args.fp16 })?;
     if let Some(path) = &args.high_to_low {
@@ -79,7 +86,7 @@ pub(super) fn run(args: &ExportArgs) -> Result<()> {
 
 /// How a file is written and held against libtorch.
 pub(super) struct Checked<'a> {
-    /// Faces [n, 3, 16, 16] on which both must agree.
+    /// Faces [n, 3, s, s] on which both must agree.
     pub(super) faces: &'a Tensor,
     /// Computes in fp16.
     pub(super) fp16: bool,
@@ -92,19 +99,41 @@ pub(super) fn write_checked(
     out: &Path,
     Checked { faces, fp16 }: Checked<'_>,
 ) -> Result<()> {
-    model::write(&model::build(net, about, fp16), out)?;
-    let ours = tch::no_grad(|| net.forward(faces, Kind::Float, false).clamp(-1.0, 1.0));
-    let theirs = verify::Runner::new(out)?.run(faces)?;
+    // Beside its place until it is known to be right: what is there may be in use.
+    let draft = out.with_extension("unchecked.onnx");
+    let checked = write_and_check(net, about, &draft, &Checked { faces, fp16 });
+    let name = out.display();
+    let gap = match checked {
+        Ok(gap) => gap,
+        Err(error) => {
+            // The error matters, not whether the draft could be removed.
+            let _ = std::fs::remove_file(&draft);
+            return Err(Error::Onnx(format!("{name} was not written: {error}")));
+        }
+    };
+    std::fs::rename(&draft, out).map_err(at(out))?;
+    println!("{name}: {gap:.1e} from libtorch on {} faces", faces.size()[0]);
+    Ok(())
+}
+
+/// Writes the file and compares it with libtorch; by how much they differ.
+fn write_and_check(
+    net: &LowToHigh,
+    about: &About,
+    out: &Path,
+    checked: &Checked<'_>,
+) -> Result<f64> {
+    model::write(&model::build(net, about, checked.fp16), out)?;
+    let ours = tch::no_grad(|| net.forward(checked.faces, Kind::Float, false).clamp(-1.0, 1.0));
+    let theirs = verify::Runner::new(out)?.run(checked.faces)?;
     // The engine's own look at the contract.
     let options = GeneratorOptions { model: Some(out.to_owned()), ..Default::default() };
     Generator::open(&options).map_err(|e| Error::Onnx(e.to_string()))?;
     let gap = verify::largest_difference(&ours, &theirs);
     // fp16 keeps 11 bits: about two steps of 8-bit output are within its rounding.
-    let limit = if fp16 { 2e-2 } else { 1e-4 };
-    let name = out.display();
+    let limit = if checked.fp16 { 2e-2 } else { 1e-4 };
     if gap >= limit {
-        return Err(Error::Onnx(format!("{name} differs from libtorch by {gap:.2e}: not usable")));
+        return Err(Error::Onnx(format!("it differs from libtorch by {gap:.2e}: not usable")));
     }
-    println!("{name}: {gap:.1e} from libtorch on {} faces", faces.size()[0]);
-    Ok(())
+    Ok(gap)
 }

@@ -6,10 +6,11 @@ use clap::Args;
 use tch::{Device, Kind, Tensor};
 
 use crate::config::Config;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::loss;
 use crate::models::layers::channels_last;
 use crate::optimizer::Adam;
+use crate::scale::Scale;
 use crate::training::state::Nets;
 
 #[derive(Debug, Args)]
@@ -23,6 +24,9 @@ pub(super) struct SpeedArgs {
     /// Faces a step.
     #[arg(long, default_value_t = 32)]
     batch: i64,
+    /// Side of LR faces: 16 or 32.
+    #[arg(long, default_value_t = 16)]
+    lr_size: usize,
     /// fp32 instead of bf16.
     #[arg(long)]
     fp32: bool,
@@ -45,18 +49,20 @@ fn median(steps: u32, mut f: impl FnMut()) -> f64 {
 /// Times the steps and prints them as one line of JSON.
 pub(super) fn run(args: &SpeedArgs) -> Result<()> {
     tch::set_num_threads(i32::from(args.threads.max(1)));
-    let config = Config { bf16: !args.fp32, ..Config::default() };
+    let scale = Scale::for_lr(args.lr_size)
+        .ok_or_else(|| Error::Setting("LR faces are 16 or 32 pixels large".into()))?;
+    let config = Config { bf16: !args.fp32, scale, ..Config::default() };
     let kind = config.kind();
     let nets = Nets::new(&config, Device::Cpu);
     let random = |side| {
         channels_last(&Tensor::randn([args.batch, 3, side, side], (Kind::Float, Device::Cpu)))
             .clamp(-1.0, 1.0)
     };
-    let (lr, hr) = (random(16), random(64));
+    let (lr, hr) = (random(config.scale.lr as i64), random(config.scale.hr() as i64));
     let mut generator = Adam::new(nets.l2h.params().trainable(), (0.0, 0.9));
     let mut critic = Adam::new(nets.hr_d.params().trainable(), (0.0, 0.9));
     let pixel = median(args.steps, || {
-        let loss = loss::pixel(&nets.l2h.forward(&lr, kind, true), &hr);
+        let loss = loss::pixel(&nets.l2h.forward(&lr, kind, true), &hr, None);
         generator.minimize(&loss, 1e-5, false);
     });
     let gan = median(args.steps, || {
@@ -66,7 +72,7 @@ pub(super) fn run(args: &SpeedArgs) -> Result<()> {
         let scores = nets.hr_d.forward(&both).split(args.batch, 0);
         critic.minimize(&loss::hinge_discriminator(&scores[0], &scores[1]), 1e-5, false);
         let judged = loss::hinge_generator(&nets.hr_d.forward(&output.to_kind(kind)));
-        let total = loss::pixel(&output, &hr) + judged * 0.01;
+        let total = loss::pixel(&output, &hr, None) + judged * 0.01;
         generator.minimize(&total, 1e-5, false);
     });
     println!("{{\"pixel_seconds\":{pixel:.5},\"gan_seconds\":{gan:.5}}}");

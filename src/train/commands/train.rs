@@ -6,20 +6,33 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 
 use super::DeviceArg;
-use crate::config::{Config, Weights};
+use crate::config::{Config, PixelLoss, Weights};
 use crate::error::{Error, Result, at};
 use crate::models::discriminator::DiscriminatorConfig;
 use crate::models::high_to_low::HighToLowConfig;
 use crate::models::low_to_high::LowToHighConfig;
+use crate::scale::Scale;
 use crate::training::state::State;
 use crate::training::trainer::{self, Budget, Folder};
-use crate::training::training_data::TrainingData;
+use crate::training::training_data::{Archives, TrainingData};
 
 #[derive(Debug, Args)]
 pub(super) struct TrainArgs {
-    /// Folder with hr-faces.tar and lr-faces.tar.
-    #[arg(long)]
-    data: PathBuf,
+    /// Folder with hr-faces.tar and lr-faces.tar (hr-faces-128.tar and lr-faces-32.tar for --lr-size
+    /// 32).
+    #[arg(long, required_unless_present_all = ["hr", "lr"])]
+    data: Option<PathBuf>,
+    /// Archive of sharp faces instead; may be given several times. Faces of twice the size that is
+    /// wanted are shrunk.
+    #[arg(long, value_name = "TAR")]
+    hr: Vec<PathBuf>,
+    /// Archive of real LR faces instead; may be given several times.
+    #[arg(long, value_name = "TAR")]
+    lr: Vec<PathBuf>,
+    /// Folder of pairs that went through real encoders (`facesr-train pairs`): train-*.pairs and
+    /// held-*.pairs; may be given several times.
+    #[arg(long, value_name = "DIR")]
+    pairs: Vec<PathBuf>,
     /// Folder of the run: checkpoints, metrics, samples, report.html.
     #[arg(long)]
     out: PathBuf,
@@ -36,7 +49,8 @@ pub(super) struct TrainArgs {
     /// Start with the High-to-Low generator of this checkpoint (models/high-to-low.safetensors ships).
     #[arg(long, value_name = "CHECKPOINT", conflicts_with = "resume")]
     h2l_from: Option<PathBuf>,
-    /// Start with the Low-to-High generator of this checkpoint or of this exported fp32 ONNX file.
+    /// Start with the Low-to-High generator of this checkpoint, of this exported fp32 ONNX file or of
+    /// these bare weights (safetensors). A run for 32x32 takes one for 16x16, too.
     #[arg(long, value_name = "FILE", conflicts_with = "resume")]
     l2h_from: Option<PathBuf>,
     /// Start with the discriminator of HR faces of this checkpoint.
@@ -106,6 +120,9 @@ struct Settings {
     /// Same seed, same run.
     #[arg(long)]
     seed: Option<u64>,
+    /// Side of LR faces: 16 (to 64) or 32 (to 128).
+    #[arg(long)]
+    lr_size: Option<usize>,
     /// Faces a step.
     #[arg(long)]
     batch: Option<usize>,
@@ -115,6 +132,32 @@ struct Settings {
     /// Channels of the compact Low-to-High generator.
     #[arg(long)]
     width: Option<i64>,
+    /// Residual blocks of the compact Low-to-High generator.
+    #[arg(long)]
+    blocks: Option<usize>,
+    /// How far fine detail of the output, shrunk back, may lie from the input: a root mean square of
+    /// faces in [-1, 1], or "off".
+    #[arg(long, value_parser = slack)]
+    slack: Option<Radius>,
+    /// The same for broad shapes and colors; 0 holds them to the input.
+    #[arg(long)]
+    coarse_slack: Option<f64>,
+    /// Compare outputs with originals by absolute differences, gradients and identity within an
+    /// ellipse instead of by squared differences.
+    #[arg(long)]
+    robust: bool,
+    /// Weight of the distance of gradients.
+    #[arg(long)]
+    gradients: Option<f64>,
+    /// Weight of identity in the pixel warm-up.
+    #[arg(long, requires = "identity")]
+    pixel_identity: Option<f64>,
+    /// Weight of the fixed network in the pixel warm-up.
+    #[arg(long, requires = "perceptual")]
+    pixel_perceptual: Option<f64>,
+    /// Side at which the network of identity looks at faces.
+    #[arg(long)]
+    identity_side: Option<i64>,
     /// Size of both discriminators.
     #[arg(long)]
     discriminators: Option<Size>,
@@ -148,7 +191,14 @@ struct Settings {
     /// Learning rate of the pixel warm-up.
     #[arg(long)]
     rate_pixel: Option<f64>,
-    /// Share of pairs from the synthetic camera.
+    /// Share of pairs that went through real encoders [default: 1 with --pairs and no
+    /// other share].
+    #[arg(long, requires = "pairs")]
+    encoded: Option<f64>,
+    /// Share of those over which the learnt degradation is laid.
+    #[arg(long, requires = "pairs")]
+    overlaid: Option<f64>,
+    /// Share of the other pairs that come from the synthetic camera.
     #[arg(long)]
     camera: Option<f64>,
     /// Share of real LR pictures among the inputs of the GAN phase.
@@ -172,6 +222,17 @@ struct Settings {
     pixel_only: bool,
 }
 
+/// A radius of [`Slack`](crate::models::consistency::Slack), or none.
+#[derive(Debug, Clone, Copy)]
+struct Radius(Option<f64>);
+
+fn slack(text: &str) -> std::result::Result<Radius, String> {
+    if text == "off" {
+        return Ok(Radius(None));
+    }
+    text.parse().map(|v| Radius(Some(v))).map_err(|_| "a number or \"off\"".into())
+}
+
 fn put<T: Copy>(value: Option<T>, place: &mut T) {
     *place = value.unwrap_or(*place);
 }
@@ -186,8 +247,12 @@ impl Phases {
 }
 
 impl Settings {
-    fn apply(&self, config: &mut Config) {
+    fn apply(&self, config: &mut Config) -> Result<()> {
         put(self.seed, &mut config.seed);
+        if let Some(side) = self.lr_size {
+            config.scale = Scale::for_lr(side)
+                .ok_or_else(|| Error::Setting("--lr-size is 16 or 32".into()))?;
+        }
         put(self.batch, &mut config.batch);
         match self.arch {
             Some(Size::Compact) => config.low_to_high = LowToHighConfig::compact(),
@@ -197,11 +262,19 @@ impl Settings {
             }
             None => {}
         }
-        if let (Some(w), LowToHighConfig::Compact { width, .. }) =
-            (self.width, &mut config.low_to_high)
-        {
-            *width = w;
+        if let LowToHighConfig::Compact { width, blocks, slack } = &mut config.low_to_high {
+            put(self.width, width);
+            put(self.blocks, blocks);
+            put(self.slack.map(|radius| radius.0), &mut slack.fine);
+            put(self.coarse_slack, &mut slack.coarse);
         }
+        if self.robust {
+            config.pixel_loss = PixelLoss::robust();
+        }
+        put(self.gradients, &mut config.pixel_loss.gradients);
+        put(self.pixel_identity, &mut config.pixel_loss.identity);
+        put(self.pixel_perceptual, &mut config.pixel_loss.perceptual);
+        put(self.identity_side, &mut config.identity_side);
         match self.discriminators {
             Some(Size::Compact) => {
                 config.lr_discriminator = DiscriminatorConfig::lr_compact();
@@ -223,6 +296,8 @@ impl Settings {
         put(self.rate_generator, &mut config.rates.generator);
         put(self.rate_discriminator, &mut config.rates.discriminator);
         put(self.rate_pixel, &mut config.rates.pixel);
+        put(self.encoded, &mut config.pairs.encoded);
+        put(self.overlaid, &mut config.pairs.overlaid);
         put(self.camera, &mut config.pairs.camera);
         put(self.real, &mut config.pairs.real);
         put(self.balance, &mut config.balance);
@@ -242,6 +317,7 @@ impl Settings {
         if self.pixel_only {
             config.weights.beta_lr = 0.0;
         }
+        Ok(())
     }
 }
 
@@ -263,7 +339,10 @@ fn start(args: &TrainArgs, device: tch::Device) -> Result<State> {
         config.weights.identity = Weights::IDENTITY;
     }
     args.phases.apply(&mut config);
-    args.settings.apply(&mut config);
+    if !args.pairs.is_empty() {
+        config.pairs.encoded = 1.0;
+    }
+    args.settings.apply(&mut config)?;
     config.check()?;
     let mut state = State::new(config, device);
     if let Some(path) = &args.h2l_from {
@@ -285,15 +364,29 @@ pub(super) fn run(args: &TrainArgs) -> Result<()> {
     }
     let folder = Folder::open(&args.out)?;
     let mut state = start(args, device)?;
-    let mut data = TrainingData::load(&args.data, args.cache.as_deref(), &state.config, device)?;
+    let mut archives = match &args.data {
+        Some(folder) => Archives::of_folder(folder, state.config.scale),
+        None => Archives::default(),
+    };
+    for (given, place) in [(&args.hr, &mut archives.hr), (&args.lr, &mut archives.lr)] {
+        if !given.is_empty() {
+            place.clone_from(given);
+        }
+    }
+    archives.pairs.clone_from(&args.pairs);
+    let mut data = TrainingData::load(&archives, args.cache.as_deref(), &state.config, device)?;
+    if state.config.pairs.encoded > 0.0 {
+        let pairs = data.pairs()?;
+        println!("{} encoded pairs, {} held back", pairs.train.len(), pairs.held.len());
+    }
     if let Some(file) = &args.perceptual {
         data = data.with_perceptual(file)?;
     } else if state.config.needs_perceptual() {
         data.perceptual()?;
     }
     if let Some(file) = &args.identity {
-        data = data.with_identity(file)?;
-    } else if state.config.weights.identity > 0.0 {
+        data = data.with_identity(file, state.config.identity_side)?;
+    } else if state.config.needs_identity() {
         data.identity()?;
     }
     let budget = Budget {

@@ -4,7 +4,9 @@ use tch::{Device, Kind, Tensor};
 
 use super::camera::{Camera, Light};
 use super::faces::{Faces, Sampler};
+use super::pairs::{Pair, PairSet};
 use super::resample::{Filter, resize};
+use crate::error::Result;
 use crate::rng::Rng;
 
 /// How faces are varied when drawn.
@@ -95,7 +97,7 @@ pub fn fixed_batch(faces: &Faces, indices: &[usize], device: Device) -> Tensor {
     to_tensor(&pictures, faces.side(), device)
 }
 
-/// Pairs of the synthetic camera: low [n, 3, 16, 16] and its target [n, 3, 64, 64].
+/// Pairs of the synthetic camera: LR faces [n, 3, s, s] and their originals [n, 3, 4s, 4s].
 pub fn camera_pairs(
     faces: &Faces,
     indices: &[usize],
@@ -112,7 +114,63 @@ pub fn camera_pairs(
             (camera.degrade(&hr, side, rng), hr)
         })
         .unzip();
-    (to_tensor(&lrs, 16, device), to_tensor(&hrs, side, device))
+    (to_tensor(&lrs, side / 4, device), to_tensor(&hrs, side, device))
+}
+
+/// Pairs of real encoders, half of them mirrored where `flip` is set: LR faces [n, 3, s, s] and their
+/// originals [n, 3, 4s, 4s].
+///
+/// # Errors
+/// When a shard cannot be read.
+pub fn encoded_pairs(
+    set: &PairSet,
+    n: usize,
+    flip: bool,
+    rng: &mut Rng,
+    device: Device,
+) -> Result<(Tensor, Tensor)> {
+    let mut pairs = Vec::with_capacity(n);
+    for _ in 0..n {
+        let mut pair = set.draw(rng)?;
+        if flip && rng.chance(0.5) {
+            mirror(&mut pair.lr);
+            mirror(&mut pair.hr);
+        }
+        pairs.push(pair);
+    }
+    Ok(pair_tensors(&pairs, device))
+}
+
+/// Mirrors a square RGB picture.
+fn mirror(rgb: &mut [u8]) {
+    let side = ((rgb.len() / 3) as f64).sqrt().round() as usize;
+    for row in rgb.chunks_exact_mut(side * 3) {
+        for x in 0..side / 2 {
+            for c in 0..3 {
+                row.swap(x * 3 + c, (side - 1 - x) * 3 + c);
+            }
+        }
+    }
+}
+
+/// Pairs as tensors: LR faces [n, 3, s, s] and their originals [n, 3, 4s, 4s] in [-1, 1].
+pub fn pair_tensors(pairs: &[Pair], device: Device) -> (Tensor, Tensor) {
+    let lr: Vec<&[u8]> = pairs.iter().map(|p| p.lr.as_slice()).collect();
+    let hr: Vec<&[u8]> = pairs.iter().map(|p| p.hr.as_slice()).collect();
+    (bytes_to_tensor(&lr, device), bytes_to_tensor(&hr, device))
+}
+
+/// Square RGB pictures of one size, 8 bit, as a tensor [n, 3, side, side] in [-1, 1], laid out
+/// channels-last.
+fn bytes_to_tensor(pictures: &[&[u8]], device: Device) -> Tensor {
+    let side = pictures.first().map_or(0, |p| ((p.len() / 3) as f64).sqrt().round() as i64);
+    Tensor::from_slice(&pictures.concat())
+        .view([pictures.len() as i64, side, side, 3])
+        .permute([0, 3, 1, 2])
+        .to_device(device)
+        .to_kind(Kind::Float)
+        / 127.5
+        - 1.0
 }
 
 /// Pairs that are only shrunk by antialiased bicubic, the ablation without learnt degradation.
@@ -128,10 +186,10 @@ pub fn bicubic_pairs(
         .iter()
         .map(|&i| {
             let hr = draw_face(faces, i, how, rng);
-            let mut lr = resize(&hr, side, side, 16, 16, Filter::Bicubic);
+            let mut lr = resize(&hr, side, side, side / 4, side / 4, Filter::Bicubic);
             lr.iter_mut().for_each(|v| *v = (*v * 255.0).round().clamp(0.0, 255.0) / 255.0);
             (lr, hr)
         })
         .unzip();
-    (to_tensor(&lrs, 16, device), to_tensor(&hrs, side, device))
+    (to_tensor(&lrs, side / 4, device), to_tensor(&hrs, side, device))
 }

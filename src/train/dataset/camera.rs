@@ -1,5 +1,5 @@
 //! A synthetic camera: light, defocus, motion, sensor noise and compression on the way from a
-//! high-resolution face to 16x16. It stands beside the learnt degradation (paper, section on
+//! high-resolution face to an LR one. It stands beside the learnt degradation (paper, section on
 //! High-to-Low) so that the super-resolver also meets damage that the real set shows seldom.
 
 use serde::{Deserialize, Serialize};
@@ -12,7 +12,8 @@ use crate::rng::Rng;
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Camera {
-    /// Median face width in the camera picture, and the spread of its logarithm.
+    /// Median face width in the camera picture for LR faces of 16x16 (twice that for 32x32), and the
+    /// spread of its logarithm.
     pub face: (f32, f32),
     /// Defocus, sigma.
     pub defocus: (f32, f32),
@@ -81,10 +82,12 @@ impl Light {
 }
 
 impl Camera {
-    /// Takes a 16x16 picture of a `side` x `side` scene (RGB, 0..1).
+    /// Takes a picture of a `side` x `side` scene (RGB, 0..1), a quarter as large.
     pub fn degrade(&self, scene: &[f32], side: usize, rng: &mut Rng) -> Vec<f32> {
-        let face = (self.face.0 * (self.face.1 * rng.normal()).exp()).round();
-        let size = (face as usize).clamp(10, 60);
+        let lr = side / 4;
+        let larger = lr as f32 / 16.0;
+        let face = (self.face.0 * larger * (self.face.1 * rng.normal()).exp()).round();
+        let size = (face as usize).clamp(10 * lr / 16, 60 * lr / 16);
         let pixel = side as f32 / size as f32;
         let mut x = gaussian(scene, side, pixel * rng.range(self.defocus.0, self.defocus.1));
         if rng.chance(self.motion) {
@@ -103,9 +106,9 @@ impl Camera {
             let (ox, oy) = (rng.below(16), rng.below(16));
             jpeg::degrade(&mut x, size, size, quality, ox, oy);
         }
-        let mut lr = resize(&x, size, size, 16, 16, Filter::Bicubic);
-        lr.iter_mut().for_each(|v| *v = ((*v * 255.0).round() / 255.0).clamp(0.0, 1.0));
-        lr
+        let mut out = resize(&x, size, size, lr, lr, Filter::Bicubic);
+        out.iter_mut().for_each(|v| *v = ((*v * 255.0).round() / 255.0).clamp(0.0, 1.0));
+        out
     }
 }
 

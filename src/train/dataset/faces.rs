@@ -8,11 +8,11 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::pictures::{Picture, read_folder, read_tar};
+use super::pictures::{Picture, Size, read_folder, read_tar};
 use crate::error::{Error, Result, at};
 use crate::rng::Rng;
 
-const MAGIC: &[u8; 8] = b"FSRFACE2";
+const MAGIC: &[u8; 8] = b"FSRFACE3";
 
 /// Faces of one size and where they come from.
 #[derive(Debug)]
@@ -25,11 +25,12 @@ pub struct Faces {
 #[derive(Debug, Serialize, Deserialize)]
 struct Labels {
     side: usize,
-    /// Size and time of the archive that the cache was made of.
+    /// Place, size and time of the archive that the cache was made of.
     stamp: String,
     names: Vec<String>,
     sources: Vec<String>,
     identities: Vec<Option<String>>,
+    originals: Vec<Option<String>>,
 }
 
 /// Indices of the faces to learn from and of those held back.
@@ -45,19 +46,24 @@ impl Faces {
     /// Reads the archive, or its decoded copy in `cache` when that is still up to date.
     ///
     /// # Errors
-    /// When the archive cannot be read or a picture in it is broken or not `side` x `side`.
-    pub fn load(tar: &Path, side: usize, cache: Option<&Path>) -> Result<Self> {
+    /// When the archive cannot be read or a picture in it is broken or of another size.
+    pub fn load(tar: &Path, size: Size, cache: Option<&Path>) -> Result<Self> {
+        let side = size.side() as usize;
         let meta = fs::metadata(tar).map_err(at(tar))?;
+        let place = fs::canonicalize(tar).map_err(at(tar))?.to_string_lossy().into_owned();
         let time = meta.modified().ok().and_then(|t| t.duration_since(std::time::UNIX_EPOCH).ok());
-        let stamp = format!("{} {}", meta.len(), time.map_or(0, |t| t.as_secs()));
+        let stamp = format!("{place} {} {}", meta.len(), time.map_or(0, |t| t.as_nanos()));
         let file = cache.map(|folder| {
             let stem = tar.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-            folder.join(format!("{stem}-{side}.faces"))
+            let hash = Sha256::digest(place.as_bytes());
+            // Two folders may have archives of one name.
+            folder
+                .join(format!("{stem}-{side}-{:02x}{:02x}{:02x}.faces", hash[0], hash[1], hash[2]))
         });
         if let Some(faces) = file.as_deref().and_then(|f| Self::read_cache(f, side, &stamp)) {
             return Ok(faces);
         }
-        let faces = Self::from_pictures(read_tar(tar, side as u32)?, side, stamp);
+        let faces = Self::from_pictures(read_tar(tar, size)?, side, stamp);
         if let (Some(folder), Some(file)) = (cache, file) {
             fs::create_dir_all(folder).map_err(at(folder))?;
             faces.write_cache(&file)?;
@@ -69,23 +75,49 @@ impl Faces {
     ///
     /// # Errors
     /// As [`Self::load`].
-    pub fn open(path: &Path, side: usize) -> Result<Self> {
+    pub fn open(path: &Path, size: Size) -> Result<Self> {
         if !path.is_dir() {
-            return Self::load(path, side, None);
+            return Self::load(path, size, None);
         }
-        Ok(Self::from_pictures(read_folder(path, side as u32)?, side, String::new()))
+        let pictures = read_folder(path, size)?;
+        Ok(Self::from_pictures(pictures, size.side() as usize, String::new()))
+    }
+
+    /// The faces of several archives as one set.
+    ///
+    /// # Errors
+    /// As [`Self::load`]; when there is no archive.
+    pub fn load_all(tars: &[std::path::PathBuf], size: Size, cache: Option<&Path>) -> Result<Self> {
+        let mut sets = tars.iter().map(|tar| Self::load(tar, size, cache));
+        let mut all = sets.next().ok_or_else(|| Error::Data("no archive of faces".into()))??;
+        for set in sets {
+            let set = set?;
+            all.pixels.extend_from_slice(&set.pixels);
+            all.labels.names.extend(set.labels.names);
+            all.labels.sources.extend(set.labels.sources);
+            all.labels.identities.extend(set.labels.identities);
+            all.labels.originals.extend(set.labels.originals);
+        }
+        Ok(all)
     }
 
     /// Faces out of pictures that are already decoded.
     pub fn from_pictures(pictures: Vec<Picture>, side: usize, stamp: String) -> Self {
         let mut pixels = Vec::with_capacity(pictures.len() * side * side * 3);
-        let mut labels =
-            Labels { side, stamp, names: Vec::new(), sources: Vec::new(), identities: Vec::new() };
+        let mut labels = Labels {
+            side,
+            stamp,
+            names: Vec::new(),
+            sources: Vec::new(),
+            identities: Vec::new(),
+            originals: Vec::new(),
+        };
         for picture in pictures {
             pixels.extend_from_slice(&picture.rgb);
             labels.names.push(picture.name);
             labels.sources.push(picture.source);
             labels.identities.push(picture.identity);
+            labels.originals.push(picture.original);
         }
         Self { side, pixels, labels }
     }
@@ -99,7 +131,7 @@ impl Faces {
         let start = MAGIC.len() + 8 + header;
         let n = labels.names.len();
         let fits = bytes.len() - start == n * side * side * 3
-            && (labels.sources.len(), labels.identities.len()) == (n, n);
+            && [labels.sources.len(), labels.identities.len(), labels.originals.len()] == [n; 3];
         if labels.side != side || labels.stamp != stamp || !fits {
             return None;
         }
@@ -266,6 +298,7 @@ mod tests {
                 name: format!("a/{i}.png"),
                 source: if i % 10 == 0 { "small" } else { "large" }.into(),
                 identity: (i % 2 == 0).then(|| format!("p{}", i / 4)),
+                original: None,
                 rgb: vec![i as u8; 12],
             })
             .collect();

@@ -4,5 +4,6 @@ pub mod batch;
 pub mod camera;
 pub mod faces;
 pub mod jpeg;
+pub mod pairs;
 pub mod pictures;
 pub mod resample;

@@ -1,4 +1,4 @@
-//! Reads the tars of face crops (`SOURCE/NNNNN.jpg|png` + `manifest.csv`) as they are.
+//! Reads the tars of face crops (`SOURCE/NNNNN.jpg|png|webp` + `manifest.csv`).
 
 use std::collections::HashMap;
 use std::fs::{self, File};
@@ -19,21 +19,41 @@ pub struct Picture {
     pub source: String,
     /// Who it shows, where the manifest knows.
     pub identity: Option<String>,
+    /// The picture or frame that it was cut out of, where the manifest knows.
+    pub original: Option<String>,
     /// `side` x `side` x RGB.
     pub rgb: Vec<u8>,
 }
 
-/// Decodes every picture of the archive at `path`; each must be `side` x `side`.
+/// Which pictures are taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Size {
+    /// Those of this side.
+    Exactly(u32),
+    /// Those of this side, and those of twice that, which are shrunk by area.
+    OrTwice(u32),
+}
+
+impl Size {
+    /// The side of what comes out.
+    pub fn side(self) -> u32 {
+        match self {
+            Self::Exactly(side) | Self::OrTwice(side) => side,
+        }
+    }
+}
+
+/// Decodes every picture of the archive at `path`; each must be of this size.
 ///
 /// # Errors
 /// Names the archive and the entry when the archive is cut short, a picture does not decode or has
 /// another size, or when there is no picture at all.
-pub fn read_tar(path: &Path, side: u32) -> Result<Vec<Picture>> {
+pub fn read_tar(path: &Path, size: Size) -> Result<Vec<Picture>> {
     let file = File::open(path).map_err(at(path))?;
     let mut archive = tar::Archive::new(BufReader::with_capacity(1 << 20, file));
     let bad = |what: String| Error::Data(format!("{}: {what}", path.display()));
     let mut pictures = Vec::new();
-    let mut identities = HashMap::new();
+    let mut manifest = Manifest::default();
     let entries = archive.entries().map_err(at(path))?;
     for entry in entries {
         let mut entry = entry.map_err(|e| bad(format!("not a readable tar archive ({e})")))?;
@@ -56,15 +76,15 @@ pub fn read_tar(path: &Path, side: u32) -> Result<Vec<Picture>> {
         }
         let lower = name.to_ascii_lowercase();
         if lower.ends_with("manifest.csv") {
-            identities = read_identities(&String::from_utf8_lossy(&bytes));
+            manifest = Manifest::read(&String::from_utf8_lossy(&bytes));
         } else if is_picture(&lower) {
-            pictures.push(decode(name, &bytes, side).map_err(bad)?);
+            pictures.push(decode(name, &bytes, size).map_err(bad)?);
         }
     }
     if pictures.is_empty() {
         return Err(bad("no picture in it".into()));
     }
-    name_people(&mut pictures, identities);
+    manifest.label(&mut pictures);
     Ok(pictures)
 }
 
@@ -73,7 +93,7 @@ pub fn read_tar(path: &Path, side: u32) -> Result<Vec<Picture>> {
 ///
 /// # Errors
 /// As [`read_tar`].
-pub fn read_folder(folder: &Path, side: u32) -> Result<Vec<Picture>> {
+pub fn read_folder(folder: &Path, size: Size) -> Result<Vec<Picture>> {
     let bad = |what: String| Error::Data(format!("{}: {what}", folder.display()));
     let mut names = Vec::new();
     for entry in fs::read_dir(folder).map_err(at(folder))? {
@@ -88,70 +108,101 @@ pub fn read_folder(folder: &Path, side: u32) -> Result<Vec<Picture>> {
     }
     names.sort();
     let mut pictures = Vec::new();
-    let mut identities = HashMap::new();
+    let mut manifest = Manifest::default();
     for path in names {
         let name = path.strip_prefix(folder).unwrap_or(&path).to_string_lossy().into_owned();
         let lower = name.to_ascii_lowercase();
         if lower == "manifest.csv" {
-            identities = read_identities(&fs::read_to_string(&path).map_err(at(&path))?);
+            manifest = Manifest::read(&fs::read_to_string(&path).map_err(at(&path))?);
         } else if is_picture(&lower) {
-            let size = fs::metadata(&path).map_err(at(&path))?.len();
-            if size > MAX_ENTRY {
-                return Err(bad(format!("{name} is {size} bytes: too large for a face")));
+            let bytes = fs::metadata(&path).map_err(at(&path))?.len();
+            if bytes > MAX_ENTRY {
+                return Err(bad(format!("{name} is {bytes} bytes: too large for a face")));
             }
             let bytes = fs::read(&path).map_err(at(&path))?;
-            pictures.push(decode(name, &bytes, side).map_err(bad)?);
+            pictures.push(decode(name, &bytes, size).map_err(bad)?);
         }
     }
     if pictures.is_empty() {
         return Err(bad("no picture in it".into()));
     }
-    name_people(&mut pictures, identities);
+    manifest.label(&mut pictures);
     Ok(pictures)
 }
 
 fn is_picture(lower: &str) -> bool {
-    [".jpg", ".jpeg", ".png"].iter().any(|ending| lower.ends_with(ending))
+    [".jpg", ".jpeg", ".png", ".webp"].iter().any(|ending| lower.ends_with(ending))
 }
 
-fn decode(name: String, bytes: &[u8], side: u32) -> std::result::Result<Picture, String> {
+fn decode(name: String, bytes: &[u8], size: Size) -> std::result::Result<Picture, String> {
     let broken = |e| format!("{name} does not decode ({e})");
     // Looked at before a pixel is decoded: a picture of some bytes can claim any size.
-    let (w, h) = size(bytes).map_err(broken)?;
-    if (w, h) != (side, side) {
+    let (w, h) = claimed_size(bytes).map_err(broken)?;
+    let side = size.side();
+    let twice = size == Size::OrTwice(side) && (w, h) == (2 * side, 2 * side);
+    if (w, h) != (side, side) && !twice {
         return Err(format!("{name} is {w}x{h}, expected {side}x{side}"));
     }
-    let rgb = image::load_from_memory(bytes).map_err(broken)?.into_rgb8();
+    let rgb = image::load_from_memory(bytes).map_err(broken)?.into_rgb8().into_raw();
+    let rgb = if twice { halve(&rgb, side as usize) } else { rgb };
     let source = name.split('/').rev().nth(1).unwrap_or("").to_owned();
-    Ok(Picture { name, source, identity: None, rgb: rgb.into_raw() })
+    Ok(Picture { name, source, identity: None, original: None, rgb })
 }
 
-fn name_people(pictures: &mut [Picture], mut identities: HashMap<String, String>) {
-    for picture in pictures {
-        picture.identity = identities.remove(&picture.name);
+/// Shrinks RGB pixels of twice `side` to `side` x `side`: the mean of 2x2, rounded.
+pub fn halve(rgb: &[u8], side: usize) -> Vec<u8> {
+    let at = |y: usize, x: usize, c: usize| u32::from(rgb[(y * 2 * side + x) * 3 + c]);
+    let mut out = Vec::with_capacity(side * side * 3);
+    for (y, x) in (0..side * side).map(|i| (2 * (i / side), 2 * (i % side))) {
+        for c in 0..3 {
+            let sum = at(y, x, c) + at(y, x + 1, c) + at(y + 1, x, c) + at(y + 1, x + 1, c);
+            out.push(((sum + 2) / 4) as u8);
+        }
     }
+    out
 }
 
 /// Width and height that a picture claims.
-pub(crate) fn size(picture: &[u8]) -> image::ImageResult<(u32, u32)> {
+pub(crate) fn claimed_size(picture: &[u8]) -> image::ImageResult<(u32, u32)> {
     image::ImageReader::new(Cursor::new(picture)).with_guessed_format()?.into_dimensions()
 }
 
-/// `file` -> `identity` of a manifest that has both columns.
-fn read_identities(csv: &str) -> HashMap<String, String> {
-    let mut lines = csv.lines();
-    let header: Vec<&str> = lines.next().unwrap_or("").split(',').map(str::trim).collect();
-    let column = |name| header.iter().position(|h| *h == name);
-    let (Some(file), Some(identity)) = (column("file"), column("identity")) else {
-        return HashMap::new();
-    };
-    lines
-        .filter_map(|line| {
+/// What a manifest says of pictures, by their `file`.
+#[derive(Debug, Default)]
+struct Manifest {
+    identities: HashMap<String, String>,
+    originals: HashMap<String, String>,
+}
+
+impl Manifest {
+    /// Reads the columns `file`, `identity` and `original`, as far as they are there.
+    fn read(csv: &str) -> Self {
+        let mut lines = csv.lines();
+        let header: Vec<&str> = lines.next().unwrap_or("").split(',').map(str::trim).collect();
+        let column = |name| header.iter().position(|h| *h == name);
+        let Some(file) = column("file") else { return Self::default() };
+        let columns = [column("identity"), column("original")];
+        let mut manifest = Self::default();
+        for line in lines {
             let cells: Vec<&str> = line.split(',').map(str::trim).collect();
-            let (f, i) = (cells.get(file)?, cells.get(identity)?);
-            (!i.is_empty()).then(|| ((*f).to_owned(), (*i).to_owned()))
-        })
-        .collect()
+            let Some(file) = cells.get(file) else { continue };
+            let maps = [&mut manifest.identities, &mut manifest.originals];
+            for (column, map) in columns.iter().zip(maps) {
+                let cell = column.and_then(|c| cells.get(c)).filter(|cell| !cell.is_empty());
+                if let Some(cell) = cell {
+                    map.insert((*file).to_owned(), (*cell).to_owned());
+                }
+            }
+        }
+        manifest
+    }
+
+    fn label(mut self, pictures: &mut [Picture]) {
+        for picture in pictures {
+            picture.identity = self.identities.remove(&picture.name);
+            picture.original = self.originals.remove(&picture.name);
+        }
+    }
 }
 
 #[cfg(test)]
@@ -197,11 +248,29 @@ mod tests {
     fn reads_pictures_and_identities() {
         let csv = b"file,source,original,identity\na/1.png,a,x.jpg,a:Jo\na/2.png,a,y.jpg,\n";
         let file = tar_of(&[("manifest.csv", csv), ("a/1.png", &png(16)), ("a/2.png", &png(16))]);
-        let faces = read_tar(file.path(), 16).unwrap();
+        let faces = read_tar(file.path(), Size::Exactly(16)).unwrap();
         assert_eq!(faces.len(), 2);
         assert_eq!((faces[0].source.as_str(), faces[0].identity.as_deref()), ("a", Some("a:Jo")));
         assert_eq!(faces[1].identity, None);
+        assert_eq!(faces[1].original.as_deref(), Some("y.jpg"));
         assert_eq!(&faces[0].rgb[..3], [10, 20, 30]);
+    }
+
+    #[test]
+    fn larger_pictures_are_shrunk_only_where_that_is_asked_for() {
+        let webp = {
+            let mut out = std::io::Cursor::new(Vec::new());
+            image::RgbImage::from_fn(32, 32, |x, _| image::Rgb([(x % 2 * 100) as u8; 3]))
+                .write_to(&mut out, image::ImageFormat::WebP)
+                .unwrap();
+            out.into_inner()
+        };
+        let file = tar_of(&[("a/1.webp", &webp), ("a/2.png", &png(16))]);
+        let faces = read_tar(file.path(), Size::OrTwice(16)).unwrap();
+        assert_eq!(faces[0].rgb, [50; 16 * 16 * 3]);
+        assert_eq!(faces[1].rgb[..3], [10, 20, 30]);
+        let error = read_tar(file.path(), Size::Exactly(16)).unwrap_err().to_string();
+        assert!(error.contains("32x32, expected 16x16"), "{error}");
     }
 
     #[test]
@@ -211,12 +280,17 @@ mod tests {
         let csv = "file,source,identity\na/1.png,a,a:7\na/2.png,a,a:8\n";
         std::fs::write(dir.path().join("manifest.csv"), csv).unwrap();
         std::fs::write(dir.path().join("a/1.png"), png(16)).unwrap();
-        let faces = read_folder(dir.path(), 16).unwrap();
+        let faces = read_folder(dir.path(), Size::Exactly(16)).unwrap();
         let found: Vec<_> = faces.iter().map(|f| (f.name.as_str(), f.source.as_str())).collect();
         assert_eq!(found, [("a/1.png", "a")]);
         assert_eq!(faces[0].identity.as_deref(), Some("a:7"));
-        assert!(read_folder(dir.path(), 64).unwrap_err().to_string().contains("expected 64x64"));
-        assert!(read_folder(&dir.path().join("no"), 16).is_err());
+        assert!(
+            read_folder(dir.path(), Size::Exactly(64))
+                .unwrap_err()
+                .to_string()
+                .contains("expected 64x64")
+        );
+        assert!(read_folder(&dir.path().join("no"), Size::Exactly(16)).is_err());
     }
 
     #[test]
@@ -238,9 +312,9 @@ mod tests {
             (&noise, "not a readable tar"),
             (&cut, "cut short"),
         ] {
-            let error = read_tar(file.path(), 16).unwrap_err().to_string();
+            let error = read_tar(file.path(), Size::Exactly(16)).unwrap_err().to_string();
             assert!(error.contains(says), "{error} does not say {says}");
         }
-        assert!(read_tar(Path::new("/nowhere/x.tar"), 16).is_err());
+        assert!(read_tar(Path::new("/nowhere/x.tar"), Size::Exactly(16)).is_err());
     }
 }

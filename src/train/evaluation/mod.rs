@@ -49,7 +49,7 @@ pub enum Generator {
 }
 
 impl Generator {
-    /// [n, 3, 16, 16] -> [n, 3, 64, 64], rounded to 8 bit.
+    /// [n, 3, s, s] -> [n, 3, 4s, 4s], rounded to 8 bit.
     pub fn enhance(&mut self, lr: &Tensor) -> Result<Tensor> {
         let parts: Vec<Tensor> = lr
             .split(32, 0)
@@ -63,9 +63,10 @@ impl Generator {
     }
 }
 
-/// Bicubic enlargement of [n, 3, 16, 16] with a = -0.5, as Pillow computes it.
+/// Bicubic enlargement, four times, of [n, 3, h, w] with a = -0.5, as Pillow computes it.
 fn bicubic(lr: &Tensor) -> Tensor {
-    lr.internal_upsample_bicubic2d_aa([64, 64], false, None, None).clamp(-1.0, 1.0)
+    let size = [4 * lr.size()[2], 4 * lr.size()[3]];
+    lr.internal_upsample_bicubic2d_aa(size, false, None, None).clamp(-1.0, 1.0)
 }
 
 /// Mean of 4x4 blocks, rounded to 8 bit.
@@ -86,7 +87,7 @@ impl FeatureNet {
         Ok(Self { runner: Runner::new(model)?, side })
     }
 
-    /// Features of faces [n, 3, 64, 64] in [-1, 1].
+    /// Features of faces [n, 3, h, h] in [-1, 1].
     pub fn of(&mut self, faces: &Tensor) -> Result<Tensor> {
         let parts: Vec<Tensor> = faces
             .split(8, 0)
@@ -192,7 +193,7 @@ impl Judge {
         let mut rows = Vec::new();
         for part in chosen.chunks(COLUMNS) {
             let lr = self.lr.index_select(0, &Tensor::from_slice(part));
-            rows.push(crate::console::nearest64(&lr));
+            rows.push(crate::console::nearest(&lr));
             for generator in &mut *generators {
                 rows.push(generator.enhance(&lr)?);
             }

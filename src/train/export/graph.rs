@@ -2,6 +2,8 @@
 
 use tch::{Device, Kind, Tensor};
 
+use crate::scale::Scale;
+
 use super::proto::{
     AttributeProto, Dimension, GraphProto, ModelProto, NodeProto, OperatorSetIdProto,
     StringStringEntryProto, TensorProto, TensorShapeProto, TypeProto, TypeProtoTensor,
@@ -119,8 +121,8 @@ impl Graph {
         }
     }
 
-    /// The finished model: `input` [n, 3, 16, 16] -> `output` [n, 3, 64, 64].
-    pub fn finish(self, metadata: &[(&str, String)], doc: &str) -> ModelProto {
+    /// The finished model: `input` [n, 3, s, s] -> `output` [n, 3, 4s, 4s].
+    pub fn finish(self, scale: Scale, metadata: &[(&str, String)], doc: &str) -> ModelProto {
         let value = |name: &str, side: i64| {
             let fixed = |v| Dimension { dim_value: Some(v), dim_param: None };
             let n = Dimension { dim_value: None, dim_param: Some("n".into()) };
@@ -138,8 +140,8 @@ impl Graph {
                 node: self.nodes,
                 name: "low-to-high".into(),
                 initializer: self.initializers,
-                input: vec![value("input", 16)],
-                output: vec![value("output", 64)],
+                input: vec![value("input", scale.lr as i64)],
+                output: vec![value("output", scale.hr() as i64)],
             }),
             opset_import: vec![OperatorSetIdProto { domain: String::new(), version: 17 }],
             metadata_props: metadata

@@ -18,6 +18,7 @@ fn failed(e: impl std::fmt::Display) -> Error {
 pub struct Runner {
     session: Session,
     input: String,
+    lr_size: Option<usize>,
 }
 
 impl Runner {
@@ -35,7 +36,19 @@ impl Runner {
             .first()
             .map(|i| i.name().to_owned())
             .ok_or_else(|| Error::Onnx(format!("{}: no input", model.display())))?;
-        Ok(Self { session, input })
+        let side =
+            session.inputs().first().and_then(|i| i.dtype().tensor_shape()).and_then(|shape| {
+                match shape[..] {
+                    [_, _, h, w] if h == w => usize::try_from(w).ok(),
+                    _ => None,
+                }
+            });
+        Ok(Self { session, input, lr_size: side })
+    }
+
+    /// The side of the faces that it takes, where the file says.
+    pub fn lr_size(&self) -> Option<usize> {
+        self.lr_size
     }
 
     /// Runs one batch; the first output comes back in its own shape.

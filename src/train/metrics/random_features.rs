@@ -10,6 +10,9 @@ use crate::models::layers::Conv;
 use crate::models::params::{Builder, Params};
 use crate::rng::{Rng, Stream};
 
+/// The side at which faces are looked at.
+const SIDE: i64 = 64;
+
 /// The random net.
 #[derive(Debug)]
 pub struct Features {
@@ -33,12 +36,18 @@ impl Features {
         Self { layers }
     }
 
-    /// Faces [n, 3, 64, 64] -> mean and deviation of each channel of each layer, [n, 672].
+    /// Faces [n, 3, 64, 64] (larger ones are shrunk to that) -> mean and deviation of each channel of each layer, [n, 672].
     pub fn of(&self, faces: &Tensor) -> Tensor {
         no_grad(|| {
             let mut parts = Vec::new();
             for chunk in faces.split(64, 0) {
-                let mut x = normalize_color(&chunk);
+                let fold = (chunk.size()[3] / SIDE).max(1);
+                let small = if fold > 1 {
+                    chunk.avg_pool2d([fold; 2], [fold; 2], [0, 0], false, true, None)
+                } else {
+                    chunk
+                };
+                let mut x = normalize_color(&small);
                 let mut stats = Vec::new();
                 for layer in &self.layers {
                     x = layer.forward(&x).relu();

@@ -12,11 +12,13 @@ use tch::{Device, Kind, Tensor};
 use super::params::{Builder, Params};
 use super::spectral_norm::{SpectralConv, SpectralLinear};
 use crate::rng::Rng;
+use crate::scale::Scale;
 
 /// Size of a discriminator.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DiscriminatorConfig {
-    /// Fold so many pixels (along each edge) into channels first; 1 for none.
+    /// Fold so many pixels (along each edge) into channels first; 1 for none. So many at the small
+    /// scale: at the large one, twice as many, which leaves the cost of a face as it is.
     pub unshuffle: i64,
     /// Channels of the halving blocks.
     pub widths: Vec<i64>,
@@ -99,10 +101,11 @@ pub struct Discriminator {
 
 impl Discriminator {
     /// Builds it with fresh weights.
-    pub fn new(config: &DiscriminatorConfig, rng: &mut Rng, device: Device) -> Self {
+    pub fn new(config: &DiscriminatorConfig, scale: Scale, rng: &mut Rng, device: Device) -> Self {
         let mut params = Params::default();
         let mut b = Builder::new(&mut params, rng, device);
-        let mut channels = 3 * config.unshuffle * config.unshuffle;
+        let unshuffle = config.unshuffle * scale.fold();
+        let mut channels = 3 * unshuffle * unshuffle;
         let mut blocks = Vec::new();
         let halving = config.widths.iter().map(|&w| (w, true));
         let plain = config.widths.last().into_iter().flat_map(|&w| vec![(w, false); config.plain]);
@@ -112,7 +115,7 @@ impl Discriminator {
             channels = width;
         }
         let last = SpectralLinear::new(&mut b.sub("last"), channels);
-        Self { params, unshuffle: config.unshuffle, blocks, last }
+        Self { params, unshuffle, blocks, last }
     }
 
     /// [n, 3, h, w] -> scores [n, 1] (fp32) and the features after each block.

@@ -32,11 +32,12 @@ const BLOCKS: [(i64, i64); 13] = [
     (1024, 1),
 ];
 
-/// Of the 64x64 crop only the middle is shown: the network has learnt from tighter cuts.
+/// Of the crop only the middle is shown, without so many 64ths on each side: the network has learnt
+/// from tighter cuts.
 const MARGIN: i64 = 5;
 
-/// That middle is enlarged to this side.
-const SIDE: i64 = 128;
+/// That middle is resampled to this side, unless another is set.
+pub const SIDE: i64 = 128;
 
 /// What was subtracted from blue, green and red (0 to 255) in its training.
 const MEANS: [f32; 3] = [103.939, 116.779, 123.68];
@@ -47,6 +48,7 @@ pub struct Identity {
     stem: Convolution,
     blocks: Vec<(Convolution, Convolution)>,
     means: Tensor,
+    side: i64,
 }
 
 impl Identity {
@@ -68,15 +70,22 @@ impl Identity {
             input = output;
         }
         let means = Tensor::from_slice(&MEANS).view([1, 3, 1, 1]).to_device(device);
-        Ok(Self { stem, blocks, means })
+        Ok(Self { stem, blocks, means, side: SIDE })
     }
 
-    /// Faces [n, 3, 64, 64] RGB in [-1, 1] -> embeddings [n, 1024] of length 1. Gradients flow
+    /// The same network on faces of another side: 96 costs half of 128 and still tells people apart.
+    #[must_use]
+    pub fn at_side(self, side: i64) -> Self {
+        Self { side, ..self }
+    }
+
+    /// Faces [n, 3, h, h] RGB in [-1, 1] -> embeddings [n, 1024] of length 1. Gradients flow
     /// through to the faces.
     pub fn embed(&self, faces: &Tensor) -> Tensor {
-        let kept = 64 - 2 * MARGIN;
-        let large = faces.narrow(2, MARGIN, kept).narrow(3, MARGIN, kept).upsample_bilinear2d(
-            [SIDE, SIDE],
+        let margin = MARGIN * faces.size()[3] / 64;
+        let kept = faces.size()[3] - 2 * margin;
+        let large = faces.narrow(2, margin, kept).narrow(3, margin, kept).upsample_bilinear2d(
+            [self.side; 2],
             false,
             None,
             None,

@@ -1,16 +1,20 @@
-//! Low-to-High: the super-resolver that ships, 16x16 -> 64x64, in two sizes.
+//! Low-to-High: the super-resolver that ships, 16x16 -> 64x64 or 32x32 -> 128x128, in two forms.
 //!
-//! `compact` computes everything at 16x16 (residual blocks of 64 channels, then 48 numbers a pixel
-//! and one depth-to-space) and is held true to its input by [`Consistency`]. `paper` follows the
-//! released code of Bulat et al.: 256 channels at 16x16, 128 at 32x32, 96 at 64x64.
+//! `compact` computes everything at 16x16 (residual blocks of 64 channels, then 48 numbers an LR
+//! pixel and one depth-to-space) and is held true to its input by [`Consistency`]. An input of 32x32
+//! is folded into channels first and the numbers are unfolded after: the trunk stays at 16x16.
+//! `paper` follows the released code of Bulat et al., 16x16 -> 64x64 only: 256 channels at 16x16,
+//! 128 at 32x32, 96 at 64x64.
 
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
 
-use super::consistency::Consistency;
+use super::consistency::{Consistency, Slack};
+use super::layers::assign;
 use super::layers::{BatchNorm, Conv, Residual, channels_last};
 use super::params::{Builder, Params};
 use crate::rng::Rng;
+use crate::scale::Scale;
 
 /// Which Low-to-High generator, and how large.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -23,7 +27,8 @@ pub enum LowToHighConfig {
         /// Residual blocks.
         blocks: usize,
         /// See [`Consistency::slack`].
-        slack: f64,
+        #[serde(flatten)]
+        slack: Slack,
     },
     /// As in the paper's code.
     Paper {
@@ -37,7 +42,7 @@ pub enum LowToHighConfig {
 impl LowToHighConfig {
     /// 0.92 M parameters, 234 M multiplications a face.
     pub fn compact() -> Self {
-        Self::Compact { width: 64, blocks: 12, slack: 0.055 }
+        Self::Compact { width: 64, blocks: 12, slack: Slack::TIGHT }
     }
 
     /// 15.5 M parameters.
@@ -57,11 +62,11 @@ impl LowToHighConfig {
 /// Layers of the compact form.
 #[derive(Debug)]
 pub struct Compact {
-    /// 3 -> width.
+    /// 3 colors of the folded pixels -> width.
     pub head: Conv,
     /// At 16x16.
     pub blocks: Vec<Residual>,
-    /// width -> 48.
+    /// width -> 48 for each folded pixel.
     pub last: Conv,
     /// What holds the output to the input.
     pub consistency: Consistency,
@@ -115,10 +120,11 @@ pub enum Layers {
     Paper(Box<Paper>),
 }
 
-/// The generator 16x16 -> 64x64.
+/// The generator.
 #[derive(Debug)]
 pub struct LowToHigh {
     config: LowToHighConfig,
+    scale: Scale,
     params: Params,
     layers: Layers,
 }
@@ -129,18 +135,34 @@ fn double(x: &Tensor) -> Tensor {
     x.upsample_bilinear2d([size[2] * 2, size[3] * 2], false, None, None)
 }
 
+/// For each of the 48 k^2 numbers of a folded generator, the one of the 48 of an unfolded generator
+/// whose HR pixel covers it.
+fn repeated_positions(k: i64) -> Vec<i64> {
+    let mut out = Vec::with_capacity((48 * k * k) as usize);
+    for color in 0..3 {
+        for (py, px) in (0..16).map(|p| (p / 4, p % 4)) {
+            for (i, j) in (0..k * k).map(|p| (p / k, p % k)) {
+                let (y, x) = ((i * 4 + py) / k, (j * 4 + px) / k);
+                out.push(color * 16 + y * 4 + x);
+            }
+        }
+    }
+    out
+}
+
 impl LowToHigh {
     /// Builds it with fresh weights.
-    pub fn new(config: &LowToHighConfig, rng: &mut Rng, device: Device) -> Self {
+    pub fn new(config: &LowToHighConfig, scale: Scale, rng: &mut Rng, device: Device) -> Self {
+        let folded = scale.fold() * scale.fold();
         let mut params = Params::default();
         let mut b = Builder::new(&mut params, rng, device);
         let layers = match *config {
             LowToHighConfig::Compact { width, blocks, slack } => Layers::Compact(Compact {
-                head: Conv::new(&mut b.sub("head"), 3, width, 3, 1, 1.0),
+                head: Conv::new(&mut b.sub("head"), 3 * folded, width, 3, 1, 1.0),
                 blocks: (0..blocks)
                     .map(|i| Residual::new(&mut b.sub(format!("blocks.{i}")), width))
                     .collect(),
-                last: Conv::new(&mut b.sub("last"), width, 48, 3, 1, 0.1),
+                last: Conv::new(&mut b.sub("last"), width, 48 * folded, 3, 1, 0.1),
                 consistency: Consistency::new(slack, device),
             }),
             LowToHighConfig::Paper { widths: [wide, half, fine], blocks: [n16, n32] } => {
@@ -160,19 +182,22 @@ impl LowToHigh {
                 }))
             }
         };
-        Self { config: *config, params, layers }
+        Self { config: *config, scale, params, layers }
     }
 
-    /// [n, 3, 16, 16] -> [n, 3, 64, 64], both fp32 in [-1, 1] (the compact form may run past it a
-    /// little: clamp for show). `kind` is the kind to compute in; `train` only concerns the batch
+    /// LR [n, 3, s, s] -> HR [n, 3, 4s, 4s], both fp32 in [-1, 1] (the compact form may run past it
+    /// a little: clamp for show). `kind` is the kind to compute in; `train` only concerns the batch
     /// normalization of the paper's form.
     pub fn forward(&self, lr: &Tensor, kind: Kind, train: bool) -> Tensor {
         let x = channels_last(lr).to_kind(kind);
         match &self.layers {
             Layers::Compact(net) => {
+                let fold = self.scale.fold();
+                let x = if fold > 1 { channels_last(&x.pixel_unshuffle(fold)) } else { x };
                 let head = net.head.forward(&x);
                 let body = net.blocks.iter().fold(head.shallow_clone(), |x, b| b.forward(&x));
                 let detail = net.last.forward(&(body + head)).to_kind(Kind::Float);
+                let detail = if fold > 1 { detail.pixel_shuffle(fold) } else { detail };
                 net.consistency.apply(lr, &detail)
             }
             Layers::Paper(net) => {
@@ -186,6 +211,42 @@ impl LowToHigh {
                 net.last.forward(&net.mix64.forward(&x).relu()).to_kind(Kind::Float).tanh()
             }
         }
+    }
+
+    /// Starts from the compact generator of a smaller scale: the face fills both crops alike, so the
+    /// trunk has learned the same thing. The output is then that of the smaller one on the shrunk
+    /// face, each of its pixels repeated. False when the two are of other width, depth or form.
+    pub fn adopt_smaller(&self, small: &Self) -> bool {
+        let (Layers::Compact(mine), Layers::Compact(theirs)) = (&self.layers, &small.layers) else {
+            return false;
+        };
+        let k = self.scale.fold();
+        let width = |net: &Compact| net.head.weight.size()[0];
+        if small.scale.fold() != 1
+            || width(mine) != width(theirs)
+            || mine.blocks.len() != theirs.blocks.len()
+        {
+            return false;
+        }
+        // The mean of the folded pixels.
+        let head = theirs.head.weight.repeat_interleave_self_int(k * k, Some(1), None);
+        assign(&mine.head.weight, &(head / (k * k) as f64));
+        assign(&mine.head.bias, &theirs.head.bias);
+        for (mine, theirs) in mine.blocks.iter().zip(&theirs.blocks) {
+            for (mine, theirs) in [(&mine.first, &theirs.first), (&mine.second, &theirs.second)] {
+                assign(&mine.weight, &theirs.weight);
+                assign(&mine.bias, &theirs.bias);
+            }
+        }
+        let source = Tensor::from_slice(&repeated_positions(k)).to_device(mine.last.bias.device());
+        assign(&mine.last.weight, &theirs.last.weight.index_select(0, &source));
+        assign(&mine.last.bias, &theirs.last.bias.index_select(0, &source));
+        true
+    }
+
+    /// Its scale.
+    pub fn scale(&self) -> Scale {
+        self.scale
     }
 
     /// Its size.

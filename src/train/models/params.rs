@@ -23,8 +23,13 @@ pub struct Params {
 
 impl Params {
     /// Every tensor.
-    pub fn iter(&self) -> impl Iterator<Item = &Param> {
+    pub fn iter(&self) -> std::slice::Iter<'_, Param> {
         self.entries.iter()
+    }
+
+    /// Where they lie.
+    pub fn device(&self) -> Device {
+        self.entries.first().map_or(Device::Cpu, |p| p.tensor.device())
     }
 
     /// The tensors that are trained.

@@ -31,7 +31,8 @@ const TAPS: [usize; 4] = [1, 2, 4, 6];
 /// Channels of the features, finest first.
 pub const CHANNELS: [i64; 4] = [24, 40, 112, 320];
 
-/// Faces are enlarged to this side first: the network has learnt from larger pictures than 64x64.
+/// Faces are enlarged to this side first, or stay as they are if they are larger: the network has
+/// learnt from larger pictures than 64x64.
 const SIDE: i64 = 96;
 
 /// What TensorFlow added to variances.
@@ -115,10 +116,11 @@ impl Perceptual {
         Ok(Self { stem, stages })
     }
 
-    /// Faces [n, 3, 64, 64] in [-1, 1] -> features [n, c, s, s] with c of [`CHANNELS`] and s of 24,
-    /// 12, 6 and 3. Gradients flow through to the faces.
+    /// Faces [n, 3, h, h] in [-1, 1] -> features [n, c, s, s] with c of [`CHANNELS`] and s of 24, 12,
+    /// 6 and 3 (32, 16, 8 and 4 for faces of 128x128). Gradients flow through to the faces.
     pub fn features(&self, faces: &Tensor) -> Vec<Tensor> {
-        let large = faces.upsample_bilinear2d([SIDE, SIDE], false, None, None);
+        let side = SIDE.max(faces.size()[3]);
+        let large = faces.upsample_bilinear2d([side; 2], false, None, None);
         let mut x = self.stem.forward_relu6(&channels_last(&large));
         let mut taps = Vec::with_capacity(TAPS.len());
         for (i, stage) in self.stages.iter().enumerate() {

@@ -75,7 +75,7 @@ pub fn run(options: &Options, mut tell: impl FnMut(&str)) -> Result<Summary> {
         }
         // Looked at before a pixel is decoded: a picture of some bytes can claim any size.
         let fits = |(w, h): (u32, u32)| u64::from(w) * u64::from(h) <= MAX_PIXELS;
-        let picture = match crate::dataset::pictures::size(&bytes) {
+        let picture = match crate::dataset::pictures::claimed_size(&bytes) {
             Ok(size) if fits(size) => image::load_from_memory(&bytes).ok(),
             _ => None,
         };

@@ -11,6 +11,7 @@ use facesr_train::adaptation;
 use facesr_train::commands::{Cli, run};
 use facesr_train::config::Config;
 use facesr_train::dataset::faces::Faces;
+use facesr_train::dataset::pictures::Size;
 use facesr_train::export::model::{About, build, write};
 use facesr_train::training::state::State;
 use tch::Device;
@@ -94,7 +95,7 @@ fn too_few_faces_are_refused() {
                 std::fs::remove_file(folder.join(format!("gate/{i:05}.png"))).unwrap();
             }
         }
-        let open = |folder: &Path, side| Faces::open(folder, side).unwrap();
+        let open = |folder: &Path, side| Faces::open(folder, Size::Exactly(side)).unwrap();
         let (hr, lr) = (open(&dir.path().join("hr"), 64), open(&folder, 16));
         let error =
             adaptation::training_data(hr, lr, &config, Device::Cpu).unwrap_err().to_string();
@@ -118,7 +119,7 @@ fn degraded_faces_come_nearer_to_a_camera_that_is_learned() {
     let dir = tempfile::tempdir().unwrap();
     let folder = facesr_train::training::trainer::Folder::open(dir.path()).unwrap();
     assert!(adaptation::train(&mut state, &data, &folder, 5.0).unwrap(), "stopped before its end");
-    let scores = adaptation::judge(&before, &state, &data);
+    let scores = adaptation::judge(&before, &state, &data).unwrap();
     assert!(scores.after.camera < 0.9 * scores.before.camera, "{}", scores.table());
     assert!(scores.of_itself < scores.after.camera, "{}", scores.table());
     assert!(!scores.table().contains("noise"));

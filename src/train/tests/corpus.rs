@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use facesr_train::dataset::pictures::read_tar;
+use facesr_train::dataset::pictures::{Size, read_tar};
 use facesr_train::prepare::pictures::each;
 
 #[test]
@@ -14,7 +14,7 @@ fn archives_of_all_kinds() {
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         eprintln!("{}", path.display());
-        if let Ok(pictures) = read_tar(&path, 16) {
+        if let Ok(pictures) = read_tar(&path, Size::Exactly(16)) {
             assert!(pictures.iter().all(|picture| picture.rgb.len() == 16 * 16 * 3));
         }
         let size = path.metadata().unwrap().len() as usize;

@@ -5,8 +5,11 @@ mod common;
 use facesr_train::config::Config;
 use facesr_train::export::model::{About, build, write};
 use facesr_train::export::verify::{Runner, largest_difference};
+use facesr_train::export::weights::describe;
+use facesr_train::models::consistency::Slack;
 use facesr_train::models::low_to_high::{LowToHigh, LowToHighConfig};
 use facesr_train::rng::{Rng, Stream};
+use facesr_train::scale::Scale;
 use facesr_train::training::state::State;
 use tch::{Device, Kind, Tensor, no_grad};
 
@@ -15,29 +18,80 @@ fn onnx_runtime_and_libtorch_agree_on_64_faces() {
     facesr::inference::Runtime::get().expect("make train-setup tells what to export");
     let dir = tempfile::tempdir().unwrap();
     let about = About { data: "drawn".into(), terms: "none".into() };
-    let values = Rng::new(5, Stream::Noise, 0).normals(64 * 3 * 256);
-    let faces = (Tensor::from_slice(&values).view([64, 3, 16, 16]) * 0.5).clamp(-1.0, 1.0);
     let small = LowToHighConfig::Paper { widths: [24, 16, 12], blocks: [2, 1] };
-    for (config, half, limit) in [
-        (LowToHighConfig::compact(), false, 1e-4),
-        (LowToHighConfig::compact(), true, 2e-2),
-        (small, false, 1e-4),
-    ] {
-        let net = LowToHigh::new(&config, &mut Rng::new(1, Stream::Init, 0), Device::Cpu);
+    let compact = |fine, coarse| {
+        let slack = Slack { fine, coarse };
+        LowToHighConfig::Compact { width: 64, blocks: 12, slack }
+    };
+    for (n, (config, scale, half, limit)) in [
+        (LowToHighConfig::compact(), Scale::SMALL, false, 1e-4),
+        (LowToHighConfig::compact(), Scale::SMALL, true, 2e-2),
+        (small, Scale::SMALL, false, 1e-4),
+        (compact(Some(0.08), 0.04), Scale::LARGE, false, 1e-4),
+        (compact(Some(0.11), 0.0), Scale::LARGE, true, 2e-2),
+        (compact(None, 0.0), Scale::LARGE, false, 1e-4),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let side = scale.lr as i64;
+        let values = Rng::new(5, Stream::Noise, 0).normals(64 * 3 * scale.lr * scale.lr);
+        let faces = Tensor::from_slice(&values).view([64, 3, side, side]) * 0.5;
+        let faces = faces.clamp(-1.0, 1.0);
+        let net = LowToHigh::new(&config, scale, &mut Rng::new(1, Stream::Init, 0), Device::Cpu);
         // Running statistics that are not those of a fresh network.
         no_grad(|| {
             (0..3).for_each(|_| drop(net.forward(&(&faces * 1.5 + 0.2), Kind::Float, true)))
         });
-        let path = dir.path().join(format!("{}-{half}.onnx", config.arch()));
+        let path = dir.path().join(format!("{n}.onnx"));
         write(&build(&net, &about, half), &path).unwrap();
         let ours = no_grad(|| net.forward(&faces, Kind::Float, false).clamp(-1.0, 1.0));
         let mut runner = Runner::new(&path).unwrap();
+        assert_eq!(runner.lr_size(), Some(scale.lr));
         let gap = largest_difference(&ours, &runner.run(&faces).unwrap());
-        assert!(gap < limit, "{}: {gap}", path.display());
+        assert!(gap < limit, "{config:?} {half}: {gap}");
         // The batch is dynamic and the faces of a batch do not touch each other.
         let one = runner.run(&faces.narrow(0, 7, 1)).unwrap();
         assert!(largest_difference(&one, &ours.narrow(0, 7, 1)) < limit);
+        assert_eq!(describe(&path).unwrap(), (scale, config));
     }
+}
+
+#[test]
+fn weights_from_elsewhere_are_a_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("ema.safetensors");
+    let scale = Scale::LARGE;
+    let config = Config { scale, ..common::tiny() };
+    let trained = State::new(config.clone(), Device::Cpu);
+    for prefix in ["l2h_ema.", ""] {
+        let named: Vec<(String, Tensor)> = trained
+            .nets
+            .l2h
+            .params()
+            .iter()
+            .map(|p| (format!("{prefix}{}", p.name), p.tensor.detach()))
+            .collect();
+        Tensor::write_safetensors(&named, &path).unwrap();
+        let mut next = State::new(Config { seed: 9, ..config.clone() }, Device::Cpu);
+        next.adopt_low_to_high(&path).unwrap();
+        let pairs = trained.nets.l2h.params().iter().zip(next.nets.l2h_ema.params().iter());
+        pairs.for_each(|(a, b)| assert!(a.tensor.equal(&b.tensor), "{}", a.name));
+    }
+    assert!(State::load(&path, Device::Cpu).is_err(), "there is no run to go on with");
+}
+
+#[test]
+fn a_large_run_starts_from_small_generators() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("small.safetensors");
+    let small = State::new(common::tiny(), Device::Cpu);
+    small.save(&path).unwrap();
+    let mut large = State::new(Config { scale: Scale::LARGE, ..common::tiny() }, Device::Cpu);
+    large.adopt_low_to_high(&path).unwrap();
+    large.adopt_high_to_low(&path).unwrap();
+    let weight = |state: &State| state.nets.l2h_ema.params().iter().nth(2).unwrap().tensor.copy();
+    assert!(weight(&small).equal(&weight(&large)), "the trunk is that of the small one");
 }
 
 #[test]
@@ -58,7 +112,7 @@ fn an_exported_generator_is_the_start_of_another_training() {
     next.adopt_low_to_high(&path).unwrap();
     assert!(same(&trained, &next));
 
-    config.low_to_high = LowToHighConfig::Compact { width: 20, blocks: 2, slack: 0.055 };
+    config.low_to_high = LowToHighConfig::Compact { width: 20, blocks: 2, slack: Slack::TIGHT };
     let error = State::new(config, Device::Cpu).adopt_low_to_high(&path).unwrap_err();
     assert!(error.to_string().contains("l2h.onnx"), "{error}");
     write(&build(&trained.nets.l2h, &about, true), &path).unwrap();

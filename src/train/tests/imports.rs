@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 /// From the ground up. Rooms of one floor do not know each other.
 const FLOORS: &[&[&str]] = &[
-    &["error", "rng", "optimizer"],
+    &["error", "rng", "scale", "optimizer"],
     &["models", "dataset", "loss"],
     &["config", "console", "metrics", "report", "checkpoint", "export", "prepare"],
     &["training", "evaluation"],

@@ -3,13 +3,14 @@
 mod common;
 
 use facesr_train::config::Config;
-use facesr_train::models::consistency::Consistency;
+use facesr_train::models::consistency::{Consistency, Slack};
 use facesr_train::models::discriminator::{Discriminator, DiscriminatorConfig};
 use facesr_train::models::high_to_low::{HighToLow, HighToLowConfig, shrink4};
 use facesr_train::models::low_to_high::{LowToHigh, LowToHighConfig};
 use facesr_train::models::params::{Builder, Params};
 use facesr_train::models::spectral_norm::SpectralWeight;
 use facesr_train::rng::{Rng, Stream};
+use facesr_train::scale::Scale;
 use tch::{Device, Kind, Tensor, no_grad};
 
 fn rng() -> Rng {
@@ -23,7 +24,7 @@ fn random(shape: &[i64], seed: u64) -> Tensor {
 
 #[test]
 fn low_to_high_compact_has_its_size() {
-    let net = LowToHigh::new(&LowToHighConfig::compact(), &mut rng(), Device::Cpu);
+    let net = LowToHigh::new(&LowToHighConfig::compact(), Scale::SMALL, &mut rng(), Device::Cpu);
     let count = net.params().count();
     assert_eq!(count, 3 * 64 * 9 + 64 + 12 * 2 * (64 * 64 * 9 + 64) + 64 * 48 * 9 + 48);
     assert!(count <= 1_000_000, "{count}");
@@ -39,8 +40,68 @@ fn low_to_high_compact_has_its_size() {
 }
 
 #[test]
+fn large_scale_keeps_the_trunk_and_its_cost() {
+    let (small, large) = [Scale::SMALL, Scale::LARGE]
+        .map(|scale| LowToHigh::new(&LowToHighConfig::compact(), scale, &mut rng(), Device::Cpu))
+        .into();
+    let trunk = |net: &LowToHigh| {
+        net.params()
+            .iter()
+            .filter(|p| p.name.starts_with("blocks."))
+            .map(|p| p.tensor.size())
+            .collect()
+    };
+    let (a, b): (Vec<Vec<i64>>, Vec<Vec<i64>>) = (trunk(&small), trunk(&large));
+    assert_eq!(a, b);
+    let extra = large.params().count() - small.params().count();
+    assert_eq!(extra, 3 * (3 * 64 * 9) + 3 * (64 * 48 * 9 + 48));
+    for kind in [Kind::Float, Kind::BFloat16] {
+        let y = no_grad(|| large.forward(&random(&[3, 3, 32, 32], 1), kind, false));
+        assert_eq!((y.size(), y.kind()), (vec![3, 3, 128, 128], Kind::Float));
+    }
+    let h2l = HighToLow::new(&HighToLowConfig::default(), Scale::LARGE, &mut rng(), Device::Cpu);
+    let y =
+        no_grad(|| h2l.forward(&random(&[2, 3, 128, 128], 1), &random(&[2, 64], 5), Kind::Float));
+    assert_eq!(y.size(), [2, 3, 32, 32]);
+}
+
+#[test]
+fn large_scale_starts_with_what_the_small_one_learned() {
+    let slack = Slack { fine: None, coarse: 0.0 };
+    let config = LowToHighConfig::Compact { width: 12, blocks: 2, slack };
+    let small = LowToHigh::new(&config, Scale::SMALL, &mut rng(), Device::Cpu);
+    let large =
+        LowToHigh::new(&config, Scale::LARGE, &mut Rng::new(9, Stream::Init, 0), Device::Cpu);
+    assert!(large.adopt_smaller(&small));
+    assert!(!small.adopt_smaller(&large), "not the other way round");
+    let base = |x: &Tensor| Consistency::new(slack, Device::Cpu).base(x).pixel_shuffle(4);
+    let twice = |x: &Tensor| {
+        x.repeat_interleave_self_int(2, Some(2), None).repeat_interleave_self_int(2, Some(3), None)
+    };
+    let lr = random(&[2, 3, 16, 16], 1);
+    let lr32 = twice(&lr);
+    let (a, b) = no_grad(|| {
+        let detail = |net: &LowToHigh, x: &Tensor| net.forward(x, Kind::Float, false) - base(x);
+        (twice(&detail(&small, &lr)), detail(&large, &lr32))
+    });
+    assert!(a.abs().max().double_value(&[]) > 0.01);
+    assert!((a - b).abs().max().double_value(&[]) < 1e-4);
+
+    let config = HighToLowConfig { width: 8, blocks: [1, 1, 1, 1] };
+    let small = HighToLow::new(&config, Scale::SMALL, &mut rng(), Device::Cpu);
+    let large =
+        HighToLow::new(&config, Scale::LARGE, &mut Rng::new(9, Stream::Init, 0), Device::Cpu);
+    assert!(large.adopt_smaller(&small));
+    let (face, z) = (random(&[2, 3, 64, 64], 2), random(&[2, 64], 5));
+    let (a, b) = no_grad(|| {
+        (small.forward(&face, &z, Kind::Float), large.forward(&twice(&face), &z, Kind::Float))
+    });
+    assert!((twice(&a) - b).abs().max().double_value(&[]) < 1e-4);
+}
+
+#[test]
 fn low_to_high_paper_has_its_size() {
-    let net = LowToHigh::new(&LowToHighConfig::paper(), &mut rng(), Device::Cpu);
+    let net = LowToHigh::new(&LowToHighConfig::paper(), Scale::SMALL, &mut rng(), Device::Cpu);
     let count = net.params().count() as f64 / 1e6;
     assert!((15.0..16.0).contains(&count), "{count} M, the paper's code has 15.5 M");
     let y = no_grad(|| net.forward(&random(&[2, 3, 16, 16], 1), Kind::Float, true));
@@ -51,7 +112,7 @@ fn low_to_high_paper_has_its_size() {
 #[test]
 fn high_to_low_output_depends_on_noise() {
     for config in [HighToLowConfig::default(), HighToLowConfig::paper()] {
-        let net = HighToLow::new(&config, &mut rng(), Device::Cpu);
+        let net = HighToLow::new(&config, Scale::SMALL, &mut rng(), Device::Cpu);
         assert!(config != HighToLowConfig::paper() || config.blocks.iter().sum::<usize>() == 12);
         let face = random(&[2, 3, 64, 64], 1);
         let lr = |seed| no_grad(|| net.forward(&face, &random(&[2, 64], seed), Kind::Float));
@@ -71,7 +132,10 @@ fn discriminators_score_each_face() {
         (DiscriminatorConfig::lr_compact(), 16, 3),
         (DiscriminatorConfig::lr_paper(), 16, 4),
     ] {
-        let net = Discriminator::new(&config, &mut rng(), Device::Cpu);
+        let large = Discriminator::new(&config, Scale::LARGE, &mut rng(), Device::Cpu);
+        let scores = no_grad(|| large.forward(&random(&[3, 3, 2 * side, 2 * side], 2)));
+        assert_eq!(scores.size(), [3, 1]);
+        let net = Discriminator::new(&config, Scale::SMALL, &mut rng(), Device::Cpu);
         let faces = random(&[3, 3, side, side], 2);
         let (scores, features) = no_grad(|| net.features(&faces));
         assert_eq!((scores.size(), features.len()), (vec![3, 1], blocks));
@@ -128,24 +192,40 @@ fn check_gradient(params: &Params, loss: impl Fn() -> Tensor) {
 #[test]
 fn gradients_agree_with_difference_quotients() {
     let Config { high_to_low, low_to_high, hr_discriminator, .. } = common::tiny();
-    let h2l = HighToLow::new(&high_to_low, &mut rng(), Device::Cpu);
+    let h2l = HighToLow::new(&high_to_low, Scale::SMALL, &mut rng(), Device::Cpu);
     let (face, z) = (random(&[2, 3, 64, 64], 1), random(&[2, 64], 2));
     check_gradient(h2l.params(), || {
         h2l.forward(&face, &z, Kind::Float).square().mean(Kind::Double)
     });
-    let l2h = LowToHigh::new(&low_to_high, &mut rng(), Device::Cpu);
+    let l2h = LowToHigh::new(&low_to_high, Scale::SMALL, &mut rng(), Device::Cpu);
     let lr = random(&[2, 3, 16, 16], 3);
     check_gradient(l2h.params(), || {
         l2h.forward(&lr, Kind::Float, true).square().mean(Kind::Double)
     });
-    let d = Discriminator::new(&hr_discriminator, &mut rng(), Device::Cpu);
+    let d = Discriminator::new(&hr_discriminator, Scale::SMALL, &mut rng(), Device::Cpu);
     check_gradient(d.params(), || d.forward(&face).square().mean(Kind::Double));
+}
+
+#[test]
+fn coarse_slack_gives_broad_shapes_their_own_ball() {
+    let lr = random(&[4, 3, 32, 32], 1).clamp(-1.0, 1.0);
+    let cast = Tensor::full([4, 48, 32, 32], 0.3, (Kind::Float, Device::Cpu));
+    let gap = |fine, coarse| {
+        let fixed = Consistency::new(Slack { fine, coarse }, Device::Cpu);
+        let nothing = &cast * 0.0;
+        let moved = shrink4(&fixed.apply(&lr, &cast)) - shrink4(&fixed.apply(&lr, &nothing));
+        moved.square().mean(Kind::Float).sqrt().double_value(&[])
+    };
+    let (held, free, off) = (gap(Some(0.055), 0.0), gap(Some(0.055), 0.1), gap(None, 0.0));
+    assert!(held < 0.01, "{held}");
+    assert!((0.08..0.12).contains(&free), "{free}");
+    assert!((off - 0.3).abs() < 1e-4, "{off}");
 }
 
 #[test]
 fn the_output_is_held_to_the_input() {
     let slack = 0.055;
-    let fixed = Consistency::new(slack, Device::Cpu);
+    let fixed = Consistency::new(Slack { fine: Some(slack), coarse: 0.0 }, Device::Cpu);
     let lr = random(&[4, 3, 16, 16], 1).clamp(-1.0, 1.0);
     // Nothing added: shrunk back, it is the input.
     let nothing = Tensor::zeros([4, 48, 16, 16], (Kind::Float, Device::Cpu));

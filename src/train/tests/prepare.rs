@@ -1,6 +1,7 @@
 //! Pictures with known boxes become sets that the trainer reads.
 
 use facesr_train::dataset::faces::Faces;
+use facesr_train::dataset::pictures::Size;
 use facesr_train::prepare::annotations::Annotations;
 use facesr_train::prepare::{Options, run};
 use facesr_train::rng::{Rng, Stream};
@@ -47,7 +48,8 @@ fn known_boxes_become_sets() {
     let done = run(&options, |_| ()).unwrap();
     assert_eq!((done.pictures, done.broken, done.duplicates), (32, 1, 1));
     assert_eq!((done.hr, done.lr), (30, 30));
-    let load = |name: &str, side| Faces::load(&options.out.join(name), side, None).unwrap();
+    let load =
+        |name: &str, side| Faces::load(&options.out.join(name), Size::Exactly(side), None).unwrap();
     let (train, test) = (load("hr-faces.tar", 64), load("hr-faces-test.tar", 64));
     assert_eq!(train.len() + test.len(), 30);
     assert_eq!(load("lr-faces.tar", 16).len() + load("lr-faces-test.tar", 16).len(), 30);

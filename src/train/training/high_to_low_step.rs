@@ -35,13 +35,13 @@ pub fn step(state: &mut State, data: &TrainingData) -> Result<HighToLowFigures> 
     let mut rng = state.rng(Stream::Batch);
     let mut views = state.rng(Stream::Augment);
     let z = noise(n, &mut state.rng(Stream::Noise), device);
-    let how = Variation { flip: true, shift: config.shift, light: 0.0 };
+    let how = Variation { flip: true, shift: config.shift * config.scale.fold(), light: 0.0 };
     let hr = data.hr(n, how, &mut rng);
     let real = data.lr(n, &mut rng);
     let total = Phase::HighToLow.steps(&config.steps).max(config.steps.joint);
     let factor = rate_schedule(Phase::HighToLow, at, total);
     let nets = &state.nets;
-    let mut view = || DiffAugment::draw(&mut views, n as i64, 1, 0.3, device);
+    let mut view = || DiffAugment::draw(&mut views, n as i64, config.scale.fold(), 0.3, device);
 
     let fake = nets.h2l.forward(&hr, &z, kind);
     nets.lr_d.power_iteration();
@@ -51,7 +51,7 @@ pub fn step(state: &mut State, data: &TrainingData) -> Result<HighToLowFigures> 
     let d_loss = loss::hinge_discriminator(&scores[0], &scores[1]);
     state.optimizers.lr_d.minimize(&d_loss, config.rates.discriminator * 2.0 * factor, false);
 
-    let pixel = loss::pixel(&fake, &shrink4(&hr));
+    let pixel = loss::pixel(&fake, &shrink4(&hr), None);
     let mut figures = HighToLowFigures {
         lr_d: d_loss.double_value(&[]),
         lr_pixel: pixel.double_value(&[]),

@@ -7,6 +7,7 @@ use tch::{Kind, Tensor, no_grad};
 use super::schedule::rate_schedule;
 use super::state::{State, ema_decay};
 use super::training_data::TrainingData;
+use crate::config::Penalty;
 use crate::dataset::batch::{self, Variation};
 use crate::error::Result;
 use crate::loss::{self, DiffAugment};
@@ -24,6 +25,8 @@ pub struct LowToHighFigures {
     pub hr_gan: f64,
     /// Pixel loss against the original.
     pub hr_pixel: f64,
+    /// Difference of gradients from the original's.
+    pub gradients: f64,
     /// Feature matching loss.
     pub features: f64,
     /// Checkerboard loss.
@@ -38,15 +41,26 @@ pub struct LowToHighFigures {
     pub identity: f64,
 }
 
-/// LR pictures [n, 3, 16, 16] and the originals [n, 3, 64, 64] they were made of: some by the
-/// learnt degradation (light given back, see [`loss::match_color`]), some by the synthetic camera.
-pub fn pairs(state: &State, data: &TrainingData, n: usize, rng: &mut Rng) -> (Tensor, Tensor) {
+/// LR pictures [n, 3, s, s] and the originals [n, 3, 4s, 4s] they were made of: some went through
+/// real encoders, some are of the learnt degradation (light given back, see [`loss::match_color`]),
+/// some of the synthetic camera.
+fn pairs(state: &State, data: &TrainingData, n: usize, rng: &mut Rng) -> Result<(Tensor, Tensor)> {
     let (config, device) = (&state.config, data.device());
-    let how = Variation { flip: true, shift: config.shift, light: config.light };
-    let from_camera = ((n as f64) * config.pairs.camera).round() as usize;
-    let learnt = n - from_camera.min(n);
+    let share = |n: usize, share: f64| (n as f64 * share).round() as usize;
+    let shift = config.shift * config.scale.fold();
+    let how = Variation { flip: true, shift, light: config.light };
+    let encoded = share(n, config.pairs.encoded);
+    let from_camera = share(n - encoded, config.pairs.camera);
+    let learnt = n - encoded - from_camera;
     let mut lrs = Vec::new();
     let mut hrs = Vec::new();
+    if encoded > 0 {
+        let set = &data.pairs()?.train;
+        let (lr, hr) = batch::encoded_pairs(set, encoded, true, rng, device)?;
+        let overlaid = share(encoded, config.pairs.overlaid);
+        lrs.push(if overlaid > 0 { overlay(state, &lr, &hr, overlaid as i64) } else { lr });
+        hrs.push(hr);
+    }
     if from_camera > 0 {
         let indices = data.hr_indices(from_camera, rng);
         let (lr, hr) = batch::camera_pairs(&data.hr, &indices, how, &config.camera, rng, device);
@@ -65,7 +79,18 @@ pub fn pairs(state: &State, data: &TrainingData, n: usize, rng: &mut Rng) -> (Te
         lrs.push(lr);
         hrs.push(hr);
     }
-    (Tensor::cat(&lrs, 0), Tensor::cat(&hrs, 0))
+    Ok((Tensor::cat(&lrs, 0), Tensor::cat(&hrs, 0)))
+}
+
+/// Lays what the learnt degradation does to the originals over the first `n` encoded faces.
+fn overlay(state: &State, lr: &Tensor, hr: &Tensor, n: i64) -> Tensor {
+    let z = noise(n as usize, &mut state.rng(Stream::Overlay), lr.device());
+    no_grad(|| {
+        let (first, rest) = (lr.narrow(0, 0, n), lr.narrow(0, n, lr.size()[0] - n));
+        let original = hr.narrow(0, 0, n);
+        let damage = degrade(state, &original, &z) - shrink4(&original);
+        Tensor::cat(&[batch::to_8bit(&(first + damage)), rest], 0)
+    })
 }
 
 /// The learnt degradation of a batch: High-to-Low, its light put right, rounded to 8 bit.
@@ -79,45 +104,82 @@ fn phase_factor(state: &State) -> f64 {
     rate_schedule(phase, state.progress.step, phase.steps(&state.config.steps))
 }
 
-/// Pixel warm-up.
+/// The loss of an output against its original, and the two parts of it.
+fn reconstruction(state: &State, output: &Tensor, hr: &Tensor) -> (Tensor, LowToHighFigures) {
+    let how = &state.config.pixel_loss;
+    let places = how.ellipse.then(|| loss::ellipse(hr.size()[3], hr.device()));
+    let mut total = match how.penalty {
+        Penalty::Squared => loss::pixel(output, hr, places.as_ref()),
+        Penalty::Charbonnier => loss::charbonnier(output, hr, places.as_ref()),
+    };
+    let mut figures =
+        LowToHighFigures { hr_pixel: total.double_value(&[]), ..LowToHighFigures::default() };
+    if how.gradients > 0.0 {
+        let gradients = loss::gradient_difference(output, hr, places.as_ref());
+        figures.gradients = gradients.double_value(&[]);
+        total += gradients * how.gradients;
+    }
+    (total, figures)
+}
+
+/// Pixel warm-up. Two losses on fixed networks may join in, each on half of every second batch: they
+/// are the dearest part of a step.
 pub fn pixel_step(state: &mut State, data: &TrainingData) -> Result<LowToHighFigures> {
-    let (n, kind) = (state.config.batch, state.config.kind());
+    let (config, at) = (&state.config, state.progress.step);
+    let (n, kind, how) = (config.batch, config.kind(), config.pixel_loss);
     let mut rng = state.rng(Stream::Batch);
-    let (lr, hr) = pairs(state, data, n, &mut rng);
+    let (lr, hr) = pairs(state, data, n, &mut rng)?;
     let output = state.nets.l2h.forward(&lr, kind, true);
-    let loss = loss::pixel(&output, &hr);
+    let (mut total, mut figures) = reconstruction(state, &output, &hr);
+    let half = |x: &Tensor| x.slice(0, (at / 2) as i64 % 2, None, 2);
+    let joins = |weight: f64, turn: u64| weight > 0.0 && at >= how.from_step && at % 2 == turn;
+    if joins(how.identity, 0) {
+        let net = data.identity()?;
+        let truth = no_grad(|| net.embed(&half(&hr)));
+        let apart = identity::distance(&net.embed(&half(&output).clamp(-1.0, 1.0)), &truth);
+        figures.identity = apart.double_value(&[]);
+        total += apart * how.identity;
+    }
+    if joins(how.perceptual, 1) {
+        let net = data.perceptual()?;
+        let truth = no_grad(|| net.features(&half(&hr)));
+        let apart = perceptual::distance(&net.features(&half(&output).clamp(-1.0, 1.0)), &truth);
+        figures.perceptual = apart.double_value(&[]);
+        total += apart * how.perceptual;
+    }
     let rate = state.config.rates.pixel * phase_factor(state);
-    state.optimizers.l2h.minimize(&loss, rate, false);
+    state.optimizers.l2h.minimize(&total, rate, false);
     let share = ema_decay(state.progress.step, state.config.ema);
     state.nets.l2h_ema.params().lerp(state.nets.l2h.params(), share);
-    Ok(LowToHighFigures { hr_pixel: loss.double_value(&[]), ..LowToHighFigures::default() })
+    Ok(figures)
 }
 
 /// A batch of the GAN phase.
 struct Batch {
-    /// LR pictures [n, 3, 16, 16]: first those made of an original, then real ones.
+    /// LR pictures [n, 3, s, s]: first those made of an original, then real ones.
     lr: Tensor,
     /// How many have an original.
     paired: i64,
-    /// Sharp faces [n, 3, 64, 64]: the originals, then others in the places of the real LR pictures.
+    /// Sharp faces [n, 3, 4s, 4s]: the originals, then others in the places of the real LR pictures.
     hr: Tensor,
 }
 
-fn gan_batch(state: &State, data: &TrainingData, rng: &mut Rng) -> Batch {
+fn gan_batch(state: &State, data: &TrainingData, rng: &mut Rng) -> Result<Batch> {
     let config = &state.config;
     let n = config.batch;
     let real = ((n as f64 * config.pairs.real).round() as usize).min(n - 1);
-    let (lr, hr) = pairs(state, data, n - real, rng);
+    let (lr, hr) = pairs(state, data, n - real, rng)?;
     let paired = lr.size()[0];
     if real == 0 {
-        return Batch { lr, paired, hr };
+        return Ok(Batch { lr, paired, hr });
     }
-    let how = Variation { flip: true, shift: config.shift, light: config.light };
-    Batch {
+    let shift = config.shift * config.scale.fold();
+    let how = Variation { flip: true, shift, light: config.light };
+    Ok(Batch {
         lr: Tensor::cat(&[lr, data.lr(real, rng)], 0),
         paired,
         hr: Tensor::cat(&[hr, data.hr(real, how, rng)], 0),
-    }
+    })
 }
 
 /// Mean over layers of a loss of the heads.
@@ -132,11 +194,11 @@ pub fn gan_step(state: &mut State, data: &TrainingData) -> Result<LowToHighFigur
     let (config, at, device) = (&state.config, state.progress.step, data.device());
     let (kind, weights) = (config.kind(), config.weights);
     let mut views = state.rng(Stream::Augment);
-    let Batch { lr, paired, hr } = gan_batch(state, data, &mut state.rng(Stream::Batch));
+    let Batch { lr, paired, hr } = gan_batch(state, data, &mut state.rng(Stream::Batch))?;
     let n = lr.size()[0];
     let rate = config.rates.discriminator * phase_factor(state);
     let nets = &state.nets;
-    let mut view = || DiffAugment::draw(&mut views, n, 3, 1.0, device);
+    let mut view = || DiffAugment::draw(&mut views, n, 3 * config.scale.fold(), 1.0, device);
     let seen = |view: &DiffAugment, x: &Tensor| channels_last(&view.look(x)).to_kind(kind);
     let pairs_of = |f: &[Tensor]| f.iter().map(|t| t.narrow(0, 0, paired)).collect::<Vec<_>>();
 
@@ -202,8 +264,9 @@ pub fn gan_step(state: &mut State, data: &TrainingData) -> Result<LowToHighFigur
         figures.identity = apart.double_value(&[]);
         total += apart * weights.identity;
     }
-    let pixel = loss::pixel(&output.narrow(0, 0, paired), &hr.narrow(0, 0, paired));
-    figures.hr_pixel = pixel.double_value(&[]);
+    let (pixel, parts) =
+        reconstruction(state, &output.narrow(0, 0, paired), &hr.narrow(0, 0, paired));
+    (figures.hr_pixel, figures.gradients) = (parts.hr_pixel, parts.gradients);
     total += pixel * weights.alpha;
     if weights.grid > 0.0 {
         let grid = loss::grid(&output);

@@ -2,6 +2,7 @@
 
 pub mod high_to_low_step;
 pub mod low_to_high_step;
+pub mod pair_validation;
 pub mod samples;
 pub mod schedule;
 pub mod state;

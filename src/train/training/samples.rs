@@ -7,8 +7,8 @@ use tch::{Tensor, no_grad};
 use super::low_to_high_step::degrade;
 use super::state::State;
 use super::training_data::TrainingData;
-use crate::console::{bicubic64, grid, nearest64};
-use crate::dataset::batch::{Variation, camera_pairs, fixed_batch};
+use crate::console::{bicubic, grid, nearest};
+use crate::dataset::batch::{Variation, camera_pairs, fixed_batch, pair_tensors};
 use crate::error::Result;
 use crate::models::high_to_low::{noise, shrink4};
 use crate::rng::{Rng, Stream};
@@ -21,7 +21,8 @@ fn spread(from: &[usize], n: usize) -> Vec<usize> {
 }
 
 /// Rows, from the top: held-back face; shrunk; two draws of z; Low-to-High of the first; synthetic
-/// camera; Low-to-High of it; real LR faces; bicubic; Low-to-High.
+/// camera; Low-to-High of it; real LR faces; bicubic; Low-to-High; then, of pairs of real encoders, LR
+/// face; bicubic; Low-to-High; original.
 pub fn write(state: &State, data: &TrainingData, path: &Path) -> Result<()> {
     let device = data.device();
     let kind = state.config.kind();
@@ -38,16 +39,22 @@ pub fn write(state: &State, data: &TrainingData, path: &Path) -> Result<()> {
         let enhance = |x: &Tensor| state.nets.l2h_ema.forward(x, kind, false);
         vec![
             hr.shallow_clone(),
-            nearest64(&shrink4(&hr)),
-            nearest64(&degraded[0]),
-            nearest64(&degraded[1]),
+            nearest(&shrink4(&hr)),
+            nearest(&degraded[0]),
+            nearest(&degraded[1]),
             enhance(&degraded[0]),
-            nearest64(&shot),
+            nearest(&shot),
             enhance(&shot),
-            nearest64(&lr),
-            bicubic64(&lr),
+            nearest(&lr),
+            bicubic(&lr),
             enhance(&lr),
         ]
     });
+    let mut rows = rows;
+    if let Ok(pairs) = data.pairs() {
+        let (lr, hr) = pair_tensors(&pairs.held.spread(COLUMNS)?, device);
+        let output = no_grad(|| state.nets.l2h_ema.forward(&lr, kind, false));
+        rows.extend([nearest(&lr), bicubic(&lr), output, hr]);
+    }
     grid(&rows, path)
 }

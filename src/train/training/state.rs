@@ -17,6 +17,7 @@ use crate::models::low_to_high::LowToHigh;
 use crate::models::projected::Projected;
 use crate::optimizer::Adam;
 use crate::rng::{Rng, Stream};
+use crate::scale::Scale;
 
 /// The networks that are trained and the averages of the two generators.
 #[derive(Debug)]
@@ -29,9 +30,9 @@ pub struct Nets {
     pub l2h: LowToHigh,
     /// Its moving average: what is validated and exported.
     pub l2h_ema: LowToHigh,
-    /// Tells real 16x16 faces from degraded ones.
+    /// Tells real LR faces from degraded ones.
     pub lr_d: Discriminator,
-    /// Tells real 64x64 faces from generated ones.
+    /// Tells real HR faces from generated ones.
     pub hr_d: Discriminator,
     /// Tells them apart in the features of the fixed network.
     pub heads: Projected,
@@ -41,13 +42,14 @@ impl Nets {
     /// Fresh networks of a run.
     pub fn new(config: &Config, device: Device) -> Self {
         let rng = |k| Rng::new(config.seed, Stream::Init, k);
+        let scale = config.scale;
         Self {
-            h2l: HighToLow::new(&config.high_to_low, &mut rng(0), device),
-            h2l_ema: HighToLow::new(&config.high_to_low, &mut rng(0), device),
-            l2h: LowToHigh::new(&config.low_to_high, &mut rng(1), device),
-            l2h_ema: LowToHigh::new(&config.low_to_high, &mut rng(1), device),
-            lr_d: Discriminator::new(&config.lr_discriminator, &mut rng(2), device),
-            hr_d: Discriminator::new(&config.hr_discriminator, &mut rng(3), device),
+            h2l: HighToLow::new(&config.high_to_low, scale, &mut rng(0), device),
+            h2l_ema: HighToLow::new(&config.high_to_low, scale, &mut rng(0), device),
+            l2h: LowToHigh::new(&config.low_to_high, scale, &mut rng(1), device),
+            l2h_ema: LowToHigh::new(&config.low_to_high, scale, &mut rng(1), device),
+            lr_d: Discriminator::new(&config.lr_discriminator, scale, &mut rng(2), device),
+            hr_d: Discriminator::new(&config.hr_discriminator, scale, &mut rng(3), device),
             heads: Projected::new(&mut rng(4), device),
         }
     }
@@ -93,8 +95,11 @@ pub struct Progress {
     pub step: u64,
     /// Seconds of training so far, all phases and resumed runs.
     pub seconds: f64,
-    /// The best validation score so far, lower is better, within the GAN phases.
+    /// The best validation score of the phase so far, lower is better.
     pub best: Option<f64>,
+    /// The scores of single pairs that it is the mean of, where pairs of real encoders judge.
+    #[serde(default)]
+    pub best_scores: Vec<f32>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -122,7 +127,8 @@ impl State {
         let nets = Nets::new(&config, device);
         let phase = Phase::HighToLow;
         let optimizers = Optimizers::new(&nets, phase);
-        let progress = Progress { phase, step: 0, seconds: 0.0, best: None };
+        let progress =
+            Progress { phase, step: 0, seconds: 0.0, best: None, best_scores: Vec::new() };
         Self { config, nets, optimizers, progress }
     }
 
@@ -138,6 +144,9 @@ impl State {
         if self.progress.phase == Phase::Pixel {
             // The averages start the next phase from here, not from some steps ago.
             self.nets.l2h_ema.params().lerp(self.nets.l2h.params(), 1.0);
+        }
+        if self.progress.phase == Phase::Pixel {
+            (self.progress.best, self.progress.best_scores) = (None, Vec::new());
         }
         self.progress.phase = phase;
         self.progress.step = 0;
@@ -177,24 +186,47 @@ impl State {
     }
 
     /// Takes over a trained High-to-Low generator (its moving average) and its discriminator from
-    /// another run.
+    /// another run. A run of the large scale takes the generator of the small one, too, but then not
+    /// its discriminator.
+    ///
+    /// # Errors
+    /// When the file cannot be read or holds networks of another size.
     pub fn adopt_high_to_low(&mut self, path: &Path) -> Result<()> {
         let file = Reader::open(path)?;
-        file.network("h2l_ema", self.nets.h2l.params())?;
-        file.network("h2l_ema", self.nets.h2l_ema.params())?;
-        file.network("lr_d", self.nets.lr_d.params())
+        let nets = &self.nets;
+        let Err(error) = file.network("h2l_ema", nets.h2l_ema.params()) else {
+            file.network("h2l_ema", nets.h2l.params())?;
+            return file.network("lr_d", nets.lr_d.params());
+        };
+        let mut rng = Rng::new(0, Stream::Init, 0);
+        let device = nets.lr_d.params().device();
+        let small = HighToLow::new(&self.config.high_to_low, Scale::SMALL, &mut rng, device);
+        let fits = self.config.scale != Scale::SMALL
+            && file.network("h2l_ema", small.params()).is_ok()
+            && nets.h2l.adopt_smaller(&small)
+            && nets.h2l_ema.adopt_smaller(&small);
+        if fits { Ok(()) } else { Err(error) }
     }
 
-    /// Takes over a trained Low-to-High generator from another run (its moving average) or from an
-    /// exported fp32 ONNX file.
+    /// Takes over a trained Low-to-High generator: from another run (its moving average), from an
+    /// exported fp32 ONNX file, or from bare weights in a safetensors file. A run of the large scale
+    /// takes a compact generator of the small one, too.
+    ///
+    /// # Errors
+    /// When the file cannot be read or holds a network of another size.
     pub fn adopt_low_to_high(&mut self, path: &Path) -> Result<()> {
-        if path.extension().is_some_and(|e| e.eq_ignore_ascii_case("onnx")) {
-            weights::read(path, self.nets.l2h.params())?;
-            return weights::read(path, self.nets.l2h_ema.params());
-        }
-        let file = Reader::open(path)?;
-        file.network("l2h_ema", self.nets.l2h.params())?;
-        file.network("l2h_ema", self.nets.l2h_ema.params())
+        let nets = &self.nets;
+        let Err(error) = read_low_to_high(path, &nets.l2h_ema) else {
+            return read_low_to_high(path, &nets.l2h);
+        };
+        let mut rng = Rng::new(0, Stream::Init, 0);
+        let device = nets.lr_d.params().device();
+        let small = LowToHigh::new(&self.config.low_to_high, Scale::SMALL, &mut rng, device);
+        let fits = self.config.scale != Scale::SMALL
+            && read_low_to_high(path, &small).is_ok()
+            && nets.l2h.adopt_smaller(&small)
+            && nets.l2h_ema.adopt_smaller(&small);
+        if fits { Ok(()) } else { Err(error) }
     }
 
     /// Takes over the trained discriminators of HR faces from another run.
@@ -207,7 +239,7 @@ impl State {
     /// Takes a run up again.
     pub fn load(path: &Path, device: Device) -> Result<Self> {
         let file = Reader::open(path)?;
-        let saved: Saved = serde_json::from_str(file.state()).map_err(|e| Error::Checkpoint {
+        let saved: Saved = serde_json::from_str(file.state()?).map_err(|e| Error::Checkpoint {
             path: path.to_owned(),
             reason: format!("its settings are not readable ({e})"),
         })?;
@@ -227,6 +259,14 @@ impl State {
         file.optimizer("heads", &mut optimizers.heads)?;
         Ok(Self { config: saved.config, nets, optimizers, progress: saved.progress })
     }
+}
+
+/// Fills a generator from a file of any of the kinds that [`State::adopt_low_to_high`] takes.
+fn read_low_to_high(path: &Path, net: &LowToHigh) -> Result<()> {
+    if path.extension().is_some_and(|e| e.eq_ignore_ascii_case("onnx")) {
+        return weights::read(path, net.params());
+    }
+    Reader::open(path)?.network("l2h_ema", net.params())
 }
 
 /// Moving average of a generator: short memory at the start, `limit` later.

@@ -9,11 +9,11 @@ use serde::Serialize;
 
 use super::high_to_low_step::{self, HighToLowFigures};
 use super::low_to_high_step::{self, LowToHighFigures};
-use super::samples;
 use super::schedule::Phase;
-use super::state::State;
+use super::state::{Progress, State};
 use super::training_data::TrainingData;
 use super::validate::{self, Validation};
+use super::{pair_validation, samples};
 use crate::console::Log;
 use crate::error::{Error, Result, at};
 use crate::report;
@@ -76,9 +76,14 @@ impl Folder {
         self.0.join("last.safetensors")
     }
 
-    /// The state with the best validation score.
-    pub fn best(&self) -> PathBuf {
-        self.0.join("best.safetensors")
+    /// The state with the best validation score: of the pixel warm-up, or of the phases with a
+    /// discriminator.
+    pub fn best(&self, phase: Phase) -> PathBuf {
+        self.0.join(if phase == Phase::Pixel {
+            "best-pixel.safetensors"
+        } else {
+            "best.safetensors"
+        })
     }
 
     /// The state at the end of a phase.
@@ -139,6 +144,22 @@ fn finite(first: Option<&HighToLowFigures>, second: Option<&LowToHighFigures>) -
         })
 }
 
+/// True for a validation that is better than the best of its phase. Where pairs of real encoders
+/// judge, better by more than chance; without them, only what a discriminator has a say in counts.
+fn is_best(progress: &Progress, found: &Validation) -> bool {
+    let judged = match progress.phase {
+        Phase::HighToLow => false,
+        Phase::Pixel => found.encoded.is_some(),
+        Phase::Gan | Phase::Joint => true,
+    };
+    let better = progress.best.is_none_or(|best| found.score() < best);
+    let clearly = found
+        .encoded
+        .as_ref()
+        .is_none_or(|pairs| pair_validation::clearly_better(&pairs.scores, &progress.best_scores));
+    judged && better && clearly
+}
+
 fn bar(phase: Phase, from: u64, total: u64) -> ProgressBar {
     let bar = ProgressBar::new(total);
     let style = "{prefix:11} {bar:30} {pos}/{len}  {eta} left  {msg}";
@@ -192,7 +213,8 @@ pub fn train(
                 )));
             }
             let validation = (step.is_multiple_of(budget.validate) || step == total)
-                .then(|| validate::measure(state, data));
+                .then(|| validate::measure(state, data))
+                .transpose()?;
             if step.is_multiple_of(budget.log) || validation.is_some() {
                 let speed = (mark.1 * state.config.batch as u64) as f64
                     / mark.0.elapsed().as_secs_f64().max(1e-9);
@@ -209,12 +231,12 @@ pub fn train(
                 })?;
             }
             if let Some(found) = validation {
-                let score = found.score();
-                let adversarial = matches!(phase, Phase::Gan | Phase::Joint);
-                if adversarial && state.progress.best.is_none_or(|best| score < best) {
-                    state.progress.best = Some(score);
-                    state.save(&folder.best())?;
+                if is_best(&state.progress, &found) {
+                    state.progress.best = Some(found.score());
+                    state.progress.best_scores = found.encoded.map_or(Vec::new(), |e| e.scores);
+                    state.save(&folder.best(phase))?;
                 }
+                data.rescan()?;
                 samples::write(state, data, &folder.sample(phase, step))?;
                 folder.report(state)?;
             }

@@ -4,10 +4,12 @@ use serde::Serialize;
 use tch::{Kind, Tensor, no_grad};
 
 use super::low_to_high_step::degrade;
+use super::pair_validation::{self, PairFigures};
 use super::state::State;
 use super::training_data::TrainingData;
-use crate::console::bicubic64;
+use crate::console::bicubic;
 use crate::dataset::batch::{Variation, camera_pairs, fixed_batch, to_8bit};
+use crate::error::Result;
 use crate::loss::grid;
 use crate::metrics::distance::kernel_distance;
 use crate::metrics::quality::{gradient_energy, mean_psnr};
@@ -18,7 +20,7 @@ use crate::models::perceptual::{self, Perceptual};
 use crate::rng::{Rng, Stream};
 
 /// Held-back figures of a checkpoint.
-#[derive(Debug, Clone, Copy, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 pub struct Validation {
     /// PSNR (dB) of the output on the synthetic camera's pictures.
     pub psnr_camera: f64,
@@ -44,6 +46,9 @@ pub struct Validation {
     /// How well people are kept, where the run has the network that tells them apart.
     #[serde(flatten)]
     pub people: Option<People>,
+    /// Figures on held-back pairs of real encoders, where the run has them.
+    #[serde(flatten)]
+    pub encoded: Option<PairFigures>,
 }
 
 /// Held-back figures of identity, on the synthetic camera's pictures.
@@ -75,9 +80,13 @@ pub struct Fixed {
 }
 
 impl Validation {
-    /// What the best checkpoint is chosen by, lower is better: closeness to real faces, as long as
-    /// the pixels stay about as close to the truth as those of bicubic.
+    /// What the best checkpoint is chosen by, lower is better: the figures on pairs of real encoders
+    /// where the run has them, else closeness to real faces, as long as the pixels stay about as close
+    /// to the truth as those of bicubic.
     pub fn score(&self) -> f64 {
+        if let Some(pairs) = &self.encoded {
+            return pairs.score();
+        }
         let lost = (self.psnr_camera_bicubic - 0.3 - self.psnr_camera).max(0.0);
         match self.fixed {
             Some(f) => {
@@ -90,7 +99,7 @@ impl Validation {
     }
 }
 
-/// Faces [n, 3, 64, 64] in the features of the fixed network: means over places for comparing sets,
+/// Faces [n, 3, h, h] in the features of the fixed network: means over places for comparing sets,
 /// and everything in its place for finding a face among others.
 fn fixed_features(net: &Perceptual, faces: &Tensor) -> (Tensor, Tensor) {
     let (mut means, mut places) = (Vec::new(), Vec::new());
@@ -120,7 +129,11 @@ fn found(faces: &Tensor, originals: &Tensor) -> f64 {
 }
 
 /// Measures the moving averages of a run.
-pub fn measure(state: &State, data: &TrainingData) -> Validation {
+///
+/// # Errors
+/// When a shard of pairs cannot be read.
+pub fn measure(state: &State, data: &TrainingData) -> Result<Validation> {
+    let encoded = pair_validation::measure(state, data)?;
     let device = data.device();
     let kind = state.config.kind();
     let held = |from: &[usize], n: usize| from.iter().copied().take(n).collect::<Vec<_>>();
@@ -130,7 +143,7 @@ pub fn measure(state: &State, data: &TrainingData) -> Validation {
     let mut rng = Rng::new(11, Stream::Validation, 0);
     let camera = &state.config.camera;
     let (shot, _) = camera_pairs(&data.hr, &indices, Variation::NONE, camera, &mut rng, device);
-    no_grad(|| {
+    Ok(no_grad(|| {
         let enhance = |x: &Tensor| state.nets.l2h_ema.forward(x, kind, false).clamp(-1.0, 1.0);
         let z = noise(indices.len(), &mut rng, device);
         let degraded = degrade(state, &hr, &z);
@@ -143,10 +156,10 @@ pub fn measure(state: &State, data: &TrainingData) -> Validation {
             let distance = |x: &Tensor| kernel_distance(x, &truth, true);
             Fixed {
                 fixed_distance: distance(&of(&real).0),
-                fixed_distance_bicubic: distance(&of(&bicubic64(&lr)).0),
+                fixed_distance_bicubic: distance(&of(&bicubic(&lr)).0),
                 fixed_distance_camera: distance(&shot_sharpened),
                 found: found(&camera_faces, &originals),
-                found_bicubic: found(&of(&bicubic64(&shot)).1, &originals),
+                found_bicubic: found(&of(&bicubic(&shot)).1, &originals),
             }
         });
         let people = data.identity().ok().map(|net| {
@@ -154,7 +167,7 @@ pub fn measure(state: &State, data: &TrainingData) -> Validation {
                 let parts = to_8bit(x).split(32, 0);
                 Tensor::cat(&parts.iter().map(|x| net.embed(x)).collect::<Vec<_>>(), 0)
             };
-            let (truth, output, bicubic) = (of(&hr), of(&sharpened), of(&bicubic64(&shot)));
+            let (truth, output, bicubic) = (of(&hr), of(&sharpened), of(&bicubic(&shot)));
             let apart = |x: &Tensor| identity::distance(x, &truth).double_value(&[]);
             People {
                 identity_distance: apart(&output),
@@ -169,15 +182,16 @@ pub fn measure(state: &State, data: &TrainingData) -> Validation {
         Validation {
             fixed,
             people,
+            encoded,
             distance: distance(&real),
-            distance_bicubic: distance(&bicubic64(&lr)),
+            distance_bicubic: distance(&bicubic(&lr)),
             distance_camera: distance(&sharpened),
             psnr_camera: mean_psnr(&sharpened, &hr),
-            psnr_camera_bicubic: mean_psnr(&bicubic64(&shot), &hr),
+            psnr_camera_bicubic: mean_psnr(&bicubic(&shot), &hr),
             psnr_learnt: mean_psnr(&enhance(&degraded), &hr),
             kept: mean_psnr(&shrink4(&real), &lr),
             grid: (grid(&real) / grid(&hr)).double_value(&[]),
             sharp: gradient_energy(&real) / gradient_energy(&hr),
         }
-    })
+    }))
 }

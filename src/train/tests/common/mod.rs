@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use facesr_train::config::Config;
 use facesr_train::dataset::faces::Faces;
 use facesr_train::dataset::pictures::Picture;
+use facesr_train::models::consistency::Slack;
 use facesr_train::models::discriminator::DiscriminatorConfig;
 use facesr_train::models::high_to_low::HighToLowConfig;
 use facesr_train::models::low_to_high::LowToHighConfig;
@@ -54,13 +55,15 @@ fn draw(side: usize, soft: f32, rng: &mut Rng) -> Vec<u8> {
     out
 }
 
-fn set(n: usize, side: usize, soft: f32, seed: u64) -> Faces {
+/// `n` drawn faces.
+pub fn set(n: usize, side: usize, soft: f32, seed: u64) -> Faces {
     let mut rng = Rng::new(seed, Stream::Batch, 0);
     let pictures = (0..n)
         .map(|i| Picture {
             name: format!("drawn/{i:05}.png"),
             source: "drawn".into(),
             identity: None,
+            original: None,
             rgb: draw(side, soft, &mut rng),
         })
         .collect();
@@ -69,8 +72,9 @@ fn set(n: usize, side: usize, soft: f32, seed: u64) -> Faces {
 
 /// `n` drawn faces, sharp and large, and as many others, soft and small.
 pub fn training_data(config: &Config, n: usize) -> TrainingData {
-    TrainingData::new(set(n, 64, 0.0, 1), set(n, 16, 1.5, 2), config, Device::Cpu)
-        .expect("drawn faces are enough")
+    let scale = config.scale;
+    let (hr, lr) = (set(n, scale.hr(), 0.0, 1), set(n, scale.lr, 1.5, 2));
+    TrainingData::new(hr, lr, config, Device::Cpu).expect("drawn faces are enough")
 }
 
 /// Networks small enough for a test.
@@ -80,7 +84,7 @@ pub fn tiny() -> Config {
         batch: 4,
         bf16: false,
         high_to_low: HighToLowConfig { width: 8, blocks: [1, 1, 1, 1] },
-        low_to_high: LowToHighConfig::Compact { width: 12, blocks: 2, slack: 0.055 },
+        low_to_high: LowToHighConfig::Compact { width: 12, blocks: 2, slack: Slack::TIGHT },
         lr_discriminator: small(1),
         hr_discriminator: small(2),
         discriminator_first: 1,
