@@ -16,6 +16,7 @@ pub mod loss;
 pub mod metrics;
 pub mod models;
 pub mod optimizer;
+pub mod pairs;
 pub mod prepare;
 pub mod report;
 pub mod rng;

@@ -24,6 +24,8 @@ pub enum Stream {
     Validation = 5,
     /// The noise z of a degradation laid over encoded pairs.
     Overlay = 6,
+    /// Scenes of pairs that go through encoders.
+    Pairs = 7,
 }
 
 fn splitmix(state: &mut u64) -> u64 {

@@ -3,11 +3,16 @@
 mod adapt;
 mod evaluate;
 mod export;
+mod pairs;
 mod prepare;
 mod speed;
 mod train;
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
 use clap::{Parser, Subcommand};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use tch::{Cuda, Device};
 
 use crate::error::{Error, Result};
@@ -24,6 +29,8 @@ pub struct Cli {
 enum Command {
     /// Make training sets out of pictures: find, cut, sift and split faces.
     Prepare(prepare::PrepareArgs),
+    /// Make pairs of faces that went through real video encoders.
+    Pairs(pairs::PairsArgs),
     /// Train both stages, or take a run up again.
     Train(Box<train::TrainArgs>),
     /// Fine-tune trained generators to the faces of one camera, and write the result as ONNX.
@@ -59,6 +66,29 @@ impl DeviceArg {
     }
 }
 
+/// True where bf16 is worth it; a processor without it computes such numbers one by one. Says so.
+fn computes_bf16(device: Device) -> bool {
+    #[cfg(target_arch = "x86_64")]
+    let there = std::arch::is_x86_feature_detected!("avx512bf16");
+    #[cfg(not(target_arch = "x86_64"))]
+    let there = true;
+    if device == Device::Cpu && !there {
+        eprintln!("facesr-train: note: computing in fp32: this processor has no bf16");
+        return false;
+    }
+    true
+}
+
+/// Sets `stop` on a signal to end; a second one ends the process at once.
+fn stop_on_signals(stop: &Arc<AtomicBool>) -> Result<()> {
+    for signal in [SIGTERM, SIGINT, SIGHUP] {
+        signal_hook::flag::register_conditional_shutdown(signal, 1, Arc::clone(stop))
+            .and_then(|_| signal_hook::flag::register(signal, Arc::clone(stop)))
+            .map_err(|e| Error::Setting(format!("signals cannot be handled: {e}")))?;
+    }
+    Ok(())
+}
+
 /// Runs one command.
 ///
 /// # Errors
@@ -66,7 +96,8 @@ impl DeviceArg {
 pub fn run(cli: Cli) -> Result<()> {
     match cli.command {
         Command::Prepare(args) => prepare::run(&args),
-        Command::Train(args) => training::trainer(&args),
+        Command::Pairs(args) => pairs::run(&args),
+        Command::Train(args) => train::run(&args),
         Command::Adapt(args) => adapt::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Evaluate(args) => evaluate::run(&args),

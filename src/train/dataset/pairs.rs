@@ -383,14 +383,14 @@ mod tests {
         let path = dir.path().join("train-0000.pairs");
         let shard = encode(header(false), &[pair(40, 12.0), pair(90, 12.0)]).unwrap();
         let open = || PairSet::open(&[dir.path().to_owned()], false, Scale::SMALL);
-        let text = shard.len() - 2 * (LR_BYTES + pair(40, 12.0).jpeg.len());
-        for cut in [0, 7, 11, 40, text - 1, shard.len() - 1] {
+        let table = 12 + u32::from_le_bytes([shard[8], shard[9], shard[10], shard[11]]) as usize;
+        for cut in [0, 7, 11, 40, table + 2 * ROW - 1, shard.len() - 1] {
             fs::write(&path, &shard[..cut]).unwrap();
             let error = open().unwrap_err().to_string();
             assert!(error.contains("train-0000.pairs"), "{cut}: {error}");
         }
         let mut wild = shard.clone();
-        wild[text - 2 * ROW..text - 2 * ROW + 8].copy_from_slice(&u64::MAX.to_le_bytes());
+        wild[table..table + 8].copy_from_slice(&u64::MAX.to_le_bytes());
         fs::write(&path, wild).unwrap();
         assert!(open().unwrap_err().to_string().contains("damaged"));
         fs::write(&path, encode(header(true), &[pair(40, 12.0)]).unwrap()).unwrap();

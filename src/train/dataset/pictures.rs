@@ -43,17 +43,68 @@ impl Size {
     }
 }
 
+/// One face crop as it is stored.
+#[derive(Debug, Clone)]
+pub struct Stored {
+    /// Path inside the archive.
+    pub name: String,
+    /// The folder, i.e. where the picture comes from.
+    pub source: String,
+    /// Who it shows, where the manifest knows.
+    pub identity: Option<String>,
+    /// The picture that it was cut out of, where the manifest knows.
+    pub original: Option<String>,
+    /// How far the face is turned (nose off center, in eye distances), where the manifest knows.
+    pub yaw: Option<f32>,
+    /// The file.
+    pub bytes: Vec<u8>,
+}
+
 /// Decodes every picture of the archive at `path`; each must be of this size.
 ///
 /// # Errors
 /// Names the archive and the entry when the archive is cut short, a picture does not decode or has
 /// another size, or when there is no picture at all.
 pub fn read_tar(path: &Path, size: Size) -> Result<Vec<Picture>> {
+    let mut pictures = Vec::new();
+    let manifest = each_entry(path, |name, bytes| {
+        pictures.push(decode(name, &bytes, size)?);
+        Ok(())
+    })?;
+    manifest.label(&mut pictures);
+    Ok(pictures)
+}
+
+/// The pictures of an archive, not decoded.
+///
+/// # Errors
+/// When the archive is cut short or holds no picture.
+pub fn read_stored(path: &Path) -> Result<Vec<Stored>> {
+    let mut pictures = Vec::new();
+    let mut manifest = each_entry(path, |name, bytes| {
+        let source = source_of(&name);
+        let (identity, original, yaw) = (None, None, None);
+        pictures.push(Stored { name, source, identity, original, yaw, bytes });
+        Ok(())
+    })?;
+    for picture in &mut pictures {
+        picture.identity = manifest.identities.remove(&picture.name);
+        picture.original = manifest.originals.remove(&picture.name);
+        picture.yaw = manifest.yaws.remove(&picture.name).and_then(|yaw| yaw.parse().ok());
+    }
+    Ok(pictures)
+}
+
+/// Shows every picture of an archive and answers its manifest.
+fn each_entry(
+    path: &Path,
+    mut show: impl FnMut(String, Vec<u8>) -> std::result::Result<(), String>,
+) -> Result<Manifest> {
     let file = File::open(path).map_err(at(path))?;
     let mut archive = tar::Archive::new(BufReader::with_capacity(1 << 20, file));
     let bad = |what: String| Error::Data(format!("{}: {what}", path.display()));
-    let mut pictures = Vec::new();
     let mut manifest = Manifest::default();
+    let mut count = 0;
     let entries = archive.entries().map_err(at(path))?;
     for entry in entries {
         let mut entry = entry.map_err(|e| bad(format!("not a readable tar archive ({e})")))?;
@@ -78,14 +129,19 @@ pub fn read_tar(path: &Path, size: Size) -> Result<Vec<Picture>> {
         if lower.ends_with("manifest.csv") {
             manifest = Manifest::read(&String::from_utf8_lossy(&bytes));
         } else if is_picture(&lower) {
-            pictures.push(decode(name, &bytes, size).map_err(bad)?);
+            count += 1;
+            show(name, bytes).map_err(bad)?;
         }
     }
-    if pictures.is_empty() {
+    if count == 0 {
         return Err(bad("no picture in it".into()));
     }
-    manifest.label(&mut pictures);
-    Ok(pictures)
+    Ok(manifest)
+}
+
+/// The folder of a picture in its archive.
+fn source_of(name: &str) -> String {
+    name.split('/').rev().nth(1).unwrap_or("").to_owned()
 }
 
 /// The same of a folder of that shape. The manifest may name pictures that are no longer there: what
@@ -145,7 +201,7 @@ fn decode(name: String, bytes: &[u8], size: Size) -> std::result::Result<Picture
     }
     let rgb = image::load_from_memory(bytes).map_err(broken)?.into_rgb8().into_raw();
     let rgb = if twice { halve(&rgb, side as usize) } else { rgb };
-    let source = name.split('/').rev().nth(1).unwrap_or("").to_owned();
+    let source = source_of(&name);
     Ok(Picture { name, source, identity: None, original: None, rgb })
 }
 
@@ -172,21 +228,23 @@ pub(crate) fn claimed_size(picture: &[u8]) -> image::ImageResult<(u32, u32)> {
 struct Manifest {
     identities: HashMap<String, String>,
     originals: HashMap<String, String>,
+    yaws: HashMap<String, String>,
 }
 
 impl Manifest {
-    /// Reads the columns `file`, `identity` and `original`, as far as they are there.
+    /// Reads the columns `file`, `identity`, `original` and `yaw`, as far as they are there.
     fn read(csv: &str) -> Self {
         let mut lines = csv.lines();
         let header: Vec<&str> = lines.next().unwrap_or("").split(',').map(str::trim).collect();
         let column = |name| header.iter().position(|h| *h == name);
         let Some(file) = column("file") else { return Self::default() };
-        let columns = [column("identity"), column("original")];
+        let columns = [column("identity"), column("original"), column("yaw")];
         let mut manifest = Self::default();
         for line in lines {
             let cells: Vec<&str> = line.split(',').map(str::trim).collect();
             let Some(file) = cells.get(file) else { continue };
-            let maps = [&mut manifest.identities, &mut manifest.originals];
+            let Self { identities, originals, yaws } = &mut manifest;
+            let maps = [identities, originals, yaws];
             for (column, map) in columns.iter().zip(maps) {
                 let cell = column.and_then(|c| cells.get(c)).filter(|cell| !cell.is_empty());
                 if let Some(cell) = cell {

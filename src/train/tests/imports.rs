@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 const FLOORS: &[&[&str]] = &[
     &["error", "rng", "scale", "optimizer"],
     &["models", "dataset", "loss"],
-    &["config", "console", "metrics", "report", "checkpoint", "export", "prepare"],
+    &["config", "console", "metrics", "report", "checkpoint", "export", "prepare", "pairs"],
     &["training", "evaluation"],
     &["adaptation"],
     &["commands"],
