@@ -23,7 +23,7 @@ use crate::rng::{Rng, Stream};
 use crate::scale::Scale;
 use crate::training::low_to_high_step::degrade;
 use crate::training::schedule::Phase;
-use crate::training::state::State;
+use crate::training::state::{Progress, State};
 use crate::training::trainer::{self, Budget, Folder};
 use crate::training::training_data::TrainingData;
 use crate::training::validate::{self, Validation};
@@ -124,26 +124,40 @@ pub fn steps_within(
     })
 }
 
+/// A given number of steps, split between the stages as the time is. At least one of each.
+pub fn split_steps(steps: u64) -> PhaseSteps {
+    let first = ((steps as f64 * FIRST) as u64).max(1);
+    PhaseSteps { high_to_low: first, pixel: 0, gan: steps.saturating_sub(first).max(1), joint: 0 }
+}
+
 /// Trains High-to-Low, then Low-to-High, for the steps that the state's settings name. False when
 /// the time was up before.
 ///
 /// # Errors
-/// As [`run::train`].
+/// As [`trainer::train`], and when the time was up before Low-to-High had learned anything.
 pub fn train(
     state: &mut State,
     data: &TrainingData,
     folder: &Folder,
-    minutes: f64,
+    minutes: Option<f64>,
 ) -> Result<bool> {
     let budget = Budget {
-        minutes: Some(minutes),
+        minutes,
         // At the end of each phase only: figures of so few faces choose nothing.
         validate: u64::MAX,
         log: 10,
         ..Budget::default()
     };
     trainer::train(state, data, folder, &budget)?;
-    Ok(state.progress.phase == Phase::Joint)
+    let Progress { phase, step, .. } = state.progress;
+    if phase == Phase::HighToLow || (phase == Phase::Gan && step == 0) {
+        return Err(Error::Training(
+            "the time was up before Low-to-High could learn anything: this machine needs more \
+             --minutes"
+                .into(),
+        ));
+    }
+    Ok(phase == Phase::Joint)
 }
 
 /// Figures of generators on faces held back.

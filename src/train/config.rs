@@ -53,6 +53,11 @@ pub struct Config {
     pub light: f32,
     /// Memory of the moving average of both generators.
     pub ema: f64,
+    /// How far High-to-Low may take a face from the shrunk original before the pixel loss speaks up:
+    /// a root mean square of faces in [-1, 1].
+    pub damage: f64,
+    /// Update the discriminator of HR faces by half of each batch, the other half in the next step.
+    pub half_discriminator: bool,
     /// Steps at the start of a GAN phase in which only the discriminator learns.
     pub discriminator_first: u64,
 }
@@ -247,6 +252,8 @@ impl Default for Config {
             shift: 2,
             light: 1.0,
             ema: 0.999,
+            damage: 0.1,
+            half_discriminator: false,
             discriminator_first: 100,
         }
     }
@@ -276,6 +283,9 @@ impl Config {
         }
         if !(32..=256).contains(&self.identity_side) {
             return wrong("the network of identity looks at faces of 32 to 256 pixels");
+        }
+        if !(0.0..=2.0).contains(&self.damage) {
+            return wrong("the damage that is allowed lies between 0 and 2");
         }
         if !(0..=16).contains(&self.shift) {
             return wrong("faces can be moved by 0 to 16 pixels");

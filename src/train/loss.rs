@@ -33,6 +33,14 @@ pub fn ellipse(side: i64, device: Device) -> Tensor {
     (&inside / inside.mean(Kind::Float)).view([1, 1, side, side])
 }
 
+/// Mean squared length, over faces, of what lies beyond a ball of root mean square `radius` around the
+/// target: 0 within it.
+pub fn pixel_beyond(output: &Tensor, target: &Tensor, radius: f64) -> Tensor {
+    let square = (output - target).square();
+    let rms = (square.mean_dim([1i64, 2, 3].as_slice(), false, Kind::Float) + 1e-10).sqrt();
+    (rms - radius).relu().square().mean(Kind::Float)
+}
+
 /// Charbonnier loss: about the mean absolute difference. `places` as [`ellipse`] gives them.
 pub fn charbonnier(output: &Tensor, target: &Tensor, places: Option<&Tensor>) -> Tensor {
     let cost = ((output - target).square() + 1e-4).sqrt();
@@ -116,7 +124,11 @@ pub struct DiffAugment {
     dy: i64,
     gain: Tensor,
     cast: Tensor,
+    dither: Tensor,
 }
+
+/// Side of the tile of noise that is laid over faces, repeated.
+const TILE: i64 = 32;
 
 impl DiffAugment {
     /// Draws a look at `n` pictures, moved by up to `shift` pixels.
@@ -129,15 +141,25 @@ impl DiffAugment {
                 std::array::from_fn::<f32, 3, _>(|_| light * (gray + rng.range(-0.08, 0.08)))
             })
             .collect();
+        let dither: Vec<f32> = (0..3 * TILE * TILE).map(|_| rng.range(-1.0, 1.0) / 255.0).collect();
         Self {
             dx,
             dy,
+            dither: Tensor::from_slice(&dither).view([1, 3, TILE, TILE]).to_device(device),
             gain: Tensor::from_slice(&gain).view([n, 1, 1, 1]).to_device(device),
             cast: Tensor::from_slice(&cast).view([n, 3, 1, 1]).to_device(device),
         }
     }
 
-    /// [n, 3, h, w] -> the same shape.
+    /// Lays noise of one 8-bit step over pictures: real faces lie on the 256 levels of their files,
+    /// generated ones do not, and a discriminator could live on that.
+    pub fn dither(&self, x: &Tensor) -> Tensor {
+        let [h, w] = [x.size()[2], x.size()[3]];
+        let tiles = [1, 1, (h + TILE - 1) / TILE, (w + TILE - 1) / TILE];
+        x + self.dither.repeat(tiles).narrow(2, 0, h).narrow(3, 0, w)
+    }
+
+    /// [n, 3, h, w] -> the same shape, moved and lit.
     pub fn look(&self, x: &Tensor) -> Tensor {
         let lit = x * &self.gain + &self.cast;
         let (px, py) = (self.dx.abs(), self.dy.abs());
@@ -185,6 +207,20 @@ mod tests {
         assert!(gap < 0.05, "{gap}");
         let back = (match_color(&other, &x) - &x).abs().max().double_value(&[]);
         assert!(back < 0.05, "{back}");
+    }
+
+    #[test]
+    fn dither_hides_the_8_bit_lattice() {
+        let levels = |x: &Tensor| ((x + 1.0) * 127.5 - ((x + 1.0) * 127.5).round()).abs();
+        let x = (Tensor::rand([2, 3, 64, 64], (Kind::Float, Device::Cpu)) * 255.0).round() / 127.5
+            - 1.0;
+        assert!(levels(&x).max().double_value(&[]) < 1e-3);
+        let view = DiffAugment::draw(&mut Rng::new(2, Stream::Augment, 0), 2, 0, 0.0, Device::Cpu);
+        let seen = view.dither(&x);
+        // Evenly spread between the levels: 1/4 of a level on average.
+        let mean = levels(&seen).mean(Kind::Float).double_value(&[]);
+        assert!((0.2..0.3).contains(&mean), "{mean}");
+        assert!((seen - x).abs().max().double_value(&[]) <= 1.001 / 255.0);
     }
 
     #[test]

@@ -34,6 +34,12 @@ pub(super) struct AdaptArgs {
     /// Train for so many minutes; judging takes about one more
     #[arg(long, default_value_t = 30.0)]
     minutes: f64,
+    /// Replace the output, and what another run has left in the folder of the run
+    #[arg(long)]
+    force: bool,
+    /// Train for so many steps instead, however long they take
+    #[arg(long, conflicts_with = "minutes")]
+    steps: Option<u64>,
     /// Folder of the run: checkpoints, metrics, samples [default: beside the output]
     #[arg(long, value_name = "DIR")]
     run: Option<PathBuf>,
@@ -78,6 +84,12 @@ pub(super) fn run(args: &AdaptArgs) -> Result<()> {
     if !(args.minutes > 0.0 && args.minutes < 1e5) {
         return Err(Error::Setting("--minutes must be more than 0".into()));
     }
+    if args.out.exists() && !args.force {
+        return Err(Error::Setting(format!(
+            "{} is there already; --force replaces it",
+            args.out.display()
+        )));
+    }
     let device = args.device.device()?;
     if let Some(threads) = args.threads {
         tch::set_num_threads(i32::from(threads.max(1)));
@@ -96,7 +108,7 @@ pub(super) fn run(args: &AdaptArgs) -> Result<()> {
     // The network is that of the file, whatever the settings say.
     (config.scale, config.low_to_high) = adaptation::network_of(&args.base)?;
     config.seed = args.seed;
-    config.bf16 &= !args.fp32;
+    config.bf16 = config.bf16 && !args.fp32 && super::computes_bf16(device);
     if config.weights.identity > 0.0 && identity.is_none() {
         eprintln!(
             "facesr-train: note: no loss of identity, for its network is not here: make train-setup \
@@ -133,14 +145,16 @@ pub(super) fn run(args: &AdaptArgs) -> Result<()> {
     }
     let start = || adaptation::adopt(&config, &h2l, &args.base, device);
     let (before, mut state) = (start()?, start()?);
-    state.config.steps = adaptation::steps_within(args.minutes, start, &data)?;
+    state.config.steps = match args.steps {
+        Some(steps) => adaptation::split_steps(steps),
+        None => adaptation::steps_within(args.minutes, start, &data)?,
+    };
+    let minutes = args.steps.is_none().then_some(args.minutes);
     let steps = state.config.steps;
     println!("{} steps of High-to-Low, then {} of Low-to-High", steps.high_to_low, steps.gan);
-    let folder = Folder::open(&match &args.run {
-        Some(folder) => folder.clone(),
-        None => args.out.with_extension("run"),
-    })?;
-    if !adaptation::train(&mut state, &data, &folder, args.minutes)? {
+    let run = args.run.clone().unwrap_or_else(|| args.out.with_extension("run"));
+    let folder = Folder::create(&run, args.force)?;
+    if !adaptation::train(&mut state, &data, &folder, minutes)? {
         eprintln!(
             "facesr-train: note: the time was up in the phase {} after {} steps: the machine got \
              slower, give it more --minutes",

@@ -8,6 +8,7 @@ use facesr::detect::{DetectorKind, DetectorOptions};
 use crate::error::{Error, Result};
 use crate::prepare::annotations::Annotations;
 use crate::prepare::{self, Options};
+use crate::scale::Scale;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Layout {
@@ -22,7 +23,7 @@ pub(super) struct PrepareArgs {
     /// A folder (with its folders) or a tar of pictures.
     #[arg(long)]
     pictures: PathBuf,
-    /// Folder for hr-faces.tar, lr-faces.tar and their -test halves.
+    /// Folder for hr-faces.tar, lr-faces.tar (hr-faces-128.tar, lr-faces-32.tar) and their -test halves.
     #[arg(long)]
     out: PathBuf,
     /// Name of this source of pictures.
@@ -46,6 +47,12 @@ pub(super) struct PrepareArgs {
     /// HR faces of a lower variance of the Laplacian are left out as blurred.
     #[arg(long, default_value_t = 100.0)]
     sharpness: f64,
+    /// Side of the LR faces: 16 (HR faces of 64) or 32 (128).
+    #[arg(long, default_value_t = 16)]
+    lr_size: usize,
+    /// Replace the faces that a source of this name has in the sets already.
+    #[arg(long)]
+    force: bool,
     /// Share held apart for tests.
     #[arg(long, default_value_t = 0.04)]
     test_share: f64,
@@ -59,6 +66,8 @@ pub(super) fn run(args: &PrepareArgs) -> Result<()> {
     if !(0.0..=1.0).contains(&args.test_share) {
         return Err(Error::Setting("the test share lies between 0 and 1".into()));
     }
+    let scale = Scale::for_lr(args.lr_size)
+        .ok_or_else(|| Error::Setting("--lr-size is 16 or 32".into()))?;
     let annotations = match (&args.annotations, args.layout) {
         (Some(path), Some(Layout::Wider)) => Some(Annotations::wider(path)?),
         (Some(path), Some(Layout::Celeba)) => {
@@ -66,7 +75,8 @@ pub(super) fn run(args: &PrepareArgs) -> Result<()> {
         }
         _ => None,
     };
-    let kind: DetectorKind = args.detector.parse().map_err(Error::Setting)?;
+    let kind: DetectorKind =
+        args.detector.parse::<DetectorKind>().map_err(|e| Error::Setting(e.to_string()))?;
     let options = Options {
         pictures: args.pictures.clone(),
         out: args.out.clone(),
@@ -79,6 +89,8 @@ pub(super) fn run(args: &PrepareArgs) -> Result<()> {
         annotations,
         sharpness: args.sharpness,
         test_share: args.test_share,
+        scale,
+        force: args.force,
     };
     let done = prepare::run(&options, |line| eprintln!("{line}"))?;
     println!(

@@ -1,6 +1,8 @@
 //! `facesr-train train`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
@@ -36,11 +38,14 @@ pub(super) struct TrainArgs {
     /// Folder of the run: checkpoints, metrics, samples, report.html.
     #[arg(long)]
     out: PathBuf,
+    /// Begin anew in a folder that holds a run already.
+    #[arg(long, conflicts_with = "resume")]
+    force: bool,
     /// Where decoded faces are kept for the next start.
     #[arg(long)]
     cache: Option<PathBuf>,
-    /// Go on from this checkpoint. Its settings count; budgets and the lengths of phases may be
-    /// given anew.
+    /// Go on from this checkpoint. Its settings count; budgets, lengths of phases, learning rates and
+    /// weights of losses may be given anew, anything else is refused.
     #[arg(long, value_name = "CHECKPOINT")]
     resume: Option<PathBuf>,
     /// Settings as a JSON file (any part of what a checkpoint holds); the options come on top.
@@ -114,6 +119,16 @@ enum Size {
     Paper,
 }
 
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Judges {
+    /// What a CPU can train.
+    Compact,
+    /// That of HR faces with less than half of the work, and updated by half of each batch.
+    Light,
+    /// As in the paper's code.
+    Paper,
+}
+
 /// Settings of a new run; what is not given keeps its default.
 #[derive(Debug, Args)]
 struct Settings {
@@ -160,7 +175,7 @@ struct Settings {
     identity_side: Option<i64>,
     /// Size of both discriminators.
     #[arg(long)]
-    discriminators: Option<Size>,
+    discriminators: Option<Judges>,
     /// Weight of the pixel loss.
     #[arg(long)]
     alpha: Option<f64>,
@@ -247,6 +262,50 @@ impl Phases {
 }
 
 impl Settings {
+    /// Learning rates and weights of losses, which may change while a run goes on.
+    fn apply_rates(&self, config: &mut Config) {
+        put(self.alpha, &mut config.weights.alpha);
+        put(self.beta_lr, &mut config.weights.beta_lr);
+        put(self.beta_hr, &mut config.weights.beta_hr);
+        put(self.features, &mut config.weights.features);
+        put(self.projected, &mut config.weights.projected);
+        put(self.perceptual_weight, &mut config.weights.perceptual);
+        put(self.identity_weight, &mut config.weights.identity);
+        put(self.gradients, &mut config.pixel_loss.gradients);
+        put(self.pixel_identity, &mut config.pixel_loss.identity);
+        put(self.pixel_perceptual, &mut config.pixel_loss.perceptual);
+        put(self.rate_generator, &mut config.rates.generator);
+        put(self.rate_discriminator, &mut config.rates.discriminator);
+        put(self.rate_pixel, &mut config.rates.pixel);
+    }
+
+    /// What a resumed run takes over of these; the rest is fixed at its start.
+    fn apply_to_resumed(&self, config: &mut Config) -> Result<()> {
+        let mut asked = config.clone();
+        self.apply(&mut asked)?;
+        self.apply_rates(config);
+        let text = |config: &Config| {
+            serde_json::to_value(config)
+                .map_err(|e| Error::Setting(format!("the settings cannot be compared: {e}")))
+        };
+        let (asked, kept) = (text(&asked)?, text(config)?);
+        let other: Vec<&str> = asked
+            .as_object()
+            .into_iter()
+            .flatten()
+            .filter(|(key, value)| kept.get(key.as_str()) != Some(*value))
+            .map(|(key, _)| key.as_str())
+            .collect();
+        if other.is_empty() {
+            return Ok(());
+        }
+        Err(Error::Setting(format!(
+            "a run that is resumed keeps its {}: begin a new one, from these weights by --l2h-from and \
+             --h2l-from",
+            other.join(", ")
+        )))
+    }
+
     fn apply(&self, config: &mut Config) -> Result<()> {
         put(self.seed, &mut config.seed);
         if let Some(side) = self.lr_size {
@@ -271,31 +330,24 @@ impl Settings {
         if self.robust {
             config.pixel_loss = PixelLoss::robust();
         }
-        put(self.gradients, &mut config.pixel_loss.gradients);
-        put(self.pixel_identity, &mut config.pixel_loss.identity);
-        put(self.pixel_perceptual, &mut config.pixel_loss.perceptual);
         put(self.identity_side, &mut config.identity_side);
         match self.discriminators {
-            Some(Size::Compact) => {
+            Some(Judges::Compact) => {
                 config.lr_discriminator = DiscriminatorConfig::lr_compact();
                 config.hr_discriminator = DiscriminatorConfig::hr_compact();
             }
-            Some(Size::Paper) => {
+            Some(Judges::Light) => {
+                config.lr_discriminator = DiscriminatorConfig::lr_compact();
+                config.hr_discriminator = DiscriminatorConfig::hr_light();
+                config.half_discriminator = true;
+            }
+            Some(Judges::Paper) => {
                 config.lr_discriminator = DiscriminatorConfig::lr_paper();
                 config.hr_discriminator = DiscriminatorConfig::hr_paper();
             }
             None => {}
         }
-        put(self.alpha, &mut config.weights.alpha);
-        put(self.beta_lr, &mut config.weights.beta_lr);
-        put(self.beta_hr, &mut config.weights.beta_hr);
-        put(self.features, &mut config.weights.features);
-        put(self.projected, &mut config.weights.projected);
-        put(self.perceptual_weight, &mut config.weights.perceptual);
-        put(self.identity_weight, &mut config.weights.identity);
-        put(self.rate_generator, &mut config.rates.generator);
-        put(self.rate_discriminator, &mut config.rates.discriminator);
-        put(self.rate_pixel, &mut config.rates.pixel);
+        self.apply_rates(config);
         put(self.encoded, &mut config.pairs.encoded);
         put(self.overlaid, &mut config.pairs.overlaid);
         put(self.camera, &mut config.pairs.camera);
@@ -325,6 +377,8 @@ fn start(args: &TrainArgs, device: tch::Device) -> Result<State> {
     if let Some(path) = &args.resume {
         let mut state = State::load(path, device)?;
         args.phases.apply(&mut state.config);
+        args.settings.apply_to_resumed(&mut state.config)?;
+        state.config.check()?;
         return Ok(state);
     }
     let mut config = match &args.config {
@@ -343,6 +397,7 @@ fn start(args: &TrainArgs, device: tch::Device) -> Result<State> {
         config.pairs.encoded = 1.0;
     }
     args.settings.apply(&mut config)?;
+    config.bf16 = config.bf16 && super::computes_bf16(device);
     config.check()?;
     let mut state = State::new(config, device);
     if let Some(path) = &args.h2l_from {
@@ -357,13 +412,28 @@ fn start(args: &TrainArgs, device: tch::Device) -> Result<State> {
     Ok(state)
 }
 
+/// True when a checkpoint lies in this folder.
+fn same_folder(checkpoint: &Path, folder: &Path) -> bool {
+    let parent = match checkpoint.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    let real = |path: &Path| path.canonicalize().ok();
+    real(parent).is_some_and(|place| Some(place) == real(folder))
+}
+
 pub(super) fn run(args: &TrainArgs) -> Result<()> {
     let device = args.device.device()?;
     if let Some(threads) = args.threads {
         tch::set_num_threads(i32::from(threads.max(1)));
     }
-    let folder = Folder::open(&args.out)?;
     let mut state = start(args, device)?;
+    let folder = match &args.resume {
+        None => Folder::create(&args.out, args.force)?,
+        // The run goes on where it was, or in a folder of its own.
+        Some(path) if same_folder(path, &args.out) => Folder::open(&args.out)?,
+        Some(_) => Folder::create(&args.out, false)?,
+    };
     let mut archives = match &args.data {
         Some(folder) => Archives::of_folder(folder, state.config.scale),
         None => Archives::default(),
@@ -389,12 +459,18 @@ pub(super) fn run(args: &TrainArgs) -> Result<()> {
     } else if state.config.needs_identity() {
         data.identity()?;
     }
+    let stop = Arc::new(AtomicBool::new(false));
+    super::stop_on_signals(&stop)?;
     let budget = Budget {
         minutes: args.minutes,
         steps: args.steps,
         checkpoint: Duration::from_secs(args.checkpoint_seconds),
         validate: args.validate_every.max(1),
+        stop: Some(stop),
         ..Budget::default()
     };
-    run::train(&mut state, &data, &folder, &budget)
+    if args.resume.is_some() {
+        folder.note_resumed(&state)?;
+    }
+    trainer::train(&mut state, &data, &folder, &budget)
 }

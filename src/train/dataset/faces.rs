@@ -1,7 +1,7 @@
 //! A set of decoded faces in memory, split into training and validation, with a cache file so that
 //! 30,000 JPEGs are decoded once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
@@ -13,6 +13,10 @@ use crate::error::{Error, Result, at};
 use crate::rng::Rng;
 
 const MAGIC: &[u8; 8] = b"FSRFACE3";
+/// Neighbors of a source that are kept together where no manifest names tracks.
+const RUN: usize = 40;
+/// Neighbors of a run that is held back which go to neither side.
+const GAP: usize = 8;
 
 /// Faces of one size and where they come from.
 #[derive(Debug)]
@@ -183,13 +187,36 @@ impl Faces {
         &self.labels.sources[i]
     }
 
-    /// Splits by person where the manifest knows who it is, else by picture: about `share` of them
-    /// are held back. The same archive always gives the same split.
+    /// Splits by person where the manifest knows who it is, else by the original that a face was cut
+    /// out of, else by picture: about `share` of them are held back. The same archive always gives the
+    /// same split.
     pub fn split_by_identity(&self, share: f64) -> Split {
-        self.split(share, |i| match &self.labels.identities[i] {
-            Some(who) => who.clone(),
-            None => self.name(i).to_owned(),
-        })
+        self.split(share, |i| self.person(i))
+    }
+
+    /// Who is on face `i`, as far as that is known: else its original, else its own name.
+    fn person(&self, i: usize) -> String {
+        match (&self.labels.identities[i], &self.labels.originals[i]) {
+            (Some(who), _) => who.clone(),
+            (None, Some(original)) => format!("{}@{original}", self.source(i)),
+            (None, None) => self.name(i).to_owned(),
+        }
+    }
+
+    /// At most `n` of some faces, in turn from each source, and no person twice: always the same ones.
+    pub fn one_a_person(&self, indices: &[usize], n: usize) -> Vec<usize> {
+        let mut sources: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+        let mut people = BTreeSet::new();
+        for &i in indices {
+            // The faces of one original are different people.
+            let who = self.labels.identities[i].as_deref().unwrap_or_else(|| self.name(i));
+            if people.insert(who.to_owned()) {
+                sources.entry(self.source(i)).or_default().push(i);
+            }
+        }
+        let longest = sources.values().map(Vec::len).max().unwrap_or(0);
+        let in_turn = (0..longest).flat_map(|k| sources.values().filter_map(move |s| s.get(k)));
+        in_turn.take(n).copied().collect()
     }
 
     /// The same for sets so small that a share of the people may be all of the faces, or none: holds
@@ -218,18 +245,58 @@ impl Faces {
         Split { train, held }
     }
 
-    /// Splits by runs of 40 neighbours of one source: consecutive pictures of a source are often
-    /// the same person in the same video and must not lie on both sides.
-    pub fn split_by_block(&self, share: f64) -> Split {
-        let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
-        let blocks: Vec<String> = (0..self.len())
-            .map(|i| {
-                let n = seen.entry(self.source(i)).or_default();
-                *n += 1;
-                format!("{}#{}", self.source(i), (*n - 1) / 40)
-            })
+    /// Splits by track where the manifest names tracks, else by runs of some 40 neighbors of one source
+    /// that end where an original ends: consecutive pictures of a source are often the same person in
+    /// the same video. Faces next to such a run that is held back go to neither side.
+    pub fn split_by_track(&self, share: f64) -> Split {
+        let groups = self.tracks_and_runs();
+        let mut split = self.split(share, |i| groups[i].0.clone());
+        let held: BTreeSet<(&str, usize)> = split
+            .held
+            .iter()
+            .filter_map(|&i| groups[i].1.map(|place| (self.source(i), place)))
             .collect();
-        self.split(share, |i| blocks[i].clone())
+        let near = |i: usize| {
+            groups[i].1.is_some_and(|place| {
+                let reach = place.saturating_sub(GAP)..=place + GAP;
+                held.range((self.source(i), *reach.start())..=(self.source(i), *reach.end()))
+                    .next()
+                    .is_some()
+            })
+        };
+        split.train.retain(|&i| !near(i));
+        split
+    }
+
+    /// For each face the name of what must not be torn apart, and, where that is a run of neighbors,
+    /// its place in its source.
+    fn tracks_and_runs(&self) -> Vec<(String, Option<usize>)> {
+        #[derive(Default)]
+        struct Run<'a> {
+            place: usize,
+            number: usize,
+            faces: usize,
+            original: Option<&'a str>,
+        }
+        let mut runs: BTreeMap<&str, Run<'_>> = BTreeMap::new();
+        (0..self.len())
+            .map(|i| {
+                if let Some(track) = &self.labels.identities[i] {
+                    return (format!("{}@{track}", self.source(i)), None);
+                }
+                let run = runs.entry(self.source(i)).or_default();
+                let original = self.labels.originals[i].as_deref();
+                let same = original.is_some() && original == run.original;
+                if run.faces >= RUN && !same {
+                    run.number += 1;
+                    run.faces = 0;
+                }
+                run.original = original;
+                run.faces += 1;
+                run.place += 1;
+                (format!("{}#{}", self.source(i), run.number), Some(run.place))
+            })
+            .collect()
     }
 
     fn split(&self, share: f64, key: impl Fn(usize) -> String) -> Split {
@@ -314,6 +381,55 @@ mod tests {
         let who = |i: &usize| faces.labels.identities[*i].clone();
         let held: Vec<_> = split.held.iter().filter_map(who).collect();
         assert!(split.train.iter().filter_map(who).all(|w| !held.contains(&w)));
+    }
+
+    /// Faces of a video: 300 frames of 3 faces each, of which `tracks` names the track.
+    fn video(tracks: impl Fn(usize) -> Option<String>) -> Faces {
+        let pictures = (0..900)
+            .map(|i| Picture {
+                name: format!("v/{i:05}.png"),
+                source: "v".into(),
+                identity: tracks(i),
+                original: Some(format!("{:06}.jpg", i / 3)),
+                rgb: vec![0; 12],
+            })
+            .collect();
+        Faces::from_pictures(pictures, 2, String::new())
+    }
+
+    #[test]
+    fn split_keeps_a_track_on_one_side() {
+        let faces = video(|i| Some(format!("t{}", i % 3 + 3 * (i / 90))));
+        let split = faces.split_by_track(0.2);
+        assert_eq!(split.train.len() + split.held.len(), 900);
+        assert!((60..400).contains(&split.held.len()), "{}", split.held.len());
+        let track = |i: &usize| faces.labels.identities[*i].clone().unwrap();
+        let held: BTreeSet<String> = split.held.iter().map(track).collect();
+        assert!(split.train.iter().map(track).all(|t| !held.contains(&t)));
+    }
+
+    #[test]
+    fn split_leaves_a_gap_between_neighboring_originals() {
+        let faces = video(|_| None);
+        let split = faces.split_by_track(0.2);
+        assert!(!split.held.is_empty() && split.train.len() > 400);
+        let original = |i: &usize| *i / 3;
+        for held in split.held.iter().map(original) {
+            let near = split.train.iter().map(original).filter(|t| t.abs_diff(held) <= 2).count();
+            assert_eq!(near, 0, "original {held}");
+        }
+    }
+
+    #[test]
+    fn faces_to_judge_by_come_from_every_source_and_nobody_twice() {
+        let faces = faces(400);
+        let all: Vec<usize> = (0..400).collect();
+        let chosen = faces.one_a_person(&all, 40);
+        assert_eq!(chosen.len(), 40);
+        let small = chosen.iter().filter(|&&i| faces.source(i) == "small").count();
+        assert!((15..=25).contains(&small), "{small} of 40 from a source of a tenth");
+        let people: BTreeSet<String> = chosen.iter().map(|&i| faces.person(i)).collect();
+        assert_eq!(people.len(), 40);
     }
 
     #[test]

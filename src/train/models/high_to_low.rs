@@ -124,11 +124,11 @@ impl HighToLow {
                 "head.weight" => {
                     let (face, noise) =
                         (theirs.tensor.narrow(1, 0, 3), theirs.tensor.narrow(1, 3, 1));
-                    let face = face.repeat_interleave_self_int(k * k, Some(1), None);
+                    let face = face.repeat_interleave_self_int(k * k, 1i64, None::<i64>);
                     Tensor::cat(&[face / (k * k) as f64, noise], 1)
                 }
                 "last.weight" | "last.bias" => {
-                    theirs.tensor.repeat_interleave_self_int(k * k, Some(0), None)
+                    theirs.tensor.repeat_interleave_self_int(k * k, 0i64, None::<i64>)
                 }
                 _ => theirs.tensor.shallow_clone(),
             };

@@ -229,7 +229,7 @@ impl LowToHigh {
             return false;
         }
         // The mean of the folded pixels.
-        let head = theirs.head.weight.repeat_interleave_self_int(k * k, Some(1), None);
+        let head = theirs.head.weight.repeat_interleave_self_int(k * k, 1i64, None::<i64>);
         assign(&mine.head.weight, &(head / (k * k) as f64));
         assign(&mine.head.bias, &theirs.head.bias);
         for (mine, theirs) in mine.blocks.iter().zip(&theirs.blocks) {

@@ -108,8 +108,9 @@ impl Codec {
                 rng.below(2)
             ),
             Self::Mjpeg => format!("quality={}", rng.whole(18, 75)),
+            // A positive cpu-used would follow the clock, and a shard would not come out the same.
             Self::Vp8 => format!(
-                "target-bitrate={} keyframe-max-dist={keys} deadline=1 cpu-used=4 threads=1",
+                "target-bitrate={} keyframe-max-dist={keys} deadline=1 cpu-used=-4 threads=1",
                 1000 * rate(200.0, 1500.0)
             ),
         }

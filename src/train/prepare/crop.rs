@@ -5,33 +5,36 @@ use facesr::frame::Frame;
 use facesr::geometry::{CropSquare, Rect};
 
 use crate::dataset::resample::window;
+use crate::scale::Scale;
 
 /// Which set a face belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// 64x64, out of a square of at least 58 pixels (at most 1.1 times enlarged).
-    High,
-    /// 16x16, of a face 8 to 30 pixels wide.
-    Low,
+    /// 64x64, out of a square of at least 58 pixels (at most 1.1 times enlarged); twice that for the
+    /// large scale.
+    Hr,
+    /// 16x16, of a face 8 to 30 pixels wide; 32x32, of one of 20 to 72 pixels, for the large scale.
+    Lr,
 }
 
 impl Kind {
     /// The set of a face by the size of its box and square; none in between.
-    pub fn of(face: Rect, square: CropSquare) -> Option<Self> {
-        if square.side >= 58.0 {
-            Some(Self::High)
-        } else if (8.0..=30.0).contains(&face.w) {
-            Some(Self::Low)
+    pub fn of(face: Rect, square: CropSquare, scale: Scale) -> Option<Self> {
+        let widths = if scale == Scale::SMALL { 8.0..=30.0 } else { 20.0..=72.0 };
+        if square.side >= 58.0 * scale.fold() as f32 {
+            Some(Self::Hr)
+        } else if widths.contains(&face.w) {
+            Some(Self::Lr)
         } else {
             None
         }
     }
 
     /// Pixels along an edge.
-    pub fn side(self) -> usize {
+    pub fn side(self, scale: Scale) -> usize {
         match self {
-            Self::High => 64,
-            Self::Low => 16,
+            Self::Hr => scale.hr(),
+            Self::Lr => scale.lr,
         }
     }
 }
@@ -41,6 +44,8 @@ impl Kind {
 pub struct Crop {
     /// Its set.
     pub kind: Kind,
+    /// Pixels along an edge.
+    pub side: usize,
     /// side x side x RGB.
     pub pixels: Vec<u8>,
     /// Name of the picture.
@@ -56,18 +61,20 @@ pub struct Crop {
 }
 
 /// Cuts `square` out of an RGB picture, given as a frame and as its rows without gaps.
-pub fn cut(frame: &Frame<'_>, rgb: &[u8], square: CropSquare, kind: Kind) -> Vec<u8> {
+pub fn cut(frame: &Frame<'_>, rgb: &[u8], square: CropSquare, kind: Kind, scale: Scale) -> Vec<u8> {
+    let side = kind.side(scale);
     match kind {
-        Kind::Lr => {
+        // The engine's own crop at run time.
+        Kind::Lr if scale == Scale::SMALL => {
             let mut planes = vec![0.0; 3 * 16 * 16];
             Compositor::default().crop(frame, &[square], &mut planes);
             let level = |v: f32| ((v + 1.0) * 127.5).round().clamp(0.0, 255.0) as u8;
             (0..256).flat_map(|i| [0, 1, 2].map(|c| level(planes[c * 256 + i]))).collect()
         }
-        Kind::Hr => {
+        Kind::Lr | Kind::Hr => {
             let (width, height) = (frame.info().width as usize, frame.info().height as usize);
             // Only what the kernel can reach.
-            let reach = 2.0 * (square.side / 64.0).max(1.0) + 1.0;
+            let reach = 2.0 * (square.side / side as f32).max(1.0) + 1.0;
             let from = |v: f32| (v - reach).floor().max(0.0) as usize;
             let to = |v: f32, top: usize| ((v + square.side + reach).ceil() as usize).min(top);
             let (x0, y0) = (from(square.x), from(square.y));
@@ -78,7 +85,7 @@ pub fn cut(frame: &Frame<'_>, rgb: &[u8], square: CropSquare, kind: Kind) -> Vec
                 area.extend(row.iter().map(|v| f32::from(*v)));
             }
             let (x, y) = (square.x - x0 as f32, square.y - y0 as f32);
-            let cut = window(&area, (x1 - x0, y1 - y0), (x, y), square.side, 64);
+            let cut = window(&area, (x1 - x0, y1 - y0), (x, y), square.side, side);
             cut.iter().map(|v| v.round().clamp(0.0, 255.0) as u8).collect()
         }
     }
@@ -118,7 +125,7 @@ mod tests {
         let frame = Frame::new(info, &[&rgb], &[w * 3]).unwrap();
         let floats: Vec<f32> = rgb.iter().map(|v| f32::from(*v)).collect();
         for (x, y, side) in [(3.3, 4.7, 31.0), (0.0, 0.0, 48.5), (20.2, 10.9, 13.0)] {
-            let lr = cut(&frame, &rgb, CropSquare { x, y, side }, Kind::Lr);
+            let lr = cut(&frame, &rgb, CropSquare { x, y, side }, Kind::Lr, Scale::SMALL);
             let ours = window(&floats, (w, h), (x, y), side, 16);
             for (a, b) in lr.iter().zip(&ours) {
                 assert!(
@@ -127,7 +134,8 @@ mod tests {
                 );
             }
         }
-        let hr = cut(&frame, &rgb, CropSquare { x: 1.5, y: 0.2, side: 48.0 }, Kind::Hr);
+        let hr =
+            cut(&frame, &rgb, CropSquare { x: 1.5, y: 0.2, side: 48.0 }, Kind::Hr, Scale::SMALL);
         let whole = window(&floats, (w, h), (1.5, 0.2), 48.0, 64);
         for (a, b) in hr.iter().zip(&whole) {
             assert!((f32::from(*a) - b.clamp(0.0, 255.0)).abs() <= 1.0, "{a} against {b}");

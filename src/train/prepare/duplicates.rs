@@ -7,7 +7,7 @@ const SAME: f32 = 0.985;
 
 /// 256 numbers of mean 0 and length 1.
 fn signature(crop: &Crop) -> Vec<f32> {
-    let side = crop.kind.side();
+    let side = crop.side;
     let step = side / 16;
     let mut cells = vec![0.0f32; 256];
     for y in 0..side {

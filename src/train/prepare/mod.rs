@@ -17,6 +17,7 @@ use facesr::geometry::{CropSquare, Rect};
 use self::annotations::Annotations;
 use self::crop::{Crop, Kind};
 use crate::error::{Error, Result};
+use crate::scale::Scale;
 
 /// Pictures with more pixels are not decoded.
 const MAX_PIXELS: u64 = 1 << 27;
@@ -38,6 +39,10 @@ pub struct Options {
     pub sharpness: f64,
     /// Share held apart for tests.
     pub test_share: f64,
+    /// Sides of the faces.
+    pub scale: Scale,
+    /// Replace the faces of a source of this name.
+    pub force: bool,
 }
 
 /// How many faces went where.
@@ -103,16 +108,17 @@ pub fn run(options: &Options, mut tell: impl FnMut(&str)) -> Result<Summary> {
         let identity = options.annotations.as_ref().and_then(|a| a.identity(name));
         for (rect, score) in boxes {
             let Some(square) = CropSquare::around(&rect, width, height) else { continue };
-            let Some(kind) = Kind::of(rect, square) else { continue };
-            let pixels = crop::cut(&frame, rgb.as_raw(), square, kind);
-            let sharpness = crop::sharpness(&pixels, kind.side());
+            let Some(kind) = Kind::of(rect, square, options.scale) else { continue };
+            let pixels = crop::cut(&frame, rgb.as_raw(), square, kind, options.scale);
+            let side = kind.side(options.scale);
+            let sharpness = crop::sharpness(&pixels, side);
             if kind == Kind::Hr && sharpness < options.sharpness {
                 summary.blurred += 1;
                 continue;
             }
             let identity = identity.map(|i| format!("{}:{i}", options.source));
             let original = name.to_owned();
-            crops.push(Crop { kind, pixels, original, identity, rect, score, sharpness });
+            crops.push(Crop { kind, side, pixels, original, identity, rect, score, sharpness });
         }
         Ok(())
     })?;
@@ -121,13 +127,15 @@ pub fn run(options: &Options, mut tell: impl FnMut(&str)) -> Result<Summary> {
     summary.duplicates = before - crops.len();
     if crops.is_empty() {
         return Err(Error::Data(format!(
-            "{}: no face in {} pictures that is large enough (58 pixels) or small enough (8 to 30)",
+            "{}: no face in {} pictures that is large enough or small enough for {}",
             options.pictures.display(),
-            summary.pictures
+            summary.pictures,
+            options.scale
         )));
     }
     summary.hr = crops.iter().filter(|c| c.kind == Kind::Hr).count();
     summary.lr = crops.len() - summary.hr;
-    write::all(&crops, &options.source, options.test_share, &options.out)?;
+    let place = (options.out.as_path(), options.scale);
+    write::all(&crops, &options.source, place, options.test_share, options.force)?;
     Ok(summary)
 }

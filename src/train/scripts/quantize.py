@@ -3,8 +3,8 @@
 
     python3 quantize.py IN.onnx OUT.onnx --data FOLDER [--faces 512]
 
-Calibrated on real low faces out of FOLDER/lr-faces.tar. Only the convolutions of the network proper
-are quantised (and the sums between them, so that a block stays in INT8); what holds the output to
+Calibrated on real LR faces: FOLDER/lr-faces.tar, or lr-faces-32.tar for a generator of 32x32 faces. Only the convolutions of the network proper
+are quantized (and the sums between them, so that a block stays in INT8); what holds the output to
 the input ("consistency", fp32) is left alone, and corrects part of the rounding. Prints the loss
 against the fp32 file. Needs: pip install onnx==1.22.0 onnxruntime==1.31.1 numpy pillow
 """
@@ -26,9 +26,9 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 from PIL import Image
 
 
-def faces(folder, count):
-    """-> count faces spread over the archive, float32 [n, 3, 16, 16] in [-1, 1]"""
-    with tarfile.open(os.path.join(folder, "lr-faces.tar")) as tar:
+def faces(folder, side, count):
+    """-> count faces spread over the archive, float32 [n, 3, side, side] in [-1, 1]"""
+    with tarfile.open(os.path.join(folder, "lr-faces.tar" if side == 16 else f"lr-faces-{side}.tar")) as tar:
         members = [m for m in tar.getmembers() if m.name.endswith(".png")]
         members = members[:: max(1, len(members) // count)][:count]
         pictures = [np.asarray(Image.open(io.BytesIO(tar.extractfile(m).read())).convert("RGB")) for m in members]
@@ -54,8 +54,9 @@ def main():
     parser.add_argument("--data", required=True)
     parser.add_argument("--faces", type=int, default=512)
     args = parser.parse_args()
-    x = faces(args.data, args.faces)
     model = onnx.load(args.source)
+    side = model.graph.input[0].type.tensor_type.shape.dim[3].dim_value
+    x = faces(args.data, side, args.faces)
     meta = {p.key: p.value for p in model.metadata_props}
     # The network proper: head, blocks.*, body, last. The rest is what holds the output to the input.
     proper = ("node.head", "node.blocks", "node.body", "node.last")
@@ -70,10 +71,10 @@ def main():
             activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8, nodes_to_quantize=chosen,
             calibrate_method=CalibrationMethod.MinMax, extra_options={"ActivationSymmetric": False, "WeightSymmetric": True},
         )
-    quantised = onnx.load(args.target)
-    onnx.helper.set_model_props(quantised, {**meta, "facesr.quantisation": "static QDQ, u8 activations, s8 weights per channel"})
-    onnx.save(quantised, args.target)
-    check = faces(args.data, 3002)[1::7]
+    quantized = onnx.load(args.target)
+    onnx.helper.set_model_props(quantized, {**meta, "facesr.quantization": "static QDQ, u8 activations, s8 weights per channel"})
+    onnx.save(quantized, args.target)
+    check = faces(args.data, side, 3002)[1::7]
     a, b = run(args.source, check), run(args.target, check)
     gap = (a - b) / 2
     mse = (gap ** 2).mean((1, 2, 3))

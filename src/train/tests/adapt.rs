@@ -55,8 +55,8 @@ fn a_harvest_becomes_a_generator_with_scores() {
         &path("hr"),
         "-o",
         &path("camera.onnx"),
-        "--minutes",
-        "0.05",
+        "--steps",
+        "8",
         "--threads",
         "1",
         "--config",
@@ -77,6 +77,19 @@ fn a_harvest_becomes_a_generator_with_scores() {
     for side in ["before", "after"] {
         assert!(scores[side]["camera"].is_f64() && scores[side]["validation"]["kept"].is_f64());
     }
+}
+
+#[test]
+fn adapt_without_time_for_a_step_fails() {
+    let config = Config { batch: 8, ..common::tiny() };
+    let drawn = common::training_data(&config, 120);
+    let data = adaptation::training_data(drawn.hr, drawn.lr, &config, Device::Cpu).unwrap();
+    let mut state = State::new(config, Device::Cpu);
+    state.config.steps = adaptation::split_steps(8);
+    let dir = tempfile::tempdir().unwrap();
+    let folder = facesr_train::training::trainer::Folder::open(dir.path()).unwrap();
+    let error = adaptation::train(&mut state, &data, &folder, Some(0.0)).unwrap_err().to_string();
+    assert!(error.contains("--minutes"), "{error}");
 }
 
 #[test]
@@ -118,7 +131,7 @@ fn degraded_faces_come_nearer_to_a_camera_that_is_learned() {
     let (before, mut state) = (start(), start());
     let dir = tempfile::tempdir().unwrap();
     let folder = facesr_train::training::trainer::Folder::open(dir.path()).unwrap();
-    assert!(adaptation::train(&mut state, &data, &folder, 5.0).unwrap(), "stopped before its end");
+    assert!(adaptation::train(&mut state, &data, &folder, None).unwrap(), "stopped before its end");
     let scores = adaptation::judge(&before, &state, &data).unwrap();
     assert!(scores.after.camera < 0.9 * scores.before.camera, "{}", scores.table());
     assert!(scores.of_itself < scores.after.camera, "{}", scores.table());

@@ -76,7 +76,11 @@ fn large_scale_starts_with_what_the_small_one_learned() {
     assert!(!small.adopt_smaller(&large), "not the other way round");
     let base = |x: &Tensor| Consistency::new(slack, Device::Cpu).base(x).pixel_shuffle(4);
     let twice = |x: &Tensor| {
-        x.repeat_interleave_self_int(2, Some(2), None).repeat_interleave_self_int(2, Some(3), None)
+        x.repeat_interleave_self_int(2, 2i64, None::<i64>).repeat_interleave_self_int(
+            2,
+            3i64,
+            None::<i64>,
+        )
     };
     let lr = random(&[2, 3, 16, 16], 1);
     let lr32 = twice(&lr);

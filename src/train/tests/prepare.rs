@@ -5,6 +5,7 @@ use facesr_train::dataset::pictures::Size;
 use facesr_train::prepare::annotations::Annotations;
 use facesr_train::prepare::{Options, run};
 use facesr_train::rng::{Rng, Stream};
+use facesr_train::scale::Scale;
 
 /// A picture of coarse random patches.
 fn picture(seed: u64, side: u32) -> image::RgbImage {
@@ -44,6 +45,8 @@ fn known_boxes_become_sets() {
         annotations: Some(Annotations::wider(&boxes).unwrap()),
         sharpness: 1.0,
         test_share: 0.3,
+        scale: Scale::SMALL,
+        force: false,
     };
     let done = run(&options, |_| ()).unwrap();
     assert_eq!((done.pictures, done.broken, done.duplicates), (32, 1, 1));
@@ -54,6 +57,23 @@ fn known_boxes_become_sets() {
     assert_eq!(train.len() + test.len(), 30);
     assert_eq!(load("lr-faces.tar", 16).len() + load("lr-faces-test.tar", 16).len(), 30);
     assert_eq!(train.source(0), "own");
+
+    // Again, the same source: nothing is lost without being asked for.
+    let error = run(&options, |_| ()).unwrap_err().to_string();
+    assert!(error.contains("own") && error.contains("--force"), "{error}");
+    let other = Options { source: "other".into(), ..options.clone() };
+    run(&other, |_| ()).unwrap();
+    let both = load("hr-faces.tar", 64);
+    let of = |source: &str| (0..both.len()).filter(|&i| both.source(i) == source).count();
+    assert_eq!((of("own"), of("other")), (train.len(), both.len() - train.len()));
+    assert!(of("other") > 0);
+    let large = Options { scale: Scale::LARGE, source: "large".into(), ..options.clone() };
+    let error = run(&large, |_| ()).map(|done| done.hr);
+    // Squares of 99 pixels are too small for 128, and so are faces of 14 for 32: those of 35 fit.
+    assert_eq!(error.unwrap(), 0);
+    assert!(load("lr-faces-32.tar", 32).len() > 10);
+    run(&Options { force: true, ..options.clone() }, |_| ()).unwrap();
+    assert_eq!(load("hr-faces.tar", 64).len(), both.len(), "replaced, not doubled");
 }
 
 #[test]
@@ -70,6 +90,8 @@ fn nothing_found_is_a_plain_sentence() {
         annotations: Some(Annotations::wider(&boxes).unwrap()),
         sharpness: 1.0,
         test_share: 0.3,
+        scale: Scale::SMALL,
+        force: false,
     };
     let error = run(&options, |_| ()).unwrap_err().to_string();
     assert!(error.contains("no face in 1 pictures"), "{error}");

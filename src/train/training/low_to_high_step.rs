@@ -149,8 +149,9 @@ pub fn pixel_step(state: &mut State, data: &TrainingData) -> Result<LowToHighFig
     }
     let rate = state.config.rates.pixel * phase_factor(state);
     state.optimizers.l2h.minimize(&total, rate, false);
-    let share = ema_decay(state.progress.step, state.config.ema);
+    let share = ema_decay(state.progress.averaged.l2h, state.config.ema);
     state.nets.l2h_ema.params().lerp(state.nets.l2h.params(), share);
+    state.progress.averaged.l2h += 1;
     Ok(figures)
 }
 
@@ -198,8 +199,9 @@ pub fn gan_step(state: &mut State, data: &TrainingData) -> Result<LowToHighFigur
     let n = lr.size()[0];
     let rate = config.rates.discriminator * phase_factor(state);
     let nets = &state.nets;
-    let mut view = || DiffAugment::draw(&mut views, n, 3 * config.scale.fold(), 1.0, device);
-    let seen = |view: &DiffAugment, x: &Tensor| channels_last(&view.look(x)).to_kind(kind);
+    let mut view = |n: i64| DiffAugment::draw(&mut views, n, 3 * config.scale.fold(), 1.0, device);
+    let seen =
+        |view: &DiffAugment, x: &Tensor| channels_last(&view.look(&view.dither(x))).to_kind(kind);
     let pairs_of = |f: &[Tensor]| f.iter().map(|t| t.narrow(0, 0, paired)).collect::<Vec<_>>();
 
     let output = nets.l2h.forward(&lr, kind, true);
@@ -210,13 +212,19 @@ pub fn gan_step(state: &mut State, data: &TrainingData) -> Result<LowToHighFigur
 
     if weights.beta_hr > 0.0 || weights.features > 0.0 {
         nets.hr_d.power_iteration();
-        let both = [seen(&view(), &hr), seen(&view(), &shown.detach())];
-        let scores = nets.hr_d.forward(&Tensor::cat(&both, 0)).split(n, 0);
+        let part = |x: &Tensor| {
+            let step = if config.half_discriminator { 2 } else { 1 };
+            x.slice(0, at as i64 % step, None, step)
+        };
+        let (real, fake) = (part(&hr), part(&shown.detach()));
+        let count = real.size()[0];
+        let both = [seen(&view(count), &real), seen(&view(count), &fake)];
+        let scores = nets.hr_d.forward(&Tensor::cat(&both, 0)).split(count, 0);
         let loss = loss::hinge_discriminator(&scores[0], &scores[1]);
         state.optimizers.hr_d.minimize(&loss, rate, false);
         figures.hr_d = loss.double_value(&[]);
         if generator_learns {
-            let look = view();
+            let look = view(n);
             let (score, features) = nets.hr_d.features(&seen(&look, &shown));
             let gan = loss::hinge_generator(&score);
             figures.hr_gan = gan.double_value(&[]);
@@ -232,9 +240,9 @@ pub fn gan_step(state: &mut State, data: &TrainingData) -> Result<LowToHighFigur
 
     if config.needs_perceptual() {
         let net = data.perceptual()?;
-        let look = view();
-        let truth = no_grad(|| net.features(&look.look(&hr)));
-        let features = net.features(&look.look(&shown));
+        let look = view(n);
+        let truth = no_grad(|| net.features(&look.look(&look.dither(&hr))));
+        let features = net.features(&look.look(&look.dither(&shown)));
         nets.heads.power_iteration();
         let real = nets.heads.forward(&truth);
         let fake = nets.heads.forward(&features.iter().map(Tensor::detach).collect::<Vec<_>>());
@@ -275,7 +283,8 @@ pub fn gan_step(state: &mut State, data: &TrainingData) -> Result<LowToHighFigur
     }
     let rate = config.rates.generator * phase_factor(state);
     state.optimizers.l2h.minimize(&total.to_kind(Kind::Float), rate, false);
-    let share = ema_decay(at - config.discriminator_first, config.ema);
+    let share = ema_decay(state.progress.averaged.l2h, config.ema);
     nets.l2h_ema.params().lerp(nets.l2h.params(), share);
+    state.progress.averaged.l2h += 1;
     Ok(figures)
 }

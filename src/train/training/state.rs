@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use tch::Device;
+use tch::{Device, Kind};
 
 use super::schedule::Phase;
 use crate::checkpoint::{Reader, Writer};
@@ -100,6 +100,28 @@ pub struct Progress {
     /// The scores of single pairs that it is the mean of, where pairs of real encoders judge.
     #[serde(default)]
     pub best_scores: Vec<f32>,
+    /// How old the moving averages are.
+    #[serde(default = "Averaged::old")]
+    pub averaged: Averaged,
+}
+
+/// Updates that went into the moving averages of the generators. A young average forgets fast; one
+/// that was taken over is old.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Averaged {
+    /// High-to-Low.
+    pub h2l: u64,
+    /// Low-to-High.
+    pub l2h: u64,
+}
+
+impl Averaged {
+    /// Old enough for any memory.
+    const OLD: u64 = 1 << 20;
+
+    fn old() -> Self {
+        Self { h2l: Self::OLD, l2h: Self::OLD }
+    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -127,8 +149,9 @@ impl State {
         let nets = Nets::new(&config, device);
         let phase = Phase::HighToLow;
         let optimizers = Optimizers::new(&nets, phase);
-        let progress =
-            Progress { phase, step: 0, seconds: 0.0, best: None, best_scores: Vec::new() };
+        let averaged = Averaged { h2l: 0, l2h: 0 };
+        let (best, best_scores) = (None, Vec::new());
+        let progress = Progress { phase, step: 0, seconds: 0.0, best, best_scores, averaged };
         Self { config, nets, optimizers, progress }
     }
 
@@ -136,6 +159,22 @@ impl State {
     pub fn rng(&self, stream: Stream) -> Rng {
         let phase = (self.progress.phase as u64) << 40;
         Rng::new(self.config.seed, stream, phase + self.progress.step)
+    }
+
+    /// The same for stage 1, which in the joint phase must not see the faces and the noise of stage 2.
+    pub fn stage1_rng(&self, stream: Stream) -> Rng {
+        let phase = (self.progress.phase as u64) << 40;
+        let stage = if self.progress.phase == Phase::Joint { 1 << 39 } else { 0 };
+        Rng::new(self.config.seed, stream, phase + stage + self.progress.step)
+    }
+
+    /// False when a weight is no longer a number.
+    pub fn is_finite(&self) -> bool {
+        let nets = &self.nets;
+        [nets.h2l.params(), nets.l2h.params(), nets.lr_d.params(), nets.hr_d.params()]
+            .iter()
+            .flat_map(|params| params.iter())
+            .all(|p| p.tensor.sum(Kind::Float).double_value(&[]).is_finite())
     }
 
     /// Goes on to the next phase, with fresh optimizers. False when there is none.
@@ -192,6 +231,7 @@ impl State {
     /// # Errors
     /// When the file cannot be read or holds networks of another size.
     pub fn adopt_high_to_low(&mut self, path: &Path) -> Result<()> {
+        self.progress.averaged.h2l = Averaged::OLD;
         let file = Reader::open(path)?;
         let nets = &self.nets;
         let Err(error) = file.network("h2l_ema", nets.h2l_ema.params()) else {
@@ -215,6 +255,7 @@ impl State {
     /// # Errors
     /// When the file cannot be read or holds a network of another size.
     pub fn adopt_low_to_high(&mut self, path: &Path) -> Result<()> {
+        self.progress.averaged.l2h = Averaged::OLD;
         let nets = &self.nets;
         let Err(error) = read_low_to_high(path, &nets.l2h_ema) else {
             return read_low_to_high(path, &nets.l2h);

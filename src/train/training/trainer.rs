@@ -2,6 +2,8 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
@@ -31,6 +33,8 @@ pub struct Budget {
     pub log: u64,
     /// Steps between validations with sample grids.
     pub validate: u64,
+    /// Stop after the step in hand once this is set.
+    pub stop: Option<Arc<AtomicBool>>,
 }
 
 impl Default for Budget {
@@ -41,6 +45,7 @@ impl Default for Budget {
             checkpoint: Duration::from_secs(180),
             log: 25,
             validate: 500,
+            stop: None,
         }
     }
 }
@@ -64,11 +69,44 @@ struct Line<'a> {
 pub struct Folder(PathBuf);
 
 impl Folder {
-    /// Opens or makes the folder.
+    /// Opens or makes the folder of a run that goes on.
+    ///
+    /// # Errors
+    /// When it cannot be made.
     pub fn open(path: &Path) -> Result<Self> {
         let samples = path.join("samples");
         fs::create_dir_all(&samples).map_err(at(&samples))?;
         Ok(Self(path.to_owned()))
+    }
+
+    /// Makes the folder of a new run. What another run has left there is removed with `force`.
+    ///
+    /// # Errors
+    /// When there is a run already, or when the folder cannot be made.
+    pub fn create(path: &Path, force: bool) -> Result<Self> {
+        let folder = Self(path.to_owned());
+        let phases = Phase::ALL.iter().flat_map(|p| [folder.after(*p), folder.best(*p)]);
+        let files = [folder.metrics(), folder.last(), path.join("report.html")];
+        let left: Vec<PathBuf> = phases.chain(files).filter(|f| f.exists()).collect();
+        if let (Some(first), false) = (left.first(), force) {
+            return Err(Error::Setting(format!(
+                "{} holds a run already ({}): go on with it by --resume, name another folder, or \
+                 begin anew by --force",
+                path.display(),
+                first.file_name().unwrap_or_default().to_string_lossy()
+            )));
+        }
+        for file in left {
+            // A best checkpoint may be named for two phases.
+            if file.exists() {
+                fs::remove_file(&file).map_err(at(&file))?;
+            }
+        }
+        let samples = path.join("samples");
+        if samples.is_dir() {
+            fs::remove_dir_all(&samples).map_err(at(&samples))?;
+        }
+        Self::open(path)
     }
 
     /// The newest state.
@@ -94,6 +132,21 @@ impl Folder {
     /// Metrics, one JSON object a line.
     pub fn metrics(&self) -> PathBuf {
         self.0.join("metrics.jsonl")
+    }
+
+    /// Notes in the metrics with which learning rates and weights a run goes on.
+    ///
+    /// # Errors
+    /// When the metrics cannot be written.
+    pub fn note_resumed(&self, state: &State) -> Result<()> {
+        Log::open(&self.metrics())?.line(&serde_json::json!({
+            "event": "resumed",
+            "phase": state.progress.phase,
+            "step": state.progress.step,
+            "rates": state.config.rates,
+            "weights": state.config.weights,
+            "pixel_loss": state.config.pixel_loss,
+        }))
     }
 
     /// Rewrites `report.html`.
@@ -144,20 +197,34 @@ fn finite(first: Option<&HighToLowFigures>, second: Option<&LowToHighFigures>) -
         })
 }
 
-/// True for a validation that is better than the best of its phase. Where pairs of real encoders
-/// judge, better by more than chance; without them, only what a discriminator has a say in counts.
+/// True for a validation that is better than the best of its phase by more than chance. Without pairs
+/// of real encoders to judge by, only what a discriminator has a say in counts.
 fn is_best(progress: &Progress, found: &Validation) -> bool {
     let judged = match progress.phase {
         Phase::HighToLow => false,
         Phase::Pixel => found.encoded.is_some(),
         Phase::Gan | Phase::Joint => true,
     };
-    let better = progress.best.is_none_or(|best| found.score() < best);
-    let clearly = found
-        .encoded
-        .as_ref()
-        .is_none_or(|pairs| pair_validation::clearly_better(&pairs.scores, &progress.best_scores));
-    judged && better && clearly
+    let Some(best) = progress.best else { return judged };
+    let clearly = match &found.encoded {
+        Some(pairs) => pair_validation::clearly_better(&pairs.scores, &progress.best_scores),
+        None => found.score() < best - found.score_error,
+    };
+    judged && clearly
+}
+
+/// Saves a state, unless its weights are no longer numbers: what lies there is better.
+fn keep(state: &State, path: &Path) -> Result<()> {
+    if state.is_finite() {
+        return state.save(path);
+    }
+    Err(Error::Training(format!(
+        "the weights are no longer numbers at step {} of {}: {} stays as it was; resume from it with \
+         a lower learning rate",
+        state.progress.step,
+        state.progress.phase.name(),
+        path.display()
+    )))
 }
 
 fn bar(phase: Phase, from: u64, total: u64) -> ProgressBar {
@@ -195,8 +262,9 @@ pub fn train(
         while state.progress.step < total {
             let out_of_time =
                 budget.minutes.is_some_and(|m| start.elapsed().as_secs_f64() > m * 60.0);
-            if out_of_time || budget.steps.is_some_and(|s| steps_done >= s) {
-                return state.save(&folder.last());
+            let asked = budget.stop.as_ref().is_some_and(|stop| stop.load(Ordering::Relaxed));
+            if asked || out_of_time || budget.steps.is_some_and(|s| steps_done >= s) {
+                return keep(state, &folder.last());
             }
             let (first, second) = one_step(state, data)?;
             state.progress.step += 1;
@@ -234,23 +302,23 @@ pub fn train(
                 if is_best(&state.progress, &found) {
                     state.progress.best = Some(found.score());
                     state.progress.best_scores = found.encoded.map_or(Vec::new(), |e| e.scores);
-                    state.save(&folder.best(phase))?;
+                    keep(state, &folder.best(phase))?;
                 }
                 data.rescan()?;
                 samples::write(state, data, &folder.sample(phase, step))?;
                 folder.report(state)?;
             }
             if saved.elapsed() > budget.checkpoint {
-                state.save(&folder.last())?;
+                keep(state, &folder.last())?;
                 saved = Instant::now();
             }
         }
         bar.finish_and_clear();
         if total > 0 {
-            state.save(&folder.after(phase))?;
+            keep(state, &folder.after(phase))?;
         }
         if !state.next_phase() {
-            return state.save(&folder.last());
+            return keep(state, &folder.last());
         }
     }
 }

@@ -25,7 +25,7 @@ pub struct TrainingData {
     pub hr_split: Split,
     /// Real LR faces.
     pub lr: Faces,
-    /// Their split, by blocks of neighbours.
+    /// Their split, by tracks or runs of neighbors.
     pub lr_split: Split,
     hr_sampler: Sampler,
     lr_sampler: Sampler,
@@ -93,7 +93,7 @@ impl TrainingData {
     /// Splits two sets of faces.
     pub fn new(hr: Faces, lr: Faces, config: &Config, device: Device) -> Result<Self> {
         let hr_split = hr.split_by_identity(0.02);
-        let lr_split = lr.split_by_block(0.1);
+        let lr_split = lr.split_by_track(0.1);
         Self::of_split((hr, hr_split), (lr, lr_split), config, device)
     }
 

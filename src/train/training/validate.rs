@@ -11,13 +11,16 @@ use crate::console::bicubic;
 use crate::dataset::batch::{Variation, camera_pairs, fixed_batch, to_8bit};
 use crate::error::Result;
 use crate::loss::grid;
-use crate::metrics::distance::kernel_distance;
+use crate::metrics::distance::{kernel_distance, kernel_distance_with_error};
 use crate::metrics::quality::{gradient_energy, mean_psnr};
 use crate::metrics::random_features::Features;
 use crate::models::high_to_low::{noise, shrink4};
 use crate::models::identity;
 use crate::models::perceptual::{self, Perceptual};
 use crate::rng::{Rng, Stream};
+
+/// Faces of either set that are looked at.
+const FACES: usize = 256;
 
 /// Held-back figures of a checkpoint.
 #[derive(Debug, Clone, Serialize)]
@@ -40,6 +43,8 @@ pub struct Validation {
     pub distance_bicubic: f64,
     /// Kernel distance of outputs on the synthetic camera's pictures.
     pub distance_camera: f64,
+    /// Standard error of the score, where it is not made of pairs.
+    pub score_error: f64,
     /// The same figures in the features of the fixed network, where the run has it.
     #[serde(flatten)]
     pub fixed: Option<Fixed>,
@@ -136,10 +141,11 @@ pub fn measure(state: &State, data: &TrainingData) -> Result<Validation> {
     let encoded = pair_validation::measure(state, data)?;
     let device = data.device();
     let kind = state.config.kind();
-    let held = |from: &[usize], n: usize| from.iter().copied().take(n).collect::<Vec<_>>();
-    let indices = held(&data.hr_split.held, 256);
+    // Where pairs judge, the rest is for the curves only.
+    let faces = if encoded.is_some() { FACES / 4 } else { FACES };
+    let indices = data.hr.one_a_person(&data.hr_split.held, faces);
     let hr = fixed_batch(&data.hr, &indices, device);
-    let lr = fixed_batch(&data.lr, &held(&data.lr_split.held, 256), device);
+    let lr = fixed_batch(&data.lr, &data.lr.one_a_person(&data.lr_split.held, faces), device);
     let mut rng = Rng::new(11, Stream::Validation, 0);
     let camera = &state.config.camera;
     let (shot, _) = camera_pairs(&data.hr, &indices, Variation::NONE, camera, &mut rng, device);
@@ -149,13 +155,16 @@ pub fn measure(state: &State, data: &TrainingData) -> Result<Validation> {
         let degraded = degrade(state, &hr, &z);
         let real = enhance(&lr);
         let sharpened = enhance(&shot);
+        let mut fixed_error = 0.0;
         let fixed = data.perceptual().ok().map(|net| {
             let of = |x: &Tensor| fixed_features(net, &to_8bit(x));
             let (truth, originals) = of(&hr);
             let (shot_sharpened, camera_faces) = of(&sharpened);
             let distance = |x: &Tensor| kernel_distance(x, &truth, true);
+            let (fixed_distance, error) = kernel_distance_with_error(&of(&real).0, &truth, true);
+            fixed_error = error;
             Fixed {
-                fixed_distance: distance(&of(&real).0),
+                fixed_distance,
                 fixed_distance_bicubic: distance(&of(&bicubic(&lr)).0),
                 fixed_distance_camera: distance(&shot_sharpened),
                 found: found(&camera_faces, &originals),
@@ -179,11 +188,16 @@ pub fn measure(state: &State, data: &TrainingData) -> Result<Validation> {
         let net = Features::new(device);
         let truth = net.of(&hr);
         let distance = |x: &Tensor| kernel_distance(&net.of(&to_8bit(x)), &truth, true);
+        let (real_distance, error) =
+            kernel_distance_with_error(&net.of(&to_8bit(&real)), &truth, true);
+        // The other parts of a score vary less.
+        let score_error = fixed.map_or(error, |f| fixed_error / f.fixed_distance_bicubic);
         Validation {
+            score_error,
             fixed,
             people,
             encoded,
-            distance: distance(&real),
+            distance: real_distance,
             distance_bicubic: distance(&bicubic(&lr)),
             distance_camera: distance(&sharpened),
             psnr_camera: mean_psnr(&sharpened, &hr),
