@@ -176,6 +176,23 @@ impl Finder {
         self.clock.set_nominal(duration);
     }
 
+    /// Searches with another detector from the next frame on. Known faces stay; a search that is
+    /// under way in the background is answered in vain, and nobody waits for it.
+    pub fn set_detector(&mut self, detector: Box<dyn Detector>) {
+        self.name = detector.name();
+        self.sizing = detector.sizing();
+        self.min_score = detector.min_score();
+        self.tracker.set_min_score(self.min_score);
+        self.scheduler.restart();
+        self.failing_since = None;
+        let former = std::mem::replace(&mut self.search, Search::Here(detector));
+        if let Search::Beside(worker) = former {
+            // To drop it waits for its search; where no thread can be had, here.
+            let _ = std::thread::Builder::new().spawn(move || drop(worker));
+        }
+        self.place();
+    }
+
     /// Puts the detector where the options want it. Where no thread can be had it stays here.
     fn place(&mut self) {
         let search = std::mem::replace(&mut self.search, Search::Lost);

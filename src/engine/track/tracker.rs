@@ -65,6 +65,11 @@ impl Tracker {
         Self { min_score, ..self }
     }
 
+    /// Changes the least score of a detection that makes a new face.
+    pub fn set_min_score(&mut self, min_score: f32) {
+        self.min_score = min_score;
+    }
+
     /// Changes the smoothing, 0 to 1.
     pub fn set_smoothing(&mut self, smoothing: f32) {
         self.smoothing = smoothing.clamp(0.0, 1.0);
