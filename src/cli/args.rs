@@ -366,7 +366,10 @@ impl StreamArgs {
         };
         let zone = |asked: &[Rects]| {
             let scale = scale.unwrap_or(1) as f32;
-            let scaled = |r: &Rect| Rect::new(r.x * scale, r.y * scale, r.w * scale, r.h * scale);
+            let scaled = |r: &Rect| {
+                let scale = if Rects::is_relative(r) { 1.0 } else { scale };
+                Rect::new(r.x * scale, r.y * scale, r.w * scale, r.h * scale)
+            };
             let all: Vec<_> = asked.iter().flat_map(|rects| &rects.0).map(scaled).collect();
             (!all.is_empty()).then(|| Rects(all).to_string())
         };

@@ -61,9 +61,27 @@ impl RoiFilter {
     }
 }
 
-/// Rectangles as users write them: `x,y,w,h`, several with a semicolon between them.
+/// Rectangles as users write them: `x,y,w,h`, several with a semicolon between them; each in luma
+/// pixels, or from 0 to 1 of the picture's width and height.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Rects(pub Vec<Rect>);
+
+impl Rects {
+    /// Whether `rect` is written from 0 to 1 of the picture's width and height: no number is above
+    /// 1. As pixels that would be less than one.
+    pub fn is_relative(rect: &Rect) -> bool {
+        [rect.x, rect.y, rect.w, rect.h].iter().all(|v| *v <= 1.0)
+    }
+
+    /// All of them in pixels of a picture of `width` x `height`.
+    pub fn in_pixels(&self, width: u32, height: u32) -> Self {
+        let (w, h) = (width as f32, height as f32);
+        let pixels = |r: &Rect| {
+            if Self::is_relative(r) { Rect::new(r.x * w, r.y * h, r.w * w, r.h * h) } else { *r }
+        };
+        Self(self.0.iter().map(pixels).collect())
+    }
+}
 
 impl FromStr for Rects {
     type Err = String;
@@ -77,8 +95,8 @@ impl FromStr for Rects {
                     Ok(Rect::new(x, y, w, h))
                 }
                 _ => Err(format!(
-                    "'{}' is no rectangle; write x,y,width,height in pixels, several with a \
-                     semicolon between them",
+                    "'{}' is no rectangle; write x,y,width,height in pixels, or from 0 to 1 of the \
+                     picture's width and height, several with a semicolon between them",
                     s.trim()
                 )),
             }
@@ -118,6 +136,14 @@ mod tests {
             let error = bad.parse::<Rects>().unwrap_err();
             assert!(error.contains(bad) && error.contains("x,y,width,height"), "{error}");
         }
+    }
+
+    #[test]
+    fn rectangles_up_to_1_are_relative_to_the_picture() {
+        let both = rects("0.5,0,0.5,1;10,20,30,40;0,0,1,1").in_pixels(640, 360);
+        assert_eq!(both, rects("320,0,320,360;10,20,30,40;0,0,640,360"));
+        // Half a picture that begins a little outside.
+        assert_eq!(rects("-0.25,0,0.5,1").in_pixels(640, 360), rects("-160,0,320,360"));
     }
 
     #[test]
