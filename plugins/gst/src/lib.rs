@@ -2,28 +2,25 @@
 //!
 //! | element | what it does |
 //! |---|---|
-//! | [`facesrdetect`](detect) | finds and tracks faces, describes them in buffer metadata |
-//! | [`facesrenhance`](enhance) | sharpens the faces that the metadata name, in place |
-//! | [`facesr`](facesrbin) | both in one bin: what most pipelines need |
+//! | [`facesrdetect`] | finds and tracks faces, describes them in buffer metadata |
+//! | [`facesrenhance`] | sharpens the faces that the metadata name, in place |
+//! | [`facesr`](mod@facesr) | both in one bin: what most pipelines need |
 //!
 //! All real work is done by the engine, crate `facesr`; here are caps, buffers, metadata,
-//! properties and messages.
+//! properties and messages. Imports run one way: `facesr`, then the two filters, then `common`,
+//! which holds what they share, then `frame_map`, `cuda_context`, and the engine.
 
-mod cuda;
-pub mod detect;
-pub mod enhance;
-mod errors;
-mod faces;
-pub mod facesrbin;
-mod lock;
+mod common;
+mod cuda_context;
+pub mod facesr;
+pub mod facesrdetect;
+pub mod facesrenhance;
+mod frame_map;
 mod plugin;
-mod settings;
-mod stream;
-mod video;
 
-pub use detect::Detector;
-pub use enhance::Device;
-pub use faces::Reader as FaceReader;
+pub use common::live::LiveMode;
+pub use common::roi_meta::FaceReader;
+pub use facesrdetect::Detector;
+pub use facesrenhance::Device;
+pub use frame_map::{FrameMapper, MapError};
 pub use plugin::plugin_register_static;
-pub use settings::LiveUse;
-pub use video::{MapError, Video};

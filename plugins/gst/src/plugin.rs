@@ -3,12 +3,12 @@
 
 use gst::glib;
 
-use crate::{detect, enhance, facesrbin};
+use crate::{facesr, facesrdetect, facesrenhance};
 
 fn plugin_init(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
-    detect::register(plugin)?;
-    enhance::register(plugin)?;
-    facesrbin::register(plugin)?;
+    facesrdetect::register(plugin)?;
+    facesrenhance::register(plugin)?;
+    facesr::register(plugin)?;
     Ok(())
 }
 

@@ -444,6 +444,102 @@ fn a_generator_that_fails_leaves_the_frame_and_warns_once() {
 }
 
 #[test]
+fn excluded_faces_are_left_alone() {
+    let info = info("NV12", 96, 64);
+    let element = enhance();
+    element.set_property("exclude", "0,0,50,64");
+    let mut bench = Bench::with_caps(element, &info);
+    let mut run = |exclude: &str| {
+        bench.element.set_property("exclude", exclude);
+        let buffer = face_frame(&info, 1);
+        let before = bytes(&buffer);
+        bytes(&bench.run(buffer)) != before
+    };
+    assert!(!run("0,0,50,64"));
+    assert!(run("50,0,46,64"));
+    assert!(!run("0.2,0.2,0.5,0.5"));
+    assert!(run(""));
+}
+
+/// Numbers that change places from frame to frame, as detectors without a tracker give them, are
+/// no reason to show one face's detail on another, or to generate it again.
+#[test]
+fn region_numbers_are_no_identities() {
+    let info = info("GRAY8", 160, 64);
+    let generated = |swap: bool| {
+        let mut bench = Bench::with_caps(enhance(), &info);
+        let outs: Vec<_> = (0..12u64)
+            .map(|n| {
+                // One picture over and over: nothing changes that would be generated again.
+                let mut buffer = stamped(frame(&info, 1), n);
+                let mut faces = [(10, (10, 15, 26, 33)), (11, (100, 15, 26, 33))];
+                if swap && n % 2 == 1 {
+                    faces = [(10, faces[1].1), (11, faces[0].1)];
+                }
+                faces.iter().for_each(|(id, rect)| add_face(&mut buffer, *id, *rect));
+                bytes(&bench.run(buffer))
+            })
+            .collect();
+        (bench.stat("faces-generated"), outs)
+    };
+    let (steady, swapped) = (generated(false), generated(true));
+    assert_eq!(steady.0, swapped.0);
+    assert!(steady.1 == swapped.1);
+}
+
+#[test]
+fn faces_are_sharpened_whatever_the_spelling_of_their_type() {
+    let info = info("GRAY8", 96, 64);
+    for (kind, seen) in [("face", 1), ("Face", 1), ("FACE", 1), ("human face", 0), ("car", 0)] {
+        let mut bench = Bench::with_caps(enhance(), &info);
+        for n in 0..3 {
+            let mut buffer = stamped(frame(&info, 1), n);
+            VideoRegionOfInterestMeta::add(buffer.make_mut(), kind, FACE);
+            bench.run(buffer);
+        }
+        assert_eq!(bench.stat("faces-seen"), 3 * seen, "{kind}");
+        // That none of the regions is a face is told once.
+        let told = bench.messages(gst::MessageType::Info);
+        assert_eq!(told.len(), usize::from(seen == 0), "{kind}");
+        for message in told {
+            let gst::MessageView::Info(info) = message.view() else { unreachable!() };
+            assert!(info.error().to_string().contains(kind), "{}", info.error());
+        }
+    }
+}
+
+/// An element before ours crops by metadata although it was not asked to.
+#[test]
+fn picture_cropped_by_metadata_is_found_in_its_memory() {
+    for name in ["GRAY8", "NV12", "I420", "YUY2", "RGB"] {
+        let (whole, part) = (info(name, 128, 96), info(name, 96, 64));
+        let (x, y) = (20, 24);
+        let mut cropped = frame(&whole, 5);
+        {
+            let buffer = cropped.make_mut();
+            VideoMeta::add_from_info(buffer, VideoFrameFlags::empty(), &whole).unwrap();
+            gst_video::VideoCropMeta::add(buffer, (x, y, 96, 64));
+        }
+        add_face(&mut cropped, 1, FACE);
+        let before = bytes(&cropped);
+        let mut bench = Bench::with_caps(enhance(), &part);
+        let after = bytes(&bench.run(cropped));
+        assert_eq!(bench.stat("faces-enhanced"), 1, "{name}");
+        let format = FORMATS.iter().find(|(n, _)| *n == name).unwrap().1;
+        let layout = Layout::of(&whole);
+        let mut square = square(FACE, 96, 64);
+        (square.x, square.y) = (square.x + x as f32, square.y + y as f32);
+        let mask = layout.mask(format, 128, 96, &square);
+        let mut changed = 0;
+        for (i, (a, b)) in before.iter().zip(&after).enumerate() {
+            assert!(mask[i] || a == b, "{name}: byte {i} outside of the square changed");
+            changed += usize::from(a != b);
+        }
+        assert!(changed > 400, "{name}: {changed}");
+    }
+}
+
+#[test]
 fn properties_keep_their_values() {
     let element = enhance();
     element.set_property_from_str("device", "cpu");

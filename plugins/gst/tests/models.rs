@@ -85,6 +85,42 @@ fn cuda_is_refused_where_there_is_none() {
     assert!(error.matches(gst::LibraryError::Settings));
 }
 
+/// Runs the test below in a process that finds no model folder.
+#[test]
+fn detector_that_takes_the_place_of_a_missing_model_is_told() {
+    let own = std::env::current_exe().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let program = folder.path().join("models-test");
+    std::fs::copy(own, &program).unwrap();
+    let ended = std::process::Command::new(&program)
+        .args(["--exact", "within_missing_models", "--ignored", "--nocapture"])
+        .env_remove(facesr::inference::model_source::FOLDER_VARIABLE)
+        .env("HOME", folder.path())
+        .env_remove("XDG_DATA_HOME")
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&ended.stdout);
+    assert!(ended.status.success() && said.contains("1 passed"), "{said}");
+}
+
+#[test]
+#[ignore = "the test above runs it where there are no models"]
+fn within_missing_models() {
+    let warnings = |line: &str| {
+        init();
+        Bench::with_caps(gst::parse::launch(line).unwrap(), &info("GRAY8", 64, 64)).warnings()
+    };
+    let installed = facesr::detect::installed();
+    assert!(installed.is_none(), "{installed:?} is installed for the whole machine");
+    let told = warnings("facesrdetect");
+    assert_eq!(told.len(), 1, "{told:?}");
+    for word in ["centerface", "seetaface", "make setup"] {
+        assert!(told[0].contains(word), "{}", told[0]);
+    }
+    assert!(warnings("facesrdetect detector=seetaface").is_empty());
+    assert!(warnings("facesrdetect detector=none").is_empty());
+}
+
 #[test]
 fn an_element_that_failed_starts_once_the_model_is_right() {
     init();

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use facesr::{Face, Frame};
 use gst::prelude::*;
-use gstfacesr::{FaceReader, Video};
+use gstfacesr::{FaceReader, FrameMapper};
 
 use super::pipeline::{Told, lock};
 use super::timing::running_time;
@@ -49,7 +49,7 @@ pub(super) fn attach(
         });
     }
     let mut reader = FaceReader::default();
-    let mut video: Option<(gst::Caps, Video)> = None;
+    let mut video: Option<(gst::Caps, FrameMapper)> = None;
     let mut faces = Vec::new();
     let mut look = move |pad: &gst::Pad, after: &gst::Buffer| -> Option<()> {
         let before = {
@@ -60,7 +60,7 @@ pub(super) fn attach(
         };
         let caps = pad.current_caps()?;
         if video.as_ref().is_none_or(|(known, _)| *known != caps) {
-            video = Some((caps.clone(), Video::from_caps(&caps)?));
+            video = Some((caps.clone(), FrameMapper::from_caps(&caps)?));
         }
         let (caps, video) = video.as_ref()?;
         let size = (video.frame().width, video.frame().height);

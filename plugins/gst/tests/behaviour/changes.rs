@@ -1,9 +1,22 @@
 //! Properties that change while frames pass.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use gst::glib;
 use gst::prelude::*;
 
-use crate::{ELEMENTS, Play};
+use crate::common::*;
+use crate::{ELEMENTS, Play, element, face_frame};
+
+/// A model file, and the folder that holds it.
+fn model(name: &str, file: &[u8]) -> (tempfile::TempDir, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(name);
+    std::fs::write(&path, file).unwrap();
+    let path = path.to_str().unwrap().to_string();
+    (folder, path)
+}
 
 /// A value for the property, another for each `n`; `None` for types that no property here has.
 fn value(pspec: &glib::ParamSpec, n: u64) -> Option<glib::Value> {
@@ -23,8 +36,7 @@ fn value(pspec: &glib::ParamSpec, n: u64) -> Option<glib::Value> {
         return Some(n.is_multiple_of(2).to_value());
     }
     if pspec.is::<glib::ParamSpecString>() {
-        let texts =
-            ["", "0,0,50,50", "nonsense \u{1f600}", "1,2,3,4;5,6,7,8", "-1,-1,0,99999999999"];
+        let texts = ["", "0,0,50,50", "0,0,0.5,1", "1,2,3,4;5,6,7,8", "-1,-1,5,99999999999"];
         return Some(texts[n as usize % 5].to_value());
     }
     if pspec.is::<glib::ParamSpecEnum>() {
@@ -114,6 +126,42 @@ fn other_properties_wait_for_the_next_start() {
         let error = bus.pop_filtered(&[gst::MessageType::Error]);
         assert!(error.is_some(), "{line}: no error message");
     }
+}
+
+/// A warning about the frame in work, whose handler flushes the element: from the thread that
+/// streams, and from another one that it waits for, as a state change does.
+#[test]
+fn handler_of_a_warning_may_flush_the_element() {
+    let (folder, path) = model("goes.onnx", &onnx::blinded_by_light());
+    let info = info("GRAY8", 96, 64);
+    for beside in [false, true] {
+        std::fs::write(&path, onnx::blinded_by_light()).unwrap();
+        let element = element(&format!(
+            "facesrdetect detector=centerface detector-model={path} detect-interval=0"
+        ));
+        let mut bench = Bench::with_caps(element, &info);
+        bench.run(face_frame(&info, 0));
+        std::fs::remove_file(&path).unwrap();
+        let pad = bench.element.static_pad("sink").unwrap().downgrade();
+        let flushed = Arc::new(AtomicUsize::new(0));
+        let count = flushed.clone();
+        bench.bus.set_sync_handler(move |_, message| {
+            if message.type_() == gst::MessageType::Warning {
+                let pad = pad.upgrade().unwrap();
+                let flush = move || pad.send_event(gst::event::FlushStart::new());
+                let sent = if beside { std::thread::spawn(flush).join().unwrap() } else { flush() };
+                count.fetch_add(usize::from(sent), Ordering::Relaxed);
+            }
+            gst::BusSyncReply::Pass
+        });
+        // Another width is another detector, and its file is gone.
+        bench.element.set_property("detect-width", 64u32);
+        let flow = bench.harness.push(face_frame(&info, 1));
+        assert_eq!(flow, Err(gst::FlowError::Flushing));
+        assert_eq!(flushed.load(Ordering::Relaxed), 1);
+        bench.bus.unset_sync_handler();
+    }
+    drop(folder);
 }
 
 /// An application that asks for everything from within a message handler, in the thread that

@@ -94,6 +94,7 @@ fn allocation_is_asked_of_the_next_element() {
     for line in ELEMENTS {
         let mut bench = Bench::new(element(line));
         bench.harness.add_propose_allocation_meta(gst_video::VideoMeta::meta_api(), None);
+        bench.harness.add_propose_allocation_meta(gst_video::VideoCropMeta::meta_api(), None);
         bench.harness.set_src_caps(caps.clone());
         bench.run(face_frame(&info, 0));
         let mut query = gst::query::Allocation::new(Some(&caps), true);
@@ -101,6 +102,9 @@ fn allocation_is_asked_of_the_next_element() {
         assert!(pad.query(&mut query), "{line}");
         let found = query.find_allocation_meta::<gst_video::VideoMeta>();
         assert!(found.is_some(), "{line}: {query:?}");
+        // A picture that is cropped by metadata alone is not what these elements see.
+        let crop = query.find_allocation_meta::<gst_video::VideoCropMeta>();
+        assert!(crop.is_none(), "{line}: {query:?}");
         // An allocation query without caps is nonsense that some element sends one day.
         let _ = pad.query(&mut gst::query::Allocation::new(None, true));
         bench.run(face_frame(&info, 1));

@@ -91,6 +91,12 @@ pub fn add_face(buffer: &mut gst::Buffer, id: i32, rect: (u32, u32, u32, u32)) {
     VideoRegionOfInterestMeta::add(buffer.make_mut(), "face", rect).set_id(id);
 }
 
+/// Adds a face as a tracker would, with an identity.
+pub fn add_named_face(buffer: &mut gst::Buffer, id: i32, rect: (u32, u32, u32, u32)) {
+    let mut region = VideoRegionOfInterestMeta::add(buffer.make_mut(), "face", rect);
+    region.add_param(gst::Structure::builder("object_id").field("id", id).build());
+}
+
 pub fn bytes(buffer: &gst::Buffer) -> Vec<u8> {
     buffer.map_readable().unwrap().to_vec()
 }
@@ -185,6 +191,15 @@ impl Bench {
 
     pub fn stat(&self, name: &str) -> u64 {
         self.element.property::<gst::Structure>("stats").get(name).unwrap()
+    }
+
+    /// The texts of the warnings since the last call.
+    pub fn warnings(&self) -> Vec<String> {
+        let texts = self.messages(gst::MessageType::Warning).into_iter().map(|message| {
+            let gst::MessageView::Warning(warning) = message.view() else { unreachable!() };
+            warning.error().to_string()
+        });
+        texts.collect()
     }
 
     pub fn messages(&self, kind: gst::MessageType) -> Vec<gst::Message> {

@@ -17,7 +17,7 @@ fn element(path: &str) -> gst::Element {
 }
 
 #[test]
-fn it_fails_on_some_frames() {
+fn detector_that_fails_on_some_frames_warns_once_and_goes_on() {
     let (_folder, path) = model("blinded.onnx", &onnx::blinded_by_light());
     let info = info("GRAY8", 96, 64);
     let mut bench = Bench::with_caps(element(&path), &info);
@@ -28,8 +28,10 @@ fn it_fails_on_some_frames() {
         let before = bytes(&buffer);
         let out = bench.run(buffer);
         assert_eq!(bytes(&out), before, "frame {n}");
-        // It found nothing, and what an earlier detector says of the frame is not mixed with that.
-        assert_eq!(out.iter_meta::<VideoRegionOfInterestMeta>().count(), 0, "frame {n}");
+        // It found nothing, and leaves what an earlier detector says of the frame.
+        let regions: Vec<_> = out.iter_meta::<VideoRegionOfInterestMeta>().collect();
+        assert_eq!(regions.len(), 1, "frame {n}");
+        assert_eq!(regions[0].rect(), crate::FACE, "frame {n}");
         failed += u64::from(bright);
     }
     let warnings = warnings(&bench);

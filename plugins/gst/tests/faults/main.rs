@@ -34,9 +34,5 @@ fn face_frame(info: &gst_video::VideoInfo, n: u64, bright: bool) -> gst::Buffer 
 
 /// Texts of the warnings since the last call.
 fn warnings(bench: &Bench) -> Vec<String> {
-    let texts = bench.messages(gst::MessageType::Warning).into_iter().map(|message| {
-        let gst::MessageView::Warning(warning) = message.view() else { unreachable!() };
-        warning.error().to_string()
-    });
-    texts.collect()
+    bench.warnings()
 }

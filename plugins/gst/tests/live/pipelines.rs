@@ -160,3 +160,80 @@ fn a_slow_generator_before_a_sink_that_does_not_keep_to_time() {
     assert!(usual > 30, "{sharp:?}");
     pipeline.set_state(gst::State::Null).unwrap();
 }
+
+/// Beside a branch that waits long, as a camera on `rtspsrc` does by default, frames lie in the
+/// bin for as long: they are early, not late, and none may be lost.
+#[test]
+fn no_frame_is_lost_where_the_pipeline_waits_long() {
+    const FRAMES: u64 = 60;
+    let pipeline = launch(&format!(
+        "videotestsrc is-live=true num-buffers={FRAMES} \
+         ! video/x-raw,format=NV12,width=160,height=120,framerate=25/1 \
+         ! facesr name=f detector=none ! fakesink name=s sync=true \
+         videotestsrc is-live=true num-buffers={FRAMES} \
+         ! video/x-raw,format=NV12,width=160,height=120,framerate=25/1 \
+         ! identity name=slow ! queue max-size-buffers=0 max-size-bytes=0 max-size-time=0 \
+         ! fakesink sync=true"
+    ));
+    // What a jitterbuffer of 1.5 s answers.
+    let pad = pipeline.by_name("slow").unwrap().static_pad("src").unwrap();
+    pad.add_probe(gst::PadProbeType::QUERY_UPSTREAM | gst::PadProbeType::PULL, |_, info| {
+        if let Some(query) = info.query_mut()
+            && let gst::QueryViewMut::Latency(latency) = query.view_mut()
+        {
+            latency.set(true, gst::ClockTime::from_mseconds(1500), None);
+        }
+        gst::PadProbeReturn::Ok
+    });
+    pipeline.set_state(gst::State::Playing).unwrap();
+    let bus = pipeline.bus().unwrap();
+    for message in bus.iter_timed(gst::ClockTime::from_seconds(20)) {
+        match message.view() {
+            gst::MessageView::Eos(_) => break,
+            gst::MessageView::Error(e) => panic!("{} {:?}", e.error(), e.debug()),
+            gst::MessageView::Warning(w) => panic!("{} {:?}", w.error(), w.debug()),
+            gst::MessageView::Latency(_) => pipeline.recalculate_latency().unwrap(),
+            _ => {}
+        }
+    }
+    assert!(latency(&pipeline) >= gst::ClockTime::from_mseconds(1500));
+    assert_eq!(stat(&pipeline.by_name("f").unwrap(), "frames"), FRAMES);
+}
+
+/// What is reported is what the work takes, however slow the camera is.
+#[test]
+fn latency_of_a_slow_camera_is_not_a_frame() {
+    for rate in ["1/1", "1/2", "0/1"] {
+        let mut bench = Bench::new(enhance());
+        bench.element.set_property_from_str("live", "on");
+        let caps = format!("video/x-raw,format=NV12,width=96,height=64,framerate={rate}");
+        bench.harness.set_src_caps_str(&caps);
+        let info = info("NV12", 96, 64);
+        for n in 0..3 {
+            let mut buffer = stamped(frame(&info, 1), 50 * n);
+            add_face(&mut buffer, 1, (31, 17, 26, 33));
+            bench.run(buffer);
+        }
+        let latency = bench.harness.query_latency();
+        assert_eq!(latency, Some(20 * gst::ClockTime::MSECOND), "{rate}");
+    }
+}
+
+/// The bin says when it takes the stream for live, as its element does.
+#[test]
+fn bin_notifies_of_is_live() {
+    let pipeline = launch(
+        "videotestsrc is-live=true ! video/x-raw,format=NV12,width=160,height=120,framerate=50/1 \
+         ! facesr name=f detector=none ! fakesink sync=true",
+    );
+    let f = pipeline.by_name("f").unwrap();
+    let seen = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let list = seen.clone();
+    f.connect_notify(Some("is-live"), move |f, _| {
+        list.lock().unwrap().push(f.property::<bool>("is-live"));
+    });
+    pipeline.set_state(gst::State::Playing).unwrap();
+    until(&pipeline, || stat(&f, "frames") > 2);
+    pipeline.set_state(gst::State::Null).unwrap();
+    assert_eq!(*seen.lock().unwrap(), [true, false]);
+}

@@ -6,23 +6,17 @@ use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 
-use crate::{detect, enhance, settings, video};
+use super::queue::FrameQueue;
+use crate::common::live;
+use crate::common::properties;
+use crate::{facesrdetect, facesrenhance, frame_map};
 
 static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     gst::DebugCategory::new("facesrbin", gst::DebugColorFlags::empty(), Some("Face enhancer bin"))
 });
 
-/// Frames that may lie between finding and sharpening: while one frame is searched, which takes as
-/// long as sharpening several, there is something to do. More than that takes would only add delay.
-const QUEUED_FRAMES: u32 = 4;
-
-/// The same in live use. While a single frame takes long, so many can wait; they then pass
-/// untouched, one after the other. If it takes still longer the oldest are dropped: the source
-/// would drop compressed ones, and spoil the picture for long.
-const QUEUED_LIVE_FRAMES: u32 = 16;
-
 /// Properties that both children have, and the bin sets on both.
-const SHARED: [&str; 4] = ["threads", "temporal-smoothing", "qos", "live"];
+const SHARED: [&str; 5] = ["threads", "temporal-smoothing", "qos", "live", "exclude"];
 
 /// The bin.
 #[derive(Default)]
@@ -46,28 +40,22 @@ impl FacesrBin {
                 .downcast::<gst::Element>()
                 .map_err(|_| glib::bool_error!("{kind} is no element"))
         };
-        let detect = child(detect::FacesrDetect::static_type(), "detect")?;
-        let enhance = child(enhance::FacesrEnhance::static_type(), "enhance")?;
-        let queue = gst::ElementFactory::make("queue")
-            .name("queue")
-            .property("max-size-buffers", QUEUED_FRAMES)
-            .property("max-size-bytes", 0u32)
-            .property("max-size-time", 0u64)
-            .build()?;
-        let weak = queue.downgrade();
+        let detect = child(facesrdetect::FacesrDetect::static_type(), "detect")?;
+        let enhance = child(facesrenhance::FacesrEnhance::static_type(), "enhance")?;
+        let queue = FrameQueue::new()?;
+        let bin = obj.downgrade();
+        let follow = queue.clone();
         detect.connect_notify(Some("is-live"), move |detect, _| {
-            let Some(queue) = weak.upgrade() else { return };
             // A source that is not live would run ahead if frames were dropped for it.
-            let mut query = gst::query::Latency::new();
             let live = detect.property::<bool>("is-live")
-                && detect.static_pad("sink").is_some_and(|pad| pad.peer_query(&mut query))
-                && query.result().0;
-            queue.set_property_from_str("leaky", if live { "downstream" } else { "no" });
-            let frames = if live { QUEUED_LIVE_FRAMES } else { QUEUED_FRAMES };
-            queue.set_property("max-size-buffers", frames);
+                && detect.static_pad("sink").is_some_and(|pad| live::is_live(&pad));
+            follow.set_live(live);
+            if let Some(bin) = bin.upgrade() {
+                bin.notify("is-live");
+            }
         });
-        obj.add_many([&detect, &queue, &enhance])?;
-        gst::Element::link_many([&detect, &queue, &enhance])?;
+        obj.add_many([&detect, queue.element(), &enhance])?;
+        gst::Element::link_many([&detect, queue.element(), &enhance])?;
         for (name, element) in [("sink", &detect), ("src", &enhance)] {
             let (template, target) = obj
                 .pad_template(name)
@@ -99,6 +87,45 @@ impl FacesrBin {
     }
 }
 
+/// The properties: those of both children, and what the bin says of those that both have.
+fn specs() -> Vec<glib::ParamSpec> {
+    let default = facesrenhance::settings::Settings::default();
+    let (detect, enhance) = (facesrdetect::settings::table(), facesrenhance::settings::table());
+    let mut list: Vec<_> = detect
+        .specs()
+        .chain(enhance.specs())
+        .filter(|pspec| !SHARED.contains(&pspec.name()))
+        .collect();
+    list.extend([
+        properties::threads("Threads that detector and generator may use, each", default.threads)
+            .build(),
+        properties::live(
+            "Whether to search in the background, and to let frames of a live source pass \
+             untouched, or drop them, rather than queue up",
+            default.live,
+        )
+        .build(),
+        properties::is_live(),
+        properties::temporal_smoothing(
+            "How much boxes and detail are steadied over time (0 = not at all)",
+            default.temporal_smoothing,
+        )
+        .build(),
+        properties::exclude(
+            "Leave faces alone whose middle lies there, whoever found them; written as roi is",
+        )
+        .build(),
+        glib::ParamSpecBoolean::builder("qos")
+            .nick("QoS")
+            .blurb("Let frames that are late at the sink pass untouched")
+            .default_value(true)
+            .mutable_playing()
+            .build(),
+        properties::stats(),
+    ]);
+    list
+}
+
 #[glib::object_subclass]
 impl ObjectSubclass for FacesrBin {
     const NAME: &'static str = "GstFacesr";
@@ -119,40 +146,7 @@ impl ObjectImpl for FacesrBin {
     }
 
     fn properties() -> &'static [glib::ParamSpec] {
-        static PROPERTIES: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| {
-            let mut list: Vec<_> = detect::settings::properties()
-                .into_iter()
-                .chain(enhance::settings::properties())
-                .filter(|pspec| !SHARED.contains(&pspec.name()))
-                .collect();
-            let default = enhance::settings::Settings::default();
-            list.extend([
-                settings::threads(
-                    "Threads that detector and generator may use, each",
-                    default.threads,
-                ),
-                settings::live(
-                    "Whether to search in the background, and to let frames of a live source \
-                     pass untouched, or drop them, rather than queue up",
-                    default.live.live,
-                ),
-                settings::is_live(),
-                settings::temporal_smoothing(
-                    "How much boxes and detail are steadied over time (0 = not at all)",
-                    default.live.temporal_smoothing,
-                ),
-                glib::ParamSpecBoolean::builder("qos")
-                    .nick("QoS")
-                    .blurb("Let frames that are late at the sink pass untouched")
-                    .default_value(true)
-                    .mutable_playing()
-                    .build(),
-                settings::stats(
-                    "What has been done since the start: counts, and CPU time in nanoseconds",
-                ),
-            ]);
-            list
-        });
+        static PROPERTIES: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(specs);
         PROPERTIES.as_ref()
     }
 
@@ -189,7 +183,7 @@ impl ElementImpl for FacesrBin {
     }
 
     fn pad_templates() -> &'static [gst::PadTemplate] {
-        static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> = LazyLock::new(video::pad_templates);
+        static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> = LazyLock::new(frame_map::pad_templates);
         TEMPLATES.as_ref()
     }
 

@@ -4,6 +4,7 @@ use gst::glib;
 use gst::prelude::*;
 
 mod imp;
+mod queue;
 
 glib::wrapper! {
     /// Finds small faces and sharpens them: `facesrdetect ! queue ! facesrenhance` in one.
@@ -11,7 +12,7 @@ glib::wrapper! {
     /// While the faces of one frame are sharpened, those of the next are being found. The
     /// properties are those of the two elements, which can also be had as the children `detect`
     /// and `enhance` (as in `facesr detect::temporal-smoothing=0.8`); `threads`,
-    /// `temporal-smoothing` and `qos` set both. `stats` has the fields of both.
+    /// `temporal-smoothing`, `exclude`, `live` and `qos` set both. `stats` has the fields of both.
     ///
     /// ```shell
     /// gst-launch-1.0 filesrc location=in.mp4 ! decodebin ! videoconvert ! facesr \

@@ -4,7 +4,9 @@ use gst::glib;
 use gst::prelude::*;
 
 mod imp;
+mod search;
 pub(crate) mod settings;
+mod stats;
 
 /// Values of the property `detector`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, glib::Enum)]

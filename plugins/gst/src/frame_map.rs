@@ -10,7 +10,7 @@ use gst::glib::translate::{ToGlibPtr, mut_override};
 use gst_video::prelude::*;
 use gst_video::{VideoFormat, VideoFrameRef, VideoInfo};
 
-use crate::cuda;
+use crate::cuda_context as cuda;
 
 const FORMATS: [(VideoFormat, PixelFormat); 15] = [
     (VideoFormat::Nv12, PixelFormat::Nv12),
@@ -29,9 +29,6 @@ const FORMATS: [(VideoFormat, PixelFormat); 15] = [
     (VideoFormat::Abgr, PixelFormat::Abgr),
     (VideoFormat::Gray8, PixelFormat::Gray8),
 ];
-
-/// How long the frames of most cameras last.
-const USUAL_DURATION: gst::ClockTime = gst::ClockTime::from_mseconds(40);
 
 /// Caps of every format and size the engine takes, in system memory.
 pub(crate) fn caps() -> gst::Caps {
@@ -58,15 +55,15 @@ pub(crate) fn pad_templates() -> Vec<gst::PadTemplate> {
         .collect()
 }
 
-/// What the caps say, for GStreamer and for the engine.
+/// Maps buffers as the caps say, for the engine.
 #[derive(Debug, Clone)]
-pub struct Video {
+pub struct FrameMapper {
     info: VideoInfo,
     frame: FrameInfo,
     cuda: bool,
 }
 
-impl Video {
+impl FrameMapper {
     /// Reads negotiated caps.
     pub fn from_caps(caps: &gst::CapsRef) -> Option<Self> {
         let info = VideoInfo::from_caps(caps).ok()?;
@@ -93,15 +90,18 @@ impl Video {
         self.cuda
     }
 
-    /// How long a frame lasts; what is usual if the caps do not say.
-    pub(crate) fn frame_duration(&self) -> gst::ClockTime {
+    /// Width and height, pixels.
+    pub(crate) fn size(&self) -> (u32, u32) {
+        (self.frame.width, self.frame.height)
+    }
+
+    /// How long a frame lasts; `None` where the caps do not say: many a decoder says that the rate
+    /// varies.
+    pub(crate) fn frame_duration(&self) -> Option<gst::ClockTime> {
         let fps = self.info.fps();
         let (frames, seconds) = (fps.numer().max(0) as u64, fps.denom().max(0) as u64);
-        // Many a decoder says that the rate varies, or nothing: 0/1.
-        if frames == 0 || seconds == 0 {
-            return USUAL_DURATION;
-        }
-        gst::ClockTime::SECOND.mul_div_floor(seconds, frames).unwrap_or(USUAL_DURATION)
+        let known = frames > 0 && seconds > 0;
+        known.then(|| gst::ClockTime::SECOND.mul_div_floor(seconds, frames)).flatten()
     }
 
     /// Shows the pixels of `buffer` to `look`.
@@ -120,8 +120,9 @@ impl Video {
         let raw = unsafe { &*mapped.as_ptr() };
         let mut planes: [&[u8]; 3] = [&[]; 3];
         let mut strides = [0; 3];
+        let crop = Crop::of(buffer, &self.frame);
         for i in 0..self.frame.format.plane_count() {
-            let span = self.span(raw, i)?;
+            let span = self.span(raw, i, crop)?;
             // SAFETY: `span` lies within the memory that is mapped for reading, and `mapped`,
             // which is dropped after the planes, keeps it mapped.
             planes[i] = unsafe { std::slice::from_raw_parts(span.start, span.len) };
@@ -141,6 +142,7 @@ impl Video {
         change: impl FnOnce(&mut FrameMut<'_>) -> R,
     ) -> Result<R, MapError> {
         self.check_meta(buffer)?;
+        let crop = Crop::of(buffer, &self.frame);
         let mapped = VideoFrameRef::from_buffer_ref_writable(buffer, &self.info)
             .map_err(|_| MapError::Map)?;
         // SAFETY: the frame is mapped as long as `mapped` lives, beyond the last use of `raw`.
@@ -148,7 +150,7 @@ impl Video {
         let count = self.frame.format.plane_count();
         let mut spans = [Span::EMPTY; 3];
         for (i, span) in spans.iter_mut().enumerate().take(count) {
-            *span = self.span(raw, i)?;
+            *span = self.span(raw, i, crop)?;
         }
         let spans = &spans[..count];
         for (i, a) in spans.iter().enumerate() {
@@ -173,21 +175,22 @@ impl Video {
     pub(crate) fn write_cuda<R>(
         &self,
         buffer: &mut gst::BufferRef,
-        shared: &cuda::Shared,
+        context: &cuda::CudaContext,
         change: impl FnOnce(CudaFrame<'_>) -> R,
     ) -> Result<R, MapError> {
         self.check_meta(buffer)?;
-        if !shared.holds(buffer) {
+        if !context.holds(buffer) {
             return Err(MapError::Elsewhere);
         }
+        let crop = Crop::of(buffer, &self.frame);
         let mapped = Mapped::cuda(buffer, &self.info).ok_or(MapError::Map)?;
         let count = self.frame.format.plane_count();
         let (mut planes, mut strides) = ([(0, 0); 3], [0; 3]);
         for i in 0..count {
-            let span = self.span(&mapped.0, i)?;
+            let span = self.span(&mapped.0, i, crop)?;
             planes[i] = (span.start as u64, span.len);
             strides[i] = span.stride;
-            if !shared.reaches(planes[i].0) {
+            if !context.reaches(planes[i].0) {
                 return Err(MapError::Elsewhere);
             }
         }
@@ -210,7 +213,12 @@ impl Video {
 
     /// Where the pixels of plane `i` lie. A GstVideoMeta may claim any stride and offset, and
     /// GStreamer does not hold them against the size of the memory: this does.
-    fn span(&self, raw: &gst_video::ffi::GstVideoFrame, i: usize) -> Result<Span, MapError> {
+    fn span(
+        &self,
+        raw: &gst_video::ffi::GstVideoFrame,
+        i: usize,
+        crop: Crop,
+    ) -> Result<Span, MapError> {
         // With a GstVideoMeta each plane is mapped by itself, else the buffer as a whole.
         let map = if raw.meta.is_null() { &raw.map[0] } else { &raw.map[i] };
         let stride = usize::try_from(raw.info.stride[i]).map_err(|_| MapError::Stride)?;
@@ -219,15 +227,50 @@ impl Video {
             .checked_mul(rows - 1)
             .and_then(|n| n.checked_add(row))
             .ok_or(MapError::Stride)?;
-        let start = raw.data[i].cast::<u8>();
-        let available = (start as usize)
-            .checked_sub(map.data as usize)
+        let plane = raw.data[i].cast::<u8>();
+        let skip = crop.bytes(self.frame.format, i, stride).ok_or(MapError::Stride)?;
+        // Only an address until it is known to lie in the memory.
+        let start = plane.wrapping_add(skip);
+        let available = (plane as usize)
+            .checked_add(skip)
+            .and_then(|start| start.checked_sub(map.data as usize))
             .and_then(|skip| map.size.checked_sub(skip))
             .unwrap_or(0);
-        if start.is_null() || len > available {
+        if plane.is_null() || len > available {
             return Err(MapError::Short { plane: i, wanted: len, got: available });
         }
         Ok(Span { start, len, stride })
+    }
+}
+
+/// Where in its memory the picture begins, as `GstVideoCropMeta` says. Elements before ours are
+/// told not to crop so (see `refuse_crop_meta`), but not all ask.
+#[derive(Debug, Clone, Copy, Default)]
+struct Crop {
+    x: usize,
+    y: usize,
+}
+
+impl Crop {
+    /// Of `buffer`. A picture that begins within a block of chroma samples is taken to begin with
+    /// the block: half a pixel off at worst.
+    fn of(buffer: &gst::BufferRef, frame: &FrameInfo) -> Self {
+        let Some(meta) = buffer.meta::<gst_video::VideoCropMeta>() else { return Self::default() };
+        let (x, y, _, _) = meta.rect();
+        let components = &frame.format.components()[..frame.format.component_count()];
+        let block = |shift: u32, at: u32| (at >> shift << shift) as usize;
+        Self {
+            x: block(components.iter().map(|c| c.hsub).max().unwrap_or(0), x),
+            y: block(components.iter().map(|c| c.vsub).max().unwrap_or(0), y),
+        }
+    }
+
+    /// How many bytes of plane `i` lie before the picture; `None` for absurd numbers.
+    fn bytes(self, format: PixelFormat, i: usize, stride: usize) -> Option<usize> {
+        let components = &format.components()[..format.component_count()];
+        let c = components.iter().find(|c| c.plane == i)?;
+        let column = (self.x >> c.hsub).checked_mul(c.step)?;
+        (self.y >> c.vsub).checked_mul(stride)?.checked_add(column)
     }
 }
 
@@ -374,7 +417,7 @@ mod tests {
     fn from(text: &str) -> Option<FrameInfo> {
         gst::init().unwrap();
         let caps: gst::Caps = text.parse().unwrap();
-        Video::from_caps(&caps).map(|v| v.frame)
+        FrameMapper::from_caps(&caps).map(|v| v.frame)
     }
 
     #[test]

@@ -7,14 +7,13 @@
 
 use std::collections::HashMap;
 use std::ffi::{c_int, c_void};
-use std::sync::{LazyLock, Mutex};
+use std::sync::LazyLock;
 
 use gst::ffi as gst_ffi;
 use gst::glib::translate::{FromGlibPtrFull, ToGlibPtr};
 use gst::prelude::*;
 use gst_video::VideoFormat;
-
-use crate::lock::lock;
+use parking_lot::Mutex;
 
 /// The caps feature of such frames.
 pub(crate) const FEATURE: &str = "memory:CUDAMemory";
@@ -116,7 +115,7 @@ pub(crate) fn without_cuda(caps: &gst::Caps) -> gst::Caps {
 
 /// The context that elements share for device `id`: its primary one.
 #[derive(Debug, Clone)]
-pub(crate) struct Shared {
+pub(crate) struct CudaContext {
     object: gst::Object,
     /// The driver's own handle.
     handle: usize,
@@ -124,10 +123,10 @@ pub(crate) struct Shared {
 
 /// The shared context of device `id`, made at the first call and kept for good, as frames may
 /// outlive every element; `None` where there is no library, driver or device.
-pub(crate) fn shared(id: u32) -> Option<Shared> {
-    static CONTEXTS: LazyLock<Mutex<HashMap<u32, Shared>>> = LazyLock::new(Mutex::default);
+pub(crate) fn shared(id: u32) -> Option<CudaContext> {
+    static CONTEXTS: LazyLock<Mutex<HashMap<u32, CudaContext>>> = LazyLock::new(Mutex::default);
     let library = library()?;
-    let mut contexts = lock(&CONTEXTS);
+    let mut contexts = CONTEXTS.lock();
     if let Some(shared) = contexts.get(&id) {
         return Some(shared.clone());
     }
@@ -139,12 +138,12 @@ pub(crate) fn shared(id: u32) -> Option<Shared> {
     }
     // SAFETY: a new object, and the reference is ours.
     let object = unsafe { gst::Object::from_glib_full(object) };
-    let shared = Shared { object, handle };
+    let shared = CudaContext { object, handle };
     contexts.insert(id, shared.clone());
     Some(shared)
 }
 
-impl Shared {
+impl CudaContext {
     /// Tells the pipeline of it, so that elements that come later use it too.
     pub(crate) fn announce(&self, element: &gst::Element) {
         let Some(library) = library() else { return };
@@ -232,6 +231,6 @@ mod tests {
             return;
         }
         assert!(caps().is_none() && shared(0).is_none());
-        assert!(!crate::video::pad_templates()[0].caps().to_string().contains(FEATURE));
+        assert!(!crate::frame_map::pad_templates()[0].caps().to_string().contains(FEATURE));
     }
 }
