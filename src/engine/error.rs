@@ -1,4 +1,4 @@
-//! What can go wrong in the engine, in words that a user can act on.
+//! Errors of the engine. Their texts name the file and the remedy.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -156,7 +156,7 @@ pub const LIBRARY_VARIABLE: &str = "ORT_DYLIB_PATH";
 /// Oldest ONNX Runtime that works.
 pub const OLDEST_VERSION: &str = "1.24";
 
-/// Why ONNX Runtime is not to be had.
+/// Why ONNX Runtime cannot be used.
 #[derive(Debug, Clone, Error)]
 #[non_exhaustive]
 pub enum RuntimeError {
@@ -167,7 +167,7 @@ pub enum RuntimeError {
         looked_in.join(", ")
     )]
     NotFound {
-        /// Where it was looked for.
+        /// Places that were searched.
         looked_in: Vec<String>,
     },
     /// A library that does not load or is too old.
@@ -191,7 +191,7 @@ pub enum GpuError {
     /// There is none, as far as this process can see.
     #[error("no NVIDIA driver is installed (libcuda.so.1 does not load)")]
     NoDriver,
-    /// There is a driver, but what the options ask for is not to be had.
+    /// There is a driver, but no device or feature as asked for.
     #[error("{0}")]
     Unusable(String),
     /// It worked so far.

@@ -1,11 +1,10 @@
-//! Reads the inputs and outputs of an ONNX file, rewrites them, and looks for what no model here
-//! may hold.
+//! Reads, checks and rewrites ONNX files.
 //!
 //! Detectors run at the size of the stream. Their files declare other sizes (CenterFace 10x3x32x32,
 //! YuNet-s 1x3x640x640), list each weight as an input too, which keeps ONNX Runtime from folding
-//! and packing the weights, and have outputs that nobody here wants. All of this is cured by
-//! changing a few fields of the file's protobuf message before it becomes a session; the nodes and
-//! weights are copied as they are.
+//! and packing the weights, and have outputs that are not used here. [`with_fixed_input`] changes a
+//! few fields of the file's protobuf message; nodes and weights are copied. [`reject_unsafe`]
+//! refuses models that loop or read other files.
 //!
 //! Only the wire format and the field numbers of `onnx.proto` are used (stable since ONNX 1.0).
 //! [`quantized`] makes an 8-bit model of a single-precision one.
@@ -21,7 +20,7 @@ pub use quantize::quantized;
 pub use ranges::Ranges;
 use wire::{Content, Field, Fields, bytes, number, put_bytes, put_number, text};
 
-/// Largest number of inputs or outputs that is looked at; real files have some hundred at most.
+/// Most inputs or outputs that are read; real files have a hundred at most.
 const MAX_VALUES: usize = 10_000;
 
 /// An input or output of the graph.
@@ -307,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn specialised_models_have_the_wanted_ends() {
+    fn with_fixed_input_keeps_only_the_named_input_and_outputs() {
         let file = with_fixed_input(&model(), "x", &[1, 3, 544, 960], &["b".into()]).unwrap();
         let declared = signature(&file).unwrap();
         assert_eq!(declared.inputs.len(), 1);

@@ -4,7 +4,7 @@
 //! `DequantizeLinear` and its output goes into `QuantizeLinear`. This puts both behind every tensor
 //! whose range is known, and replaces the weights of the convolutions in between: 8 bits and a
 //! scale a channel, biases in 32 bits. What has no range stays in single precision. The numbers are
-//! those of ONNX Runtime's own quantiser: activations are unsigned with a zero point, weights
+//! those of ONNX Runtime's own quantizer: activations are unsigned with a zero point, weights
 //! signed without.
 
 use std::collections::{HashMap, HashSet};
@@ -102,7 +102,7 @@ impl<'a> Parts<'a> {
         Ok(Self { nodes, weights, takers })
     }
 
-    /// Whether what `node` answers is kept in 8 bits, as it is or after all below nought is cut off.
+    /// Whether the output of `node` is kept in 8 bits, directly or after a `Relu`.
     fn is_kept(&self, node: &Node<'_>, ranges: &HashMap<String, Range>) -> bool {
         let &[output] = node.outputs.as_slice() else { return false };
         let taker = self.takers.get(output).copied().flatten().and_then(|i| self.nodes.get(i));
@@ -367,8 +367,8 @@ mod tests {
         node
     }
 
-    /// Channels of weights and their biases: usual ones, one that is nought but for its bias, and one
-    /// of which nothing is left.
+    /// Channels of weights and their biases: usual ones, one of zeros with a bias, and one
+    /// of zeros only.
     const WEIGHTS: [f32; 8] = [0.5, -1.27, 3e-3, 2e-3, 1e-9, -1e-9, 0.0, 0.0];
     const BIASES: [f32; 4] = [0.25, -3.0, 1000.0, 0.0];
 
@@ -455,7 +455,7 @@ mod tests {
     #[test]
     fn only_what_lies_between_ranges_is_in_8_bits() {
         let file = quantized(&model("Add"), &ranges()).unwrap();
-        // Replaced, and kept in single precision because what it answers has no range.
+        // Replaced, and kept in single precision because its output has no range.
         assert!(raw(&file, "w").is_none() && raw(&file, "b").is_none());
         assert!(raw(&file, "v").is_some() && raw(&file, "y/weight/code").is_none());
         let declared = signature(&file).unwrap();

@@ -1,10 +1,10 @@
-//! The ranges of tensors, which 8 bits have to hold.
+//! Ranges of tensors, for 8-bit codes.
 
 use std::collections::HashMap;
 
 use super::OnnxError;
 
-/// Smaller scales are taken for this one: what they are of is nought for all that follows.
+/// Least scale: tensors with a smaller one are zero for all that follows.
 pub(crate) const LEAST_SCALE: f32 = 1e-12;
 
 /// The values that tensors of a model take, from least to largest.
@@ -35,7 +35,7 @@ impl Ranges {
             if min > max || !(max - min).is_finite() {
                 return Err(wrong());
             }
-            // Nought has to be a code of its own: convolutions are padded with it.
+            // Zero needs a code of its own: convolutions are padded with it.
             let range = Range { min: min.min(0.0), max: max.max(0.0) };
             if ranges.insert(name.to_string(), range).is_some() {
                 return Err(OnnxError::RepeatedRange { name: name.into() });
@@ -51,7 +51,7 @@ impl Range {
         ((self.max - self.min) / 255.0).max(LEAST_SCALE)
     }
 
-    /// The code of nought.
+    /// The code of zero.
     pub(crate) fn zero(self) -> u8 {
         (-self.min / self.scale()).round() as u8
     }

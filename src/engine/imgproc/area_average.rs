@@ -36,9 +36,9 @@ impl Axis {
                     (first..end).map(|i| ((i + 1) as f64).min(to) - (i as f64).max(from)).collect();
                 raw.push((first, weights));
             } else {
-                let centre = ((o + 0.5) * ratio - 0.5).clamp(0.0, last - 1.0);
-                let first = (centre.floor() as usize).min(inputs.saturating_sub(2));
-                let part = centre - first as f64;
+                let center = ((o + 0.5) * ratio - 0.5).clamp(0.0, last - 1.0);
+                let first = (center.floor() as usize).min(inputs.saturating_sub(2));
+                let part = center - first as f64;
                 raw.push((first, if inputs == 1 { vec![1.0] } else { vec![1.0 - part, part] }));
             }
         }

@@ -1,4 +1,4 @@
-//! The weights: which are embedded, and where files are looked for.
+//! Model files: which are embedded, and where others are searched for.
 //!
 //! Model folders, in the order they are searched:
 //!

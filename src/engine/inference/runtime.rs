@@ -38,7 +38,7 @@ impl Runtime {
     /// call tries again.
     ///
     /// # Errors
-    /// [`RuntimeError`] says where it was looked for, or why it does not load.
+    /// [`RuntimeError`] says where it was searched for, or why it does not load.
     pub fn get() -> Result<&'static Runtime, RuntimeError> {
         static LOADED: Mutex<Option<&'static Runtime>> = Mutex::new(None);
         let mut loaded = LOADED.lock();
@@ -141,14 +141,14 @@ fn base_of(library: &Path) -> Option<&'static ApiBase> {
 /// Whether a loaded library offers this version of its API. One that is not found again by this
 /// name is assumed to.
 fn offers(library: &Path, version: u32) -> bool {
-    // SAFETY: takes any number, and answers null for versions that it does not know.
+    // SAFETY: takes any number, and returns null for unknown versions.
     base_of(library).is_none_or(|base| unsafe { !(base.get_api)(version).is_null() })
 }
 
 /// The version that a loaded library reports.
 fn version_of(library: &Path) -> Option<String> {
     let base = base_of(library)?;
-    // SAFETY: answers a constant C string.
+    // SAFETY: returns a constant C string.
     let version = unsafe { CStr::from_ptr((base.get_version)()) };
     Some(version.to_str().ok()?.to_string())
 }

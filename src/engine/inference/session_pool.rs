@@ -66,7 +66,7 @@ static SHARED: LazyLock<Mutex<HashMap<Key, Weak<SessionPool>>>> = LazyLock::new(
 /// Models that have passed their [dry run](loader::dry_run): the same content needs no other.
 static DRY_RUN: LazyLock<Mutex<HashSet<Fingerprint>>> = LazyLock::new(Mutex::default);
 
-/// Beyond this many the list starts anew, so that it cannot grow for ever.
+/// At this many the list is cleared, which bounds its memory.
 const MAX_DRY_RUN: usize = 1000;
 
 impl SessionPool {
