@@ -185,6 +185,8 @@ impl Finder {
         self.tracker.set_min_score(self.min_score);
         self.scheduler.restart();
         self.failing_since = None;
+        // What the former is just looking at is answered in vain.
+        self.scene += 1;
         let former = std::mem::replace(&mut self.search, Search::Here(detector));
         if let Search::Beside(worker) = former {
             // To drop it waits for its search; where no thread can be had, here.

@@ -19,10 +19,12 @@ const PLAIN_TURN: u32 = 8;
 const SPARSE: f64 = 0.11;
 /// A face whose pixels are lost is searched for after so many seconds.
 const LEAST_INTERVAL: f64 = 0.08;
-/// Share of the frame that has to change for a search beside the turn, ...
+/// Share of the frame that has to change for a search before its time, ...
 const NEW_MOTION: f64 = 0.002;
-/// ... at most so often, seconds.
+/// ... at most so often, seconds, ...
 const NEWS_INTERVAL: f64 = 0.16;
+/// ... if tiles have left so much of all savings.
+const RICH: f64 = 0.5;
 /// The budget of so many seconds can be saved up, and is there at the start.
 const SAVINGS: f64 = 1.0;
 
@@ -80,10 +82,8 @@ pub(super) struct SearchScheduler {
     tiles: Vec<TileTurn>,
     /// CPU time that may be spent, milliseconds.
     savings: Option<f64>,
-    /// When the full frame was searched last, ...
+    /// When the full frame was searched last.
     searched: Option<f64>,
-    /// ... and when beside its turn.
-    in_between: Option<f64>,
     turn: u32,
     /// Share of the frame that has changed since it was searched.
     motion: f64,
@@ -155,10 +155,8 @@ impl SearchScheduler {
         let mut savings = savings.min(s.budget * SAVINGS.max(s.step));
         let mut regions = Vec::new();
         self.is_due = self.is_full_due(s, savings);
-        if s.most > 0 && self.is_due {
+        if s.most > 0 && (self.is_due || self.has_news(s, savings)) {
             regions.extend(self.plan_full(s, &mut savings));
-        } else if s.most > 0 && self.has_news(s, savings) {
-            regions.extend(self.plan_plain(s, &mut savings));
         }
         while regions.len() < s.most {
             let Some(tile) = self.next_tile(s, savings) else { break };
@@ -186,24 +184,12 @@ impl SearchScheduler {
 
     /// Whether something moves in the frame that no search has seen, and may be a face.
     fn has_news(&self, s: &Situation<'_>, savings: f64) -> bool {
-        let latest = match (self.searched, self.in_between) {
-            (Some(a), Some(b)) => Some(a.max(b)),
-            (a, b) => a.or(b),
-        };
-        let since = latest.map_or(0.0, |latest| s.now - latest);
+        let since = self.searched.map_or(0.0, |searched| s.now - searched);
         self.motion >= NEW_MOTION
             && s.interval.is_finite()
             && since + s.step / 2.0 >= NEWS_INTERVAL
+            && savings >= RICH * SAVINGS * s.budget
             && self.full.is_some_and(|(_, cost)| cost <= savings)
-    }
-
-    /// A search in between, which changes no turns.
-    fn plan_plain(&mut self, s: &Situation<'_>, savings: &mut f64) -> Option<SearchRegion> {
-        let (region, cost) = self.full?;
-        self.in_between = Some(s.now);
-        self.motion = 0.0;
-        *savings -= cost;
-        Some(region)
     }
 
     fn plan_full(&mut self, s: &Situation<'_>, savings: &mut f64) -> Option<SearchRegion> {

@@ -218,6 +218,15 @@ fn face_that_runs_past_is_found_again_after_a_moment() {
 }
 
 #[test]
+fn face_that_comes_in_between_two_searches_is_found_within_a_fifth_of_a_second() {
+    for start in [1, 4, 9] {
+        let come = |time: f64| Some(100.0).filter(|_| time > (f64::from(start) - 0.5) / 25.0);
+        let o = film(&sampled(25.0, 1.2), come, stamped, true, FinderOptions::default());
+        assert!(o.frames - o.right <= 4 && o.wrong == 0, "frame {start}: {o:?}");
+    }
+}
+
+#[test]
 fn failed_searches_cost_no_face_until_they_have_failed_for_a_second() {
     let options = FinderOptions { detect_interval: Duration::ZERO, ..Default::default() };
     let (mut finder, truth) = finder_of_truth(options);
@@ -430,4 +439,22 @@ fn finder_ends_and_changes_place_while_a_search_is_under_way() {
         }
         late.join().unwrap();
     }
+}
+
+#[test]
+fn another_detector_takes_over_without_losing_faces() {
+    let (mut finder, tell) = told_in_background();
+    let data = picture(100.0);
+    count(&mut finder, &data);
+    tell.send(vec![face(100.0)]).unwrap();
+    wait_for_worker(&finder);
+    let id = finder.find(&gray(&data), None).faces[0].id;
+    // Its next search does not end before this one is over.
+    let truth = Truth::new(Mutex::new(Ok(vec![face(100.0)])));
+    finder.set_detector(Box::new(TruthDetector(truth)));
+    for _ in 0..4 {
+        assert_eq!(finder.find(&gray(&data), None).faces[0].id, id);
+        wait_for_worker(&finder);
+    }
+    drop(tell);
 }
