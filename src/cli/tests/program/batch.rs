@@ -163,8 +163,8 @@ fn until_busy(output: &Path) {
     loop {
         assert!(begun.elapsed() < Duration::from_secs(60), "nothing is written");
         let names = if output.is_dir() { outputs(output) } else { Vec::new() };
-        let partial = |name: &&String| name.ends_with(".partial");
-        if names.iter().filter(partial).count() > 0 && names.iter().any(|n| !partial(&n)) {
+        let locked = |name: &&String| name.ends_with(".lock");
+        if names.iter().filter(locked).count() > 0 && names.iter().any(|n| !locked(&n)) {
             return;
         }
         std::thread::sleep(Duration::from_millis(10));
@@ -196,7 +196,7 @@ fn ended_by(signal: i32) {
     }
     // The process that did the file is told by the system if nobody else can.
     let begun = Instant::now();
-    while outputs(&output).iter().any(|name| name.ends_with(".partial")) {
+    while outputs(&output).iter().any(|name| name.ends_with(".lock")) {
         assert!(begun.elapsed() < Duration::from_secs(20), "half a file stays");
         std::thread::sleep(Duration::from_millis(20));
     }

@@ -2,7 +2,6 @@
 
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
 
 use facesr_testkit::media::launch;
 
@@ -133,18 +132,13 @@ fn ctrl_c_leaves_nothing() {
     // Long enough to be interrupted on any machine.
     clip(&file("in.mp4"), 3000);
     let mut child = facesr()
-        .args(["enhance", "--scale=4", "--preset=slow"])
+        .args(["enhance", "--scale=4", "--preset=slow", "--progress=json"])
         .args([&file("in.mp4"), Path::new("-o"), &file("out.mp4")])
+        .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    let partial = file("out.mp4.partial");
-    let begun = Instant::now();
-    while std::fs::metadata(&partial).map_or(0, |meta| meta.len()) == 0 {
-        assert!(begun.elapsed() < Duration::from_secs(60), "nothing is written");
-        assert!(child.try_wait().unwrap().is_none(), "it ended by itself");
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    crate::until_frames_pass(&mut child);
     // SAFETY: sends a signal to the child that was just started and is still running.
     unsafe { libc::kill(child.id() as i32, libc::SIGINT) };
     let ended = child.wait_with_output().unwrap();

@@ -3,7 +3,6 @@
 
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
 
 use facesr_testkit::media::{frames, launch};
 use facesr_testkit::skip;
@@ -97,21 +96,14 @@ fn two_runs_do_not_write_one_output() {
     clip(&file("short.mp4"), 3);
     let output = file("out.mp4");
     let mut first = facesr()
-        .args(["enhance", "--detector=none", "--scale=4", "--preset=slow"])
+        .args(["enhance", "--detector=none", "--scale=4", "--preset=slow", "--progress=json"])
         .args([&file("in.mp4"), Path::new("-o"), &output])
+        .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    let partial = file("out.mp4.partial");
-    let size = || std::fs::metadata(&partial).map_or(0, |meta| meta.len());
-    let begun = Instant::now();
-    while size() == 0 {
-        assert!(begun.elapsed() < Duration::from_secs(60), "nothing is written");
-        assert!(first.try_wait().unwrap().is_none(), "it ended by itself");
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    crate::until_frames_pass(&mut first);
     for options in [&[][..], &["--force"]] {
-        let before = size();
         let second = facesr()
             .args(["enhance", "--detector=none"])
             .args(options)
@@ -121,13 +113,12 @@ fn two_runs_do_not_write_one_output() {
         assert_eq!(second.status.code(), Some(1), "{}", said(&second));
         let words = "out.mp4: another run is writing it";
         assert!(said(&second).contains(words), "{}", said(&second));
-        assert!(size() >= before, "what the first has written is gone");
         assert!(first.try_wait().unwrap().is_none(), "the first has ended");
     }
     // A run that dies lets go, and what it leaves is no hindrance.
     first.kill().unwrap();
     first.wait().unwrap();
-    assert!(partial.exists());
+    assert!(!output.exists());
     let third = facesr()
         .args(["enhance", "--detector=none"])
         .args([&file("short.mp4"), Path::new("-o"), &output])
@@ -182,7 +173,7 @@ fn a_file_system_that_is_full() {
         }
         assert_eq!(ended, Some(code), "{arguments:?}: {said}");
         assert!(said.contains("cannot write") && said.contains("the disk is full"), "{said}");
-        assert!(!left.contains(".partial") && !left.contains("out."), "{arguments:?}: {left}");
+        assert!(!left.contains(".tmp") && !left.contains("out."), "{arguments:?}: {left}");
     }
     assert_eq!(names(&dir.path().join("full")), Vec::<String>::new());
 }

@@ -46,6 +46,20 @@ fn enhance(input: &Path, output: &Path, options: &[&str]) -> String {
     said(&output)
 }
 
+/// Waits until a child that was started with `--progress=json` and a piped standard output has
+/// done a frame.
+fn until_frames_pass(child: &mut std::process::Child) {
+    use std::io::BufRead;
+    let stdout = child.stdout.as_mut().expect("its standard output is piped");
+    for line in std::io::BufReader::new(stdout).lines() {
+        let line: serde_json::Value = serde_json::from_str(&line.expect("it can be read")).unwrap();
+        if line["frames"].as_u64() > Some(0) {
+            return;
+        }
+    }
+    panic!("it ended by itself");
+}
+
 /// A folder of its own, and a file name in it.
 fn scratch() -> (tempfile::TempDir, impl Fn(&str) -> PathBuf) {
     let dir = tempfile::tempdir().expect("there is a folder for temporary files");

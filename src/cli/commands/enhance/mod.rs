@@ -1,0 +1,138 @@
+//! `facesr enhance`: a video file in, the same with sharper faces out.
+
+mod args;
+mod run_report;
+
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use serde_json::{Value, json};
+
+pub(crate) use args::EnhanceArgs;
+
+use crate::files::{AtomicFile, RunPaths, check_json, write_json};
+use crate::media::{
+    Container, FrameObserver, Input, Outcome, Plan, encoder, face_element, have, lock,
+    start_gstreamer, transcode,
+};
+use crate::report::{BestShots, ReportTargets};
+use crate::term::{ExitStatus, Failure, Progress, ProgressMode, interrupt, say};
+
+/// Carries out the command.
+pub(crate) fn run(args: &EnhanceArgs) -> Result<(), Failure> {
+    let format = args.output.as_deref().map(Container::of).transpose()?;
+    let source = Input::open(&args.input)?;
+    interrupt::watch();
+    let (page, gallery) = (args.report.as_deref(), args.gallery.as_deref());
+    let faces = &args.video.stream.faces;
+    RunPaths::default()
+        .input("the input", source.path())
+        .input("the generator", faces.generator.as_deref())
+        .input("the detector's model", faces.find.detector_model.as_deref())
+        .output("OUT", args.output.as_deref())?
+        .output("--json", args.json.as_deref())?
+        .output("--report", page)?
+        .output("--gallery", gallery)?;
+    if let Some(json) = &args.json {
+        check_json(json, args.force)?;
+    }
+    let file = match &args.output {
+        Some(output) => Some(AtomicFile::create(output, args.force)?),
+        None => None,
+    };
+    let targets = ReportTargets::create(page, gallery, args.force)?;
+    start_gstreamer()?;
+    let video = &args.video;
+    let scale = video.scale.unwrap_or(1);
+    let shots = Arc::new(Mutex::new(BestShots::new(faces.sizes(scale))));
+    let plan = Plan {
+        element: face_element("facesr", &video.properties())?,
+        scale,
+        compare: video.compare,
+        encoder: if args.no_encode { None } else { Some(encoder(&video.encoder())?) },
+        observer: targets.wanted().then(|| shots.clone() as Arc<Mutex<dyn FrameObserver>>),
+        fps: video.fps,
+        input: source.name(),
+    };
+    let mut progress = Progress::start(args.progress.unwrap_or(ProgressMode::unless(args.quiet)));
+    let outcome = transcode(plan, &source, file.zip(format), &mut progress)?;
+    let stats = report(args, &source, &outcome);
+    if targets.wanted() {
+        // The pipeline may still hold a reference; what it saw is all in here.
+        let shots = std::mem::replace(&mut *lock(&shots), BestShots::new((0.0, 0.0)));
+        targets.write(shots, &outcome, &stats, scale)?;
+    }
+    if !args.quiet {
+        summary(args, &stats);
+    }
+    if let Some(path) = &args.json {
+        write_json(&stats, path, args.force)?;
+    }
+    let name = args.output.as_deref().unwrap_or(Path::new("the output")).display();
+    let losses = outcome.losses();
+    match () {
+        () if outcome.was_stopped => {
+            Err(Failure::stopped(format_args!("stopped; {name} holds what had come by then")))
+        }
+        () if !losses.is_empty() && !args.allow_loss && !args.no_encode => Err(Failure::new(
+            ExitStatus::Loss,
+            format_args!(
+                "{name} is written, but not all of the input is in it: {} (--allow-loss accepts \
+                 that)",
+                losses.join("; ")
+            ),
+        )),
+        () => Ok(()),
+    }
+}
+
+fn report(args: &EnhanceArgs, source: &Input, outcome: &Outcome) -> Value {
+    let video = &args.video;
+    let given: serde_json::Map<_, _> =
+        video.properties().into_iter().map(|(name, value)| (name.into(), json!(value))).collect();
+    run_report::Report {
+        input: source.name(),
+        output: args.output.as_ref().map(|p| p.display().to_string()),
+        encoder: (!args.no_encode)
+            .then(|| if have("x264enc") { "x264enc" } else { "openh264enc" }.to_string()),
+        outcome,
+        options: json!({
+            "scale": video.scale.unwrap_or(1),
+            "compare": video.compare,
+            "crf": video.crf,
+            "preset": video.preset.name(),
+            "encode": !args.no_encode,
+            "given": given,
+        }),
+    }
+    .to_json()
+}
+
+fn summary(args: &EnhanceArgs, stats: &Value) {
+    let n = |key: &str| stats[key].as_u64().unwrap_or(0);
+    let what = format!(
+        "{} frames, {} faces sharpened in {} tracks, {} frames/s",
+        n("frames"),
+        n("faces_enhanced"),
+        n("tracks"),
+        stats["fps"]
+    );
+    let name = args.output.as_ref().map(|output| format!("{}: ", output.display()));
+    say(&format!("{}{what}", name.unwrap_or_default()));
+    if n("faces_enhanced") == 0 && n("tracks") > 0 {
+        say(&why_none(args));
+    }
+}
+
+/// Why faces were found and none was sharpened.
+fn why_none(args: &EnhanceArgs) -> String {
+    let faces = &args.video.stream.faces;
+    if faces.strength == Some(0.0) {
+        return "facesr: note: faces were found, but --strength is 0".into();
+    }
+    let (least, most) = faces.sizes(1);
+    format!(
+        "facesr: note: faces were found, but none between {least:.0} and {most:.0} pixels, the \
+         sizes that are sharpened; --min-face-size and --max-face-size set others"
+    )
+}

@@ -1,0 +1,192 @@
+//! Where the video comes from: a file, a pipe or an address, and what can be told of it before
+//! playing.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::Read;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use gst::prelude::*;
+
+use super::elements::make;
+use super::format::Format;
+use crate::term::{Failure, interrupt, io_reason, without_passwords};
+
+/// The input.
+#[derive(Debug, Clone)]
+pub(crate) enum Input {
+    /// A file of this machine.
+    File(PathBuf, Format),
+    /// Bytes that come once: a pipe, a socket, standard input. Its name, and what it is read by.
+    Pipe(String, Arc<File>),
+    /// Anything else that GStreamer reads.
+    Uri(String),
+}
+
+impl Input {
+    /// Takes IN of the command line. A file must be there, be readable and hold something that
+    /// can be a video.
+    ///
+    /// # Errors
+    /// A [`Failure`] that says what is the matter.
+    pub(crate) fn open(input: &OsStr) -> Result<Self, Failure> {
+        if input == "-" {
+            let file = File::open("/dev/stdin").map_err(|e| {
+                Failure::running(format_args!("cannot read standard input: {}", io_reason(&e)))
+            })?;
+            return Ok(Self::Pipe("standard input".into(), Arc::new(file)));
+        }
+        let mut path = PathBuf::from(input);
+        if let Some(uri) = input.to_str().filter(|uri| uri.contains("://"))
+            && !path.exists()
+        {
+            match gst::glib::filename_from_uri(uri) {
+                // A file stays a file, however it is named.
+                Ok((file, _)) => path = file,
+                Err(_) => return Ok(Self::Uri(uri.to_string())),
+            }
+        }
+        Self::file(path)
+    }
+
+    fn file(path: PathBuf) -> Result<Self, Failure> {
+        let shown = path.display().to_string();
+        let cannot = |why: &str| Failure::running(format_args!("cannot read {shown}: {why}"));
+        let reason = |e: std::io::Error| cannot(&io_reason(&e));
+        let meta = path.metadata().map_err(|e| match path.is_symlink() {
+            true => cannot("the link leads nowhere"),
+            false => reason(e),
+        })?;
+        if meta.is_dir() {
+            return Err(cannot("it is a folder; name a video file"));
+        }
+        if !meta.is_file() {
+            let mut options = File::options();
+            options.read(true);
+            if meta.file_type().is_fifo() {
+                // Opened once, and without waiting: whoever writes may come later.
+                options.custom_flags(libc::O_NONBLOCK);
+            }
+            let file = options.open(&path).map_err(reason)?;
+            return Ok(Self::Pipe(shown, Arc::new(file)));
+        }
+        let mut file = File::open(&path).map_err(reason)?;
+        if file.read(&mut [0]).map_err(reason)? == 0 {
+            return Err(cannot("the file is empty"));
+        }
+        let format = Format::of(&path).map_err(reason)?;
+        match format {
+            Format::Playlist => Err(cannot(
+                "it is a list of other files or addresses, which a file may not fetch; \
+                 name the address of the stream instead",
+            )),
+            Format::Picture => Err(cannot("it is a single picture; use facesr image")),
+            _ => Ok(Self::File(path, format)),
+        }
+    }
+
+    /// Its name for messages, without a password.
+    pub(crate) fn name(&self) -> String {
+        match self {
+            Self::File(path, _) => path.display().to_string(),
+            Self::Pipe(name, _) => name.clone(),
+            Self::Uri(uri) => without_passwords(uri),
+        }
+    }
+
+    /// The file it is, if it is one.
+    pub(crate) fn path(&self) -> Option<&Path> {
+        match self {
+            Self::File(path, _) => Some(path),
+            _ => None,
+        }
+    }
+
+    /// What kind of file it is.
+    pub(super) fn format(&self) -> Format {
+        match self {
+            Self::File(_, format) => *format,
+            _ => Format::Other,
+        }
+    }
+
+    /// Whether it has an end of its own, so that one that is stopped before has failed.
+    pub(super) fn is_finite(&self) -> bool {
+        matches!(self, Self::File(..))
+    }
+
+    /// Waits until a pipe holds something.
+    fn wait_for_bytes(file: &File) -> Result<(), Failure> {
+        let mut poll = libc::pollfd { fd: file.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+        loop {
+            if interrupt::requested() {
+                return Err(Failure::interrupted());
+            }
+            // SAFETY: one valid pollfd is handed over.
+            let ready = unsafe { libc::poll(&mut poll, 1, 100) };
+            if ready > 0 && poll.revents & libc::POLLIN != 0 {
+                return Ok(());
+            }
+            if ready > 0 {
+                // The writer has gone without a byte.
+                return Err(Failure::running("cannot read the pipe: nothing came out of it"));
+            }
+            if ready < 0 {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+        }
+    }
+
+    /// Adds source and parser to `pipeline`: all elementary streams, still compressed, come out
+    /// of the parser that is returned.
+    pub(super) fn add(
+        &self,
+        pipeline: &gst::Pipeline,
+    ) -> Result<(gst::Element, gst::Element), Failure> {
+        super::restrict_factories(!matches!(self, Self::Uri(_)));
+        let parser = make("parsebin")?;
+        let source = match self {
+            Self::File(path, format) => {
+                let source = make("filesrc")?;
+                source.set_property("location", path);
+                if *format == Format::Imkh {
+                    // GStreamer does not know the head, but its demuxer passes it over.
+                    let caps = gst::Caps::builder("video/mpeg")
+                        .field("mpegversion", 2)
+                        .field("systemstream", true)
+                        .build();
+                    parser.set_property("sink-caps", caps);
+                }
+                source
+            }
+            Self::Pipe(_, file) => {
+                Self::wait_for_bytes(file)?;
+                let source = make("fdsrc")?;
+                source.set_property("fd", file.as_raw_fd());
+                source
+            }
+            Self::Uri(uri) => {
+                let source = make("urisourcebin")?;
+                source.set_property("uri", uri);
+                source
+            }
+        };
+        pipeline.add_many([&source, &parser]).map_err(Failure::running)?;
+        if let Self::Uri(_) = self {
+            let sink = parser.static_pad("sink");
+            source.connect_pad_added(move |_, pad| {
+                // A source with several pads (one a rendition) is served by its first.
+                if let Some(sink) = sink.as_ref().filter(|sink| !sink.is_linked()) {
+                    let _ = pad.link(sink);
+                }
+            });
+        } else {
+            source.link(&parser).map_err(Failure::running)?;
+        }
+        Ok((source, parser))
+    }
+}

@@ -1,0 +1,285 @@
+//! What an input says it holds, read without the demuxer that will read it: held against what came
+//! out of that in the end.
+
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::Path;
+use std::sync::atomic::Ordering;
+
+use gst::glib;
+
+use super::format::Format;
+use super::ledger::Ledger;
+use super::{Input, matroska, mp4};
+use crate::term::Note;
+
+/// Bytes of a transport stream that are searched for its programs.
+const TS_HEAD: u64 = 4 << 20;
+
+/// What an input says.
+#[derive(Debug, Default)]
+pub(super) struct Inventory {
+    /// An MP4's index.
+    pub(super) movie: Option<mp4::Movie>,
+    /// A Matroska file's.
+    pub(super) matroska: Option<matroska::Movie>,
+    /// Programs of a transport stream.
+    programs: usize,
+    /// Whether an AVI ends before what it announces, and how long it should be, nanoseconds.
+    avi: Option<(bool, Option<u64>)>,
+}
+
+/// Seconds from 1904 to 1970, which MP4 counts from.
+const SINCE_1904: i64 = 2_082_844_800;
+/// Seconds from 1970 to 2001, which Matroska counts from.
+const UNTIL_2001: i64 = 978_307_200;
+
+impl Inventory {
+    /// Reads what `input` says.
+    pub(super) fn of(input: &Input) -> Self {
+        let Some(path) = input.path() else { return Self::default() };
+        match input.format() {
+            Format::Mp4 => Self { movie: mp4::Movie::read(path), ..Self::default() },
+            Format::Matroska => Self { matroska: matroska::Movie::read(path), ..Self::default() },
+            Format::Ts { stride, offset } => {
+                Self { programs: programs(path, stride, offset), ..Self::default() }
+            }
+            Format::Avi => Self { avi: avi(path), ..Self::default() },
+            _ => Self::default(),
+        }
+    }
+
+    /// What can be said before the work.
+    pub(super) fn notes(&self) -> Vec<Note> {
+        let mut notes = Vec::new();
+        let mut loss = |text: String| notes.push(Note { text, is_loss: true });
+        if self.programs > 1 {
+            loss(format!(
+                "the stream holds {} programs; only the first is in the output",
+                self.programs
+            ));
+        }
+        if let Some(matroska) = &self.matroska
+            && matroska.attachments > 0
+        {
+            loss(format!("left out {} attached files", matroska.attachments));
+        }
+        if let Some(movie) = &self.movie {
+            for _ in movie.tracks.iter().filter(|track| &track.handler == b"tmcd") {
+                loss("left out the timecode track".into());
+            }
+        }
+        notes
+    }
+
+    /// Ticks a second of the input's video, if it is an MP4.
+    pub(super) fn video_timescale(&self) -> Option<u32> {
+        let tracks = &self.movie.as_ref()?.tracks;
+        let video = tracks.iter().find(|track| &track.handler == b"vide")?;
+        Some(video.timescale).filter(|scale| *scale > 0)
+    }
+
+    /// Whether a track of an MP4 holds its chapters.
+    pub(super) fn holds_chapters(&self, track: u32) -> bool {
+        self.movie.as_ref().is_some_and(|movie| {
+            !movie.chapters.is_empty()
+                && movie.tracks.iter().any(|other| other.chapter_tracks.contains(&track))
+        })
+    }
+
+    /// When it was recorded, in seconds since 1970.
+    fn recorded(&self) -> Option<i64> {
+        let mp4 = self.movie.as_ref().map(|movie| movie.creation_time).filter(|time| *time > 0);
+        let mp4 = mp4.and_then(|time| i64::try_from(time).ok()?.checked_sub(SINCE_1904));
+        let date = self.matroska.as_ref().and_then(|matroska| matroska.date);
+        mp4.or(date.and_then(|ns| (ns / 1_000_000_000).checked_add(UNTIL_2001)))
+    }
+
+    /// When it was recorded.
+    pub(super) fn recorded_at(&self) -> Option<glib::DateTime> {
+        glib::DateTime::from_unix_utc(self.recorded()?).ok()
+    }
+
+    /// What an MP4 output is told beside its tracks.
+    pub(super) fn mp4_extra(&self, mark: &'static str) -> mp4::Extra {
+        let created = self.recorded().and_then(|time| time.checked_add(SINCE_1904));
+        let movie = self.movie.clone().unwrap_or_default();
+        mp4::Extra {
+            creation_time: created.and_then(|time| u64::try_from(time).ok()).unwrap_or(0),
+            mark,
+            user_data: movie.user_data,
+            chapters: movie.chapters,
+        }
+    }
+
+    /// The chapters of an MP4 as a table of contents.
+    pub(super) fn toc(&self) -> Option<gst::Toc> {
+        let movie = self.movie.as_ref().filter(|movie| !movie.chapters.is_empty())?;
+        let end = movie.duration as f64 / f64::from(movie.timescale.max(1)) * 1e9;
+        let mut edition = gst::TocEntry::new(gst::TocEntryType::Edition, "edition");
+        let ends = movie.chapters.iter().skip(1).map(|(begin, _)| *begin).chain([end as u64]);
+        for (number, ((begin, title), stop)) in movie.chapters.iter().zip(ends).enumerate() {
+            let mut chapter =
+                gst::TocEntry::new(gst::TocEntryType::Chapter, &format!("chapter-{number}"));
+            let entry = chapter.make_mut();
+            entry.set_start_stop_times(*begin as i64, stop.max(*begin) as i64);
+            let mut tags = gst::TagList::new();
+            if let Some(tags) = tags.get_mut() {
+                tags.add::<gst::tags::Title>(&title.as_str(), gst::TagMergeMode::Replace);
+            }
+            entry.set_tags(tags);
+            edition.make_mut().append_sub_entry(chapter);
+        }
+        let mut toc = gst::Toc::new(gst::TocScope::Global);
+        toc.make_mut().append_entry(edition);
+        Some(toc)
+    }
+
+    /// Texts for a Matroska output, name and value.
+    pub(super) fn texts(&self) -> Vec<(String, String)> {
+        let own = ["ENCODER", "DURATION", "TITLE"];
+        let mut texts: Vec<_> = self.matroska.iter().flat_map(|m| m.tags.iter().cloned()).collect();
+        texts.retain(|(name, _)| !own.iter().any(|own| own.eq_ignore_ascii_case(name)));
+        if let Some(title) = self.matroska.as_ref().and_then(|m| m.title.clone()) {
+            texts.insert(0, ("TITLE".into(), title));
+        }
+        for (kind, bytes) in self.movie.iter().flat_map(|movie| &movie.user_data) {
+            // Length, language, then the place as ISO 6709 has it.
+            if kind == b"\xa9xyz"
+                && let Some(place) = bytes.get(4..)
+            {
+                let place = String::from_utf8_lossy(place).trim_end_matches('\0').to_string();
+                texts.push(("LOCATION".into(), place));
+            }
+        }
+        texts
+    }
+
+    /// What was promised and did not come; `position` is how far the video went, nanoseconds.
+    pub(super) fn compare(&self, ledger: &Ledger, position: u64) -> Vec<Note> {
+        let mut notes = Vec::new();
+        let mut loss = |text: String| notes.push(Note { text, is_loss: true });
+        let came = position as f64 / 1e9;
+        let cut = |wanted: Option<f64>| match wanted {
+            Some(wanted) if wanted > came => {
+                format!("the input is cut short: {came:.1} of {wanted:.1} s are there")
+            }
+            _ => format!("the input is cut short: {came:.1} s of it are there"),
+        };
+        if let Some(movie) = &self.movie {
+            let wanted = movie.duration as f64 / f64::from(movie.timescale.max(1));
+            if movie.is_cut {
+                loss(cut((movie.duration > 0).then_some(wanted)));
+            } else if !movie.has_fragments {
+                compare_tracks(movie, ledger).into_iter().for_each(&mut loss);
+            }
+        }
+        if let Some(matroska) = self.matroska.as_ref().filter(|matroska| matroska.is_cut) {
+            loss(cut(matroska.duration.map(|ns| ns as f64 / 1e9)));
+        }
+        if let Some((true, duration)) = self.avi {
+            loss(cut(duration.map(|ns| ns as f64 / 1e9)));
+        }
+        if let Some((lost, of)) = ledger.undecoded() {
+            loss(format!("{lost} of {of} frames are damaged and cannot be decoded"));
+        }
+        for kind in ledger.empty_streams() {
+            let text = format!("one {} stream is announced but empty", kind.name());
+            notes.push(Note { text, is_loss: false });
+        }
+        notes
+    }
+}
+
+/// Tracks of an MP4 that did not come out of the demuxer whole.
+fn compare_tracks(movie: &mp4::Movie, ledger: &Ledger) -> Vec<String> {
+    let mut lost = Vec::new();
+    for track in movie.tracks.iter().filter(|track| track.samples > 0) {
+        let name = match &track.handler {
+            b"vide" => "video",
+            b"soun" => "audio",
+            b"text" | b"sbtl" | b"subt" => "subtitle",
+            // Timecodes are told of before; hints and other data are of no use elsewhere.
+            _ => continue,
+        };
+        if movie.tracks.iter().any(|other| other.chapter_tracks.contains(&track.id)) {
+            continue;
+        }
+        let codec = String::from_utf8_lossy(&track.codec).into_owned();
+        match ledger.of_track(track.id) {
+            None => lost.push(format!("left out one {name} track ({codec}), which cannot be read")),
+            Some(stream) if !track.is_uniform && name != "subtitle" => {
+                let packets = stream.packets.load(Ordering::Relaxed);
+                // Two fields of a picture may come as one packet.
+                if packets * 2 < track.samples || name == "audio" && packets + 2 < track.samples {
+                    lost.push(format!(
+                        "only {packets} of {} packets of one {name} track came",
+                        track.samples
+                    ));
+                }
+            }
+            Some(_) => {}
+        }
+    }
+    lost
+}
+
+/// How many programs a transport stream has.
+fn programs(path: &Path, stride: usize, offset: usize) -> usize {
+    let mut bytes = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(TS_HEAD).read_to_end(&mut bytes));
+    if read.is_err() {
+        return 0;
+    }
+    let packets = bytes.chunks_exact(stride).filter_map(|chunk| chunk.get(offset..offset + 188));
+    for packet in packets {
+        let pid = u16::from_be_bytes([packet[1] & 0x1f, packet[2]]);
+        let starts = packet[1] & 0x40 != 0;
+        if packet[0] != 0x47 || pid != 0 || !starts {
+            continue;
+        }
+        let adaptation = if packet[3] & 0x20 != 0 { 1 + usize::from(packet[4]) } else { 0 };
+        let Some(payload) = packet.get(4 + adaptation..) else { continue };
+        let Some(table) = payload.first().and_then(|p| payload.get(1 + usize::from(*p)..)) else {
+            continue;
+        };
+        let (Some(0), Some(high), Some(low)) = (table.first(), table.get(1), table.get(2)) else {
+            continue;
+        };
+        let length = usize::from(u16::from_be_bytes([high & 0x0f, *low]));
+        let Some(entries) = table.get(8..(3 + length).saturating_sub(4)) else { continue };
+        return entries.chunks_exact(4).filter(|entry| entry[..2] != [0, 0]).count();
+    }
+    0
+}
+
+/// Whether an AVI is cut short, and how long it should be.
+fn avi(path: &Path) -> Option<(bool, Option<u64>)> {
+    let mut file = File::open(path).ok()?;
+    let length = file.metadata().ok()?.len();
+    let mut head = [0; 64];
+    file.read_exact(&mut head).ok()?;
+    let number = |at: usize| {
+        head.get(at..at + 4).map_or(0, |b| u32::from_le_bytes([b[0], b[1], b[2], b[3]]))
+    };
+    let duration = (&head[24..28] == b"avih")
+        .then(|| u64::from(number(32)) * 1000 * u64::from(number(48)))
+        .filter(|ns| *ns > 0);
+    let mut at = 0u64;
+    // One RIFF a gigabyte.
+    for _ in 0..1 << 16 {
+        let mut chunk = [0; 8];
+        if file.seek(SeekFrom::Start(at)).is_err() || file.read_exact(&mut chunk).is_err() {
+            return Some((false, duration));
+        }
+        if &chunk[..4] != b"RIFF" {
+            return Some((false, duration));
+        }
+        let size = u64::from(u32::from_le_bytes([chunk[4], chunk[5], chunk[6], chunk[7]]));
+        at += 8 + size + size % 2;
+        if at > length + 1 {
+            return Some((true, duration));
+        }
+    }
+    Some((false, duration))
+}

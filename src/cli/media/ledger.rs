@@ -1,0 +1,123 @@
+//! What has passed where: packets by stream, frames that were decoded.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use gst::prelude::*;
+
+use super::container::Kind;
+use super::pipeline::lock;
+
+/// What came out of the demuxer of one stream.
+#[derive(Debug, Default)]
+pub(super) struct StreamCount {
+    /// Number of the track in the container, if that numbers them.
+    pub(super) track: Option<u32>,
+    /// What it is.
+    pub(super) kind: Option<Kind>,
+    /// Packets.
+    pub(super) packets: AtomicU64,
+    /// Packets that are never shown, by their own word.
+    hidden: AtomicU64,
+    /// Whether one packet is one frame as far as is known.
+    one_to_one: AtomicBool,
+}
+
+impl StreamCount {
+    /// Counts what passes `pad`.
+    pub(super) fn watch(self: &Arc<Self>, pad: &gst::Pad) {
+        let count = self.clone();
+        let what = gst::PadProbeType::BUFFER
+            | gst::PadProbeType::BUFFER_LIST
+            | gst::PadProbeType::EVENT_DOWNSTREAM;
+        pad.add_probe(what, move |_, info| {
+            match &info.data {
+                Some(gst::PadProbeData::Buffer(buffer)) => count.packet(buffer),
+                Some(gst::PadProbeData::BufferList(list)) => {
+                    list.iter().for_each(|buffer| count.packet(buffer));
+                }
+                Some(gst::PadProbeData::Event(event)) => {
+                    if let gst::EventView::Caps(caps) = event.view() {
+                        count.one_to_one.store(is_one_to_one(caps.caps()), Ordering::Relaxed);
+                    }
+                }
+                _ => {}
+            }
+            gst::PadProbeReturn::Ok
+        });
+    }
+
+    fn packet(&self, buffer: &gst::BufferRef) {
+        self.packets.fetch_add(1, Ordering::Relaxed);
+        let flags = buffer.flags();
+        if flags.intersects(gst::BufferFlags::DECODE_ONLY | gst::BufferFlags::HEADER)
+            && !flags.contains(gst::BufferFlags::MARKER)
+            || buffer.size() == 0
+        {
+            self.hidden.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Whether each packet of such a stream becomes one frame: not where two fields are two packets,
+/// nor where a codec has frames that are never shown.
+fn is_one_to_one(caps: &gst::CapsRef) -> bool {
+    let Some(s) = caps.structure(0) else { return false };
+    let progressive = s.get::<&str>("interlace-mode").is_ok_and(|mode| mode == "progressive");
+    match s.name().as_str() {
+        "image/jpeg" | "video/x-h265" => true,
+        "video/x-h264" => progressive && s.get::<&str>("alignment").is_ok_and(|a| a == "au"),
+        _ => false,
+    }
+}
+
+/// All counts of a run.
+#[derive(Debug, Default)]
+pub(super) struct Ledger {
+    streams: Mutex<Vec<Arc<StreamCount>>>,
+    decoded: Arc<AtomicU64>,
+}
+
+impl Ledger {
+    /// A new stream.
+    pub(super) fn stream(&self, track: Option<u32>, kind: Option<Kind>) -> Arc<StreamCount> {
+        let count = Arc::new(StreamCount { track, kind, ..StreamCount::default() });
+        lock(&self.streams).push(count.clone());
+        count
+    }
+
+    /// Counts the frames that leave the decoder by `pad`.
+    pub(super) fn watch_decoded(&self, pad: &gst::Pad) {
+        let decoded = self.decoded.clone();
+        pad.add_probe(gst::PadProbeType::BUFFER, move |_, _| {
+            decoded.fetch_add(1, Ordering::Relaxed);
+            gst::PadProbeReturn::Ok
+        });
+    }
+
+    /// The stream of a track.
+    pub(super) fn of_track(&self, track: u32) -> Option<Arc<StreamCount>> {
+        lock(&self.streams).iter().find(|stream| stream.track == Some(track)).cloned()
+    }
+
+    /// Streams that were announced and gave nothing.
+    pub(super) fn empty_streams(&self) -> Vec<Kind> {
+        let streams = lock(&self.streams);
+        let empty = streams.iter().filter(|stream| stream.packets.load(Ordering::Relaxed) == 0);
+        empty.filter_map(|stream| stream.kind).collect()
+    }
+
+    /// Frames of the first video stream that should have been decoded and were not, as far as
+    /// that can be told, and all that should have.
+    pub(super) fn undecoded(&self) -> Option<(u64, u64)> {
+        let streams = lock(&self.streams);
+        let video = streams.iter().find(|stream| stream.kind == Some(Kind::Video))?;
+        if !video.one_to_one.load(Ordering::Relaxed) {
+            return None;
+        }
+        let hidden = video.hidden.load(Ordering::Relaxed);
+        let packets = video.packets.load(Ordering::Relaxed).saturating_sub(hidden);
+        let decoded = self.decoded.load(Ordering::Relaxed);
+        (decoded < packets).then_some((packets - decoded, packets))
+    }
+}

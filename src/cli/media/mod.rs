@@ -1,0 +1,36 @@
+//! Media in, media out. Knows no command and no command line, and prints nothing: it answers with
+//! values, notes and failures.
+
+mod closed_list;
+mod container;
+mod edits;
+mod elements;
+mod encoder;
+mod errors;
+mod format;
+mod frame_times;
+mod input;
+mod inventory;
+mod ledger;
+mod matroska;
+mod mp4;
+mod observer;
+mod picture_metadata;
+mod pipeline;
+mod remux;
+mod side_by_side;
+mod timing;
+mod transcode;
+mod video;
+
+pub(crate) use closed_list::restrict_factories;
+pub(crate) use container::Container;
+pub(crate) use elements::{add_chain, element_package, have, make, start_gstreamer};
+pub(crate) use encoder::{EncoderOptions, encoder};
+pub(crate) use format::{is_video_container, jpeg_end};
+pub(crate) use input::Input;
+pub(crate) use observer::{FrameObserver, ObservedFrame};
+pub(crate) use picture_metadata::PictureTexts;
+pub(crate) use pipeline::{Plan, lock};
+pub(crate) use transcode::{Outcome, transcode, versions};
+pub(crate) use video::{Sizes, face_element};

@@ -1,0 +1,162 @@
+//! Times of packets on their way into an MP4.
+//!
+//! A player skips what lies before a stream's start (an AAC encoder's priming, by an edit list),
+//! but needs the packets to get its decoder going. The muxer would drop them, since GStreamer
+//! gives them times before the start. So every stream is moved later by [`SHIFT`] before the
+//! muxer, and the edit lists are set afterwards from the streams' true starts ([`super::mp4`]).
+
+use std::sync::{Arc, Mutex};
+
+use gst::prelude::*;
+
+/// How much later every stream enters the muxer; more than any codec's priming.
+pub(super) const SHIFT: gst::ClockTime = gst::ClockTime::from_seconds(10);
+
+/// What a probe answers that swallows a buffer or an event. `Drop` would do, but GStreamer 1.22
+/// then complains that it, which the binding has freed already, is gone.
+pub(super) const SWALLOWED: gst::PadProbeReturn = gst::PadProbeReturn::Handled;
+
+/// From when to when a stream is shown, in nanoseconds of running time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Span {
+    /// First packet; before 0 if packets are only there to be decoded.
+    pub(super) start: i64,
+    /// End of the last packet.
+    pub(super) end: i64,
+    /// Whether the input shows the last packet in part only.
+    pub(super) trimmed: bool,
+}
+
+/// The span of a stream that is under way.
+#[derive(Debug, Clone, Default)]
+pub(super) struct SpanRecorder(Arc<Mutex<Option<Span>>>);
+
+impl SpanRecorder {
+    /// The span so far, once a packet has come by.
+    pub(super) fn get(&self) -> Option<Span> {
+        *self.0.lock().unwrap_or_else(|e| e.into_inner())
+    }
+
+    fn add(&self, start: i64, duration: Option<gst::ClockTime>, stop: Option<i64>) {
+        let end = start + duration.map_or(0, |d| i64::try_from(d.nseconds()).unwrap_or(0));
+        let trimmed = stop.is_some_and(|stop| stop < end);
+        let end = stop.map_or(end, |stop| stop.min(end));
+        let mut span = self.0.lock().unwrap_or_else(|e| e.into_inner());
+        *span = Some(match *span {
+            None => Span { start, end, trimmed },
+            Some(old) => Span {
+                start: old.start.min(start),
+                end: old.end.max(end),
+                trimmed: if end >= old.end { trimmed } else { old.trimmed },
+            },
+        });
+    }
+}
+
+type TimeSegment = gst::FormattedSegment<gst::ClockTime>;
+
+/// Running time of `time` in nanoseconds, below 0 before the start.
+fn running(segment: &TimeSegment, time: gst::ClockTime) -> Option<i64> {
+    let time = segment.to_running_time_full(time)?;
+    let nanoseconds = i64::try_from(time.abs().nseconds()).ok()?;
+    Some(if time.is_negative() { -nanoseconds } else { nanoseconds })
+}
+
+fn shifted(time: i64) -> Option<gst::ClockTime> {
+    let time = time.checked_add_unsigned(SHIFT.nseconds())?;
+    u64::try_from(time).ok().map(gst::ClockTime::from_nseconds)
+}
+
+/// Moves the packets that leave `pad` later by [`SHIFT`], those before the stream's start too. The
+/// first holds `priming` samples of the time before, which an encoder adds.
+pub(super) fn keep_early_packets(pad: &gst::Pad, priming: u64) -> SpanRecorder {
+    let span = SpanRecorder::default();
+    let noted = span.clone();
+    let segment: Mutex<Option<TimeSegment>> = Mutex::new(None);
+    let delay = std::sync::atomic::AtomicI64::new(0);
+    let begun = std::sync::atomic::AtomicBool::new(false);
+    use std::sync::atomic::Ordering::Relaxed;
+    let what = gst::PadProbeType::BUFFER | gst::PadProbeType::EVENT_DOWNSTREAM;
+    pad.add_probe(what, move |_, info| {
+        let mut segment = segment.lock().unwrap_or_else(|e| e.into_inner());
+        match &mut info.data {
+            Some(gst::PadProbeData::Event(event)) => match event.view() {
+                gst::EventView::Segment(new) => {
+                    let Ok(new_segment) = new.segment().clone().downcast() else {
+                        return gst::PadProbeReturn::Ok;
+                    };
+                    let first = segment.replace(new_segment).is_none();
+                    if !first {
+                        // Times are running times already: one segment says it all.
+                        return SWALLOWED;
+                    }
+                    let plain = TimeSegment::new();
+                    *event = gst::event::Segment::builder(&plain).seqnum(new.seqnum()).build();
+                }
+                gst::EventView::Caps(caps) if priming > 0 => {
+                    let rate = caps.structure().and_then(|s| s.get::<i32>("rate").ok());
+                    let ns = priming as i64 * 1_000_000_000 / i64::from(rate.unwrap_or(0).max(1));
+                    delay.store(ns, Relaxed);
+                }
+                gst::EventView::Gap(gap) => {
+                    let (time, duration) = gap.get();
+                    let time = segment.as_ref().and_then(|s| running(s, time)).and_then(shifted);
+                    let Some(time) = time else { return SWALLOWED };
+                    *event = gst::event::Gap::builder(time).duration(duration).build();
+                }
+                _ => {}
+            },
+            Some(gst::PadProbeData::Buffer(buffer)) => {
+                let Some(segment) = segment.as_ref() else { return gst::PadProbeReturn::Ok };
+                let delay = delay.load(Relaxed);
+                let Some(pts) = buffer.pts().and_then(|pts| running(segment, pts)) else {
+                    return gst::PadProbeReturn::Ok;
+                };
+                let pts = pts - delay;
+                let in_segment = buffer
+                    .pts()
+                    .is_some_and(|pts| pts >= segment.start().unwrap_or(gst::ClockTime::ZERO));
+                let past = buffer.pts().zip(segment.stop()).is_some_and(|(pts, stop)| pts >= stop);
+                // Packets before a later segment only prime a seek; their times lie in what has
+                // been written already.
+                let late_priming = !in_segment && begun.load(Relaxed);
+                let Some(time) = shifted(pts).filter(|_| !past && !late_priming) else {
+                    return SWALLOWED;
+                };
+                let dts = buffer.dts().and_then(|dts| running(segment, dts));
+                let dts = dts.and_then(|dts| shifted(dts - delay));
+                if in_segment {
+                    begun.store(true, Relaxed);
+                }
+                let stop = segment.stop().and_then(|stop| running(segment, stop));
+                noted.add(pts, buffer.duration(), stop);
+                let buffer = buffer.make_mut();
+                buffer.set_pts(time);
+                buffer.set_dts(dts);
+            }
+            _ => {}
+        }
+        gst::PadProbeReturn::Ok
+    });
+    span
+}
+
+/// Running time of a buffer on `pad` in nanoseconds.
+pub(super) fn running_time(pad: &gst::Pad, buffer: &gst::Buffer) -> Option<i64> {
+    let event = pad.sticky_event::<gst::event::Segment>(0)?;
+    running(event.segment().downcast_ref::<gst::ClockTime>()?, buffer.pts()?)
+}
+
+/// Moves the encoded video that enters the muxer by `pad` later by [`SHIFT`], and notes in `span`
+/// from when to when the frames that leave `frames` are shown.
+pub(super) fn shift_video(frames: &gst::Pad, pad: &gst::Pad, span: SpanRecorder) {
+    pad.set_offset(SHIFT.nseconds() as i64);
+    frames.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
+        if let Some(gst::PadProbeData::Buffer(buffer)) = &info.data
+            && let Some(time) = running_time(pad, buffer)
+        {
+            span.add(time, buffer.duration(), None);
+        }
+        gst::PadProbeReturn::Ok
+    });
+}

@@ -1,0 +1,430 @@
+//! The way of the video from the decoder to the muxer.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use gst::prelude::*;
+
+use super::container::Container;
+use super::elements::{add_chain, make};
+use super::frame_times::{self, FrameTimes, Pending};
+use super::pipeline::{PipelineStatus, Plan};
+use super::side_by_side::{self, SideBySide};
+use super::{observer, timing};
+use crate::term::Failure;
+
+/// Sizes and rate of the video.
+#[derive(Debug, Clone)]
+pub(crate) struct Sizes {
+    /// Width and height that the decoder gives.
+    pub(crate) input: (u32, u32),
+    /// Width and height of the output.
+    pub(crate) output: (u32, u32),
+    /// Frames a second as a fraction; 0/1 if it varies.
+    pub(crate) rate: (i32, i32),
+}
+
+/// Where the enhanced video goes.
+pub(super) enum Sink {
+    /// Nowhere.
+    Discard,
+    /// Through the encoder into this input of the muxer.
+    Mux {
+        pad: gst::Pad,
+        format: Container,
+        /// Where to note when the frames are shown.
+        span: timing::SpanRecorder,
+    },
+}
+
+/// An element of ours with these properties, for work on files.
+pub(crate) fn face_element(
+    name: &str,
+    properties: &[(&'static str, String)],
+) -> Result<gst::Element, Failure> {
+    let element = make(name)?;
+    // Nothing is late when a file is written.
+    element.set_property("qos", false);
+    for (name, value) in properties {
+        element.set_property_from_str(name, value);
+    }
+    Ok(element)
+}
+
+/// Least width and height that the encoder takes.
+const LEAST: u32 = 16;
+
+/// Everything between decoder and muxer; built once the decoder has shown its first caps.
+pub(super) struct VideoBranch {
+    plan: Plan,
+    /// How the frames get their times.
+    times: FrameTimes,
+    /// Times of packets that are in the decoder.
+    pending: Pending,
+    /// How the picture has to be turned to be upright, if it has to.
+    turn: Option<Rotation>,
+    status: Arc<PipelineStatus>,
+}
+
+impl VideoBranch {
+    pub(super) fn new(plan: Plan, status: Arc<PipelineStatus>, times: FrameTimes) -> Self {
+        if let Some(note) = plan.encoder.as_ref().and_then(|encoder| encoder.note) {
+            status.note(note);
+        }
+        Self { plan, times, pending: Pending::default(), turn: None, status }
+    }
+
+    /// Watches the compressed stream that passes `pad`.
+    pub(super) fn watch_compressed(&self, pad: &gst::Pad) {
+        if self.times == FrameTimes::Sorted {
+            self.pending.watch(pad);
+        }
+    }
+
+    /// Takes note of a rotation that the compressed stream, which has passed `pad`, declares.
+    pub(super) fn turned(mut self, pad: &gst::Pad) -> Self {
+        let sticky = (0..).map_while(|i| pad.sticky_event::<gst::event::Tag>(i));
+        let tags = sticky.map(|event| event.tag_owned());
+        for tag in tags {
+            if let Some(orientation) = tag.get::<gst::tags::ImageOrientation>() {
+                self.turn = Rotation::of(orientation.get());
+            }
+        }
+        self
+    }
+
+    /// Builds the rest of the pipeline behind the decoder's pad.
+    pub(super) fn attach(
+        self,
+        pipeline: &gst::Pipeline,
+        decoded: &gst::Pad,
+        sink: Sink,
+    ) -> Result<(), Failure> {
+        let caps = decoded.current_caps().unwrap_or_else(|| decoded.query_caps(None));
+        let info = gst_video::VideoInfo::from_caps(&caps).map_err(|_| {
+            Failure::running(format_args!("the decoder gives no pictures but {caps}"))
+        })?;
+        let out = Picture::of(&info, self.plan.scale, self.plan.compare);
+        let (width, height) = (info.width(), info.height());
+        if self.plan.encoder.is_some() && (out.width < LEAST || out.height < LEAST) {
+            return Err(Failure::running(format_args!(
+                "{} is {width}x{height}; {LEAST}x{LEAST} is the least that can be encoded",
+                self.plan.input
+            )));
+        }
+        self.tell(&info, &out);
+        // Containers tell a rate of their own; frames that have no time get this one.
+        let told = (info.fps().numer(), info.fps().denom());
+        let rate = self.plan.fps.unwrap_or(if told.0 > 0 { told } else { (25, 1) });
+        let pending = self.pending.clone();
+        frame_times::mend(decoded, self.times, rate, pending, self.status.clone());
+        watch_changes(decoded, info.clone(), self.status.clone());
+
+        // Lets the decoder work on the next frames while faces are looked for in this one.
+        let ahead = make("queue")?;
+        ahead.set_property("max-size-buffers", 4u32);
+        ahead.set_property("max-size-bytes", 0u32);
+        ahead.set_property("max-size-time", 0u64);
+        let mut chain = vec![ahead, make("videoconvert")?, scaler()?, caps_filter(&out.caps)?];
+        // Faces lie on their side in a turned picture; detectors want them upright. It is turned
+        // back afterwards, so that size and tag stay as they were; side by side, and in Matroska,
+        // which has no such tag, it stays upright.
+        let bake = self.turn.filter(|turn| {
+            let matroska = matches!(sink, Sink::Mux { format: Container::Matroska, .. });
+            self.plan.compare || matroska || turn.rotation == 0
+        });
+        if let Some(turn) = self.turn {
+            chain.push(turn.element(turn.upright)?);
+        }
+        let element_at = chain.len();
+        chain.push(self.plan.element.clone());
+        if self.plan.compare {
+            chain.push(SideBySide::new().upcast());
+        }
+        if let (Some(turn), None) = (self.turn, bake) {
+            chain.push(turn.element(turn.back)?);
+            self.status.set_rotation(turn.matrix(out.width, out.height));
+        }
+        let Sink::Mux { pad, format, span } = sink else {
+            let discard = make("fakesink")?;
+            discard.set_property("sync", false);
+            chain.push(discard);
+            self.add(pipeline, &chain, element_at)?;
+            return lead_in(decoded, &chain);
+        };
+        if out.padded {
+            let even = make("videobox")?;
+            even.set_property("right", -(out.width as i32 % 2));
+            even.set_property("bottom", -(out.height as i32 % 2));
+            chain.push(even);
+        }
+        // Lets the enhancer work on the next frame while the encoder takes this one.
+        chain.push(make("queue")?);
+        let frames = chain[element_at].static_pad("src");
+        chain.extend(self.plan.encoder.iter().flat_map(|encoder| encoder.chain.iter().cloned()));
+        let last = chain.last().and_then(|last| last.static_pad("src"));
+        let (frames, last) = frames.zip(last).ok_or_else(|| Failure::running("no encoder"))?;
+        if format == Container::Mp4 {
+            timing::shift_video(&frames, &pad, span);
+        }
+        if bake.is_some() {
+            drop_orientation(&last);
+        }
+        self.add(pipeline, &chain, element_at)?;
+        last.link(&pad).map_err(|e| Failure::running(format_args!("the muxer refuses: {e}")))?;
+        lead_in(decoded, &chain)
+    }
+
+    fn add(
+        &self,
+        pipeline: &gst::Pipeline,
+        chain: &[gst::Element],
+        element_at: usize,
+    ) -> Result<(), Failure> {
+        let element = &chain[element_at];
+        if let Some(beside) = chain.get(element_at + 1).and_then(|e| e.downcast_ref::<SideBySide>())
+            && let Some(before) = element.static_pad("sink")
+        {
+            side_by_side::keep_originals(&before, beside);
+        }
+        if let Some(after) = element.static_pad("src") {
+            if let Some(observer) = &self.plan.observer {
+                observer::attach(element, &after, observer.clone(), self.status.clone());
+            }
+            count(&after, self.status.clone());
+        }
+        let all: Vec<_> = chain.iter().collect();
+        add_chain(pipeline, &all).map_err(Failure::running)
+    }
+
+    fn tell(&self, info: &gst_video::VideoInfo, out: &Picture) {
+        let rate = info.fps();
+        let even = |n: u32| if out.padded { n.next_multiple_of(2) } else { n };
+        self.status.set_sizes(Sizes {
+            input: (info.width(), info.height()),
+            output: (even(out.final_width), even(out.height)),
+            rate: (rate.numer(), rate.denom()),
+        });
+        if out.padded && self.plan.encoder.is_some() {
+            self.status.note(format!(
+                "the picture is {}x{}; H.264 needs even sizes, so a black line is added at the \
+                 right or bottom",
+                out.width, out.height
+            ));
+        }
+        let transfer = info.colorimetry().transfer();
+        let is_hdr = matches!(
+            transfer,
+            gst_video::VideoTransferFunction::Smpte2084
+                | gst_video::VideoTransferFunction::AribStdB67
+        );
+        if is_hdr {
+            self.status.note(
+                "the video is HDR; it is converted to 8 bits, in which bands may show, and what it \
+                 says of the screen it was mastered on is left out",
+            );
+        } else if info.format_info().depth()[0] > 8 {
+            self.status.note("the video has more than 8 bits a sample; it is converted to 8");
+        }
+    }
+}
+
+/// Lets the decoder's frames into the chain: the last step, since they flow at once.
+fn lead_in(decoded: &gst::Pad, chain: &[gst::Element]) -> Result<(), Failure> {
+    let first = chain[0].static_pad("sink").ok_or(gst::PadLinkError::Refused);
+    first
+        .and_then(|first| decoded.link(&first))
+        .map(drop)
+        .map_err(|e| Failure::running(format_args!("the decoder cannot be linked: {e}")))
+}
+
+/// Counts the frames that pass `pad`.
+fn count(pad: &gst::Pad, status: Arc<PipelineStatus>) {
+    pad.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
+        if let Some(gst::PadProbeData::Buffer(buffer)) = &info.data {
+            status.first.get_or_init(Instant::now);
+            status.frames.fetch_add(1, Ordering::Relaxed);
+            if let Some(time) = timing::running_time(pad, buffer) {
+                status.position.store(u64::try_from(time).unwrap_or(0), Ordering::Relaxed);
+            }
+        }
+        gst::PadProbeReturn::Ok
+    });
+}
+
+/// Tells of a picture that changes: the output keeps the shape of the first.
+fn watch_changes(pad: &gst::Pad, first: gst_video::VideoInfo, status: Arc<PipelineStatus>) {
+    pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
+        if let Some(gst::PadProbeData::Event(event)) = &info.data
+            && let gst::EventView::Caps(caps) = event.view()
+            && let Ok(now) = gst_video::VideoInfo::from_caps(caps.caps())
+        {
+            let at = status.position.load(Ordering::Relaxed) as f64 / 1e9;
+            if (now.width(), now.height()) != (first.width(), first.height()) {
+                status.note_of_kind(
+                    "size",
+                    format!(
+                        "the picture becomes {}x{} at about {at:.1} s; it is scaled to the {}x{} \
+                         of the beginning",
+                        now.width(),
+                        now.height(),
+                        first.width(),
+                        first.height()
+                    ),
+                );
+            }
+            if now.is_interlaced() != first.is_interlaced() {
+                let what = if now.is_interlaced() { "interlaced" } else { "progressive" };
+                status.note_of_kind(
+                    "interlace",
+                    format!(
+                        "the picture becomes {what} at about {at:.1} s; the output is marked as \
+                         the beginning was"
+                    ),
+                );
+            }
+        }
+        gst::PadProbeReturn::Ok
+    });
+}
+
+/// Declares that the colours of a compressed stream use the full range, which the demuxer of MP4
+/// does not say.
+pub(super) fn declare_full_range(pad: &gst::Pad) {
+    pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, |_, info| {
+        if let Some(gst::PadProbeData::Event(event)) = &mut info.data
+            && let gst::EventView::Caps(old) = event.view()
+            && let Some(s) = old.structure()
+            && let Ok(colors) = s.get::<&str>("colorimetry")
+            && let Ok(colors) = colors.parse::<gst_video::VideoColorimetry>()
+        {
+            let full = gst_video::VideoColorimetry::new(
+                gst_video::VideoColorRange::Range0_255,
+                colors.matrix(),
+                colors.transfer(),
+                colors.primaries(),
+            );
+            let mut caps = old.caps_owned();
+            caps.make_mut().set("colorimetry", full.to_string());
+            *event = gst::event::Caps::builder(&caps).seqnum(old.seqnum()).build();
+        }
+        gst::PadProbeReturn::Ok
+    });
+}
+
+/// Keeps the tag that declares a rotation from the muxer: the picture is upright now.
+fn drop_orientation(pad: &gst::Pad) {
+    pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, |_, info| {
+        if let Some(gst::PadProbeData::Event(event)) = &mut info.data
+            && let gst::EventView::Tag(tag) = event.view()
+            && tag.tag().get::<gst::tags::ImageOrientation>().is_some()
+        {
+            let mut tags = tag.tag_owned();
+            tags.make_mut().remove::<gst::tags::ImageOrientation>();
+            *event = gst::event::Tag::new(tags);
+        }
+        gst::PadProbeReturn::Ok
+    });
+}
+
+fn scaler() -> Result<gst::Element, Failure> {
+    let scaler = make("videoscale")?;
+    scaler.set_property_from_str("method", "lanczos");
+    scaler.set_property(
+        "n-threads",
+        std::thread::available_parallelism().map_or(1, |n| n.get() as u32),
+    );
+    Ok(scaler)
+}
+
+fn caps_filter(caps: &gst::Caps) -> Result<gst::Element, Failure> {
+    let filter = make("capsfilter")?;
+    filter.set_property("caps", caps);
+    Ok(filter)
+}
+
+/// The picture as the enhancer gets it.
+struct Picture {
+    caps: gst::Caps,
+    width: u32,
+    height: u32,
+    /// Width after putting before and after side by side.
+    final_width: u32,
+    /// Whether a side is odd, which the encoder cannot have.
+    padded: bool,
+}
+
+impl Picture {
+    fn of(info: &gst_video::VideoInfo, scale: u32, compare: bool) -> Self {
+        use gst_video::VideoFormat as F;
+        let (width, height) = (info.width() * scale, info.height() * scale);
+        let final_width = match compare {
+            true => side_by_side::right_edge(width as usize) as u32 + width,
+            false => width,
+        };
+        // Formats that the enhancer and the encoder both take go through as they are.
+        let format = match info.format() {
+            format @ (F::I420 | F::Nv12 | F::Yv12) if !compare => format,
+            _ => F::I420,
+        };
+        // The size is fixed for the whole file, so that a stream that changes its size in the
+        // middle still fits one track.
+        let mut caps = gst::Caps::builder("video/x-raw")
+            .field("format", format.to_str())
+            .field("width", width as i32)
+            .field("height", height as i32)
+            .field("pixel-aspect-ratio", info.par());
+        if info.is_yuv() {
+            let colorimetry = info.colorimetry().to_string();
+            caps = caps.field("colorimetry", colorimetry);
+        }
+        let padded = final_width % 2 == 1 || height % 2 == 1;
+        Self { caps: caps.build(), width, height, final_width, padded }
+    }
+}
+
+/// How a picture is turned upright and back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Rotation {
+    upright: &'static str,
+    back: &'static str,
+    /// Clockwise degrees; 0 for mirrored pictures, which MP4 players do not turn.
+    rotation: u32,
+}
+
+impl Rotation {
+    /// The turn for a value of the tag `image-orientation`.
+    fn of(orientation: &str) -> Option<Self> {
+        let (upright, back, rotation) = match orientation {
+            "rotate-90" => ("90r", "90l", 90),
+            "rotate-180" => ("180", "180", 180),
+            "rotate-270" => ("90l", "90r", 270),
+            "flip-rotate-0" => ("horiz", "horiz", 0),
+            "flip-rotate-90" => ("ur-ll", "ur-ll", 0),
+            "flip-rotate-180" => ("vert", "vert", 0),
+            "flip-rotate-270" => ("ul-lr", "ul-lr", 0),
+            _ => return None,
+        };
+        Some(Self { upright, back, rotation })
+    }
+
+    /// MP4's matrix for a picture of this stored size.
+    fn matrix(self, width: u32, height: u32) -> [i32; 9] {
+        const ONE: i32 = 1 << 16;
+        let fixed = |n: u32| i32::try_from(u64::from(n) << 16).unwrap_or(0);
+        let (a, b, c, d, x, y) = match self.rotation {
+            90 => (0, ONE, -ONE, 0, fixed(height), 0),
+            180 => (-ONE, 0, 0, -ONE, fixed(width), fixed(height)),
+            270 => (0, -ONE, ONE, 0, 0, fixed(width)),
+            _ => (ONE, 0, 0, ONE, 0, 0),
+        };
+        [a, b, 0, c, d, 0, x, y, 1 << 30]
+    }
+
+    fn element(self, direction: &str) -> Result<gst::Element, Failure> {
+        let flip = make("videoflip")?;
+        flip.set_property_from_str("video-direction", direction);
+        Ok(flip)
+    }
+}
