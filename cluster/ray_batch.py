@@ -22,7 +22,8 @@ import ray
 
 # As `facesr batch` has them.
 VIDEOS = set(
-    "mp4 m4v mov qt mkv webm avi ts mts m2ts mpg mpeg mpe vob wmv asf flv 3gp 3g2 ogv mxf dav".split()
+    "mp4 m4v mov qt mkv webm avi divx ts mts m2ts m2t mpg mpeg mpe m2v vob wmv asf flv f4v 3gp 3g2 ogv ogm mxf rm"
+    " rmvb dav h264 264 avc h265 265 hevc mjpg mjpeg".split()
 )
 # Seconds to wait for another process that is at the same file.
 BUSY_PAUSE = 2.0

@@ -1,0 +1,315 @@
+# Exit code 0 means that all of the input is there.
+# shellcheck shell=bash
+
+# A file that is cut short is told of; what is there is written.
+case_cut_short_input_is_told() {
+    ff "${BOTH[@]}" -c:v libx264 -c:a aac f.mkv
+    ff -i f.mkv -c copy -movflags +faststart f.mp4
+    ff "${BOTH[@]}" -c:v mpeg4 -c:a mp3 f.avi
+    for kind in mkv mp4 avi; do
+        head -c $(($(stat -c %s f.$kind) * 6 / 10)) f.$kind >a.$kind
+        enhance a.$kind -o $kind.mp4
+        exits 4
+        says "cut short"
+        enhance a.$kind -o $kind.mp4 --force --allow-loss
+        exits 0
+        enhance f.$kind -o whole.mp4 --force
+        exits 0
+        is "$(frames whole.mp4)" 50 "frames of the whole $kind"
+    done
+}
+
+# Packets that are damaged in the middle are told of.
+case_damaged_packets_are_told() {
+    ff -f lavfi -i testsrc2=s=160x120:r=25:d=4 -c:v libx264 -f mpegts f.ts
+    python3 -c "d=bytearray(open('f.ts','rb').read()); d[188*40:188*100]=bytes(i*7&255 for i in range(188*60)); open('a.ts','wb').write(d)"
+    enhance a.ts -o o.mp4
+    exits 4
+    says "damaged"
+}
+
+# A sound track without a packet leaves a film that plays.
+case_announced_sound_that_never_comes() {
+    ff "${BOTH[@]}" -c:v libx264 -c:a aac f.ts
+    python3 -c "d=open('f.ts','rb').read(); open('a.ts','wb').write(b''.join(d[i:i+188] for i in range(0,len(d),188) if (d[i+1]&31)*256+d[i+2]!=257))"
+    enhance a.ts -o o.mp4
+    exits 0
+    is "$(entry o.mp4 stream=codec_name)" h264 tracks
+    is "$(frames o.mp4)" 50 frames
+}
+
+# Sound that MP4 cannot hold is converted, where it belongs in time, in batch too.
+case_sound_of_cameras_is_kept() {
+    ff "${BOTH[@]}" -c:a pcm_alaw -ar 8000 -c:v libx264 alaw.mov
+    ff "${BOTH[@]}" -c:a pcm_s16le -c:v libx264 pcm.avi
+    ff "${BOTH[@]}" -c:a adpcm_ima_wav -c:v mpeg4 adpcm.avi
+    ff "${BOTH[@]}" -c:a libvorbis -c:v libvpx vorbis.webm
+    ff "${BOTH[@]}" -c:a wmav2 -c:v wmv2 wma.wmv
+    ff "${BOTH[@]}" -c:a eac3 -c:v libx264 eac3.mkv
+    ff "${BOTH[@]}" -c:a libopus -c:v libvpx opus.webm
+    for file in alaw.mov pcm.avi adpcm.avi vorbis.webm wma.wmv eac3.mkv opus.webm; do
+        enhance $file -o o.mp4 --force
+        exits 0
+        near "$(sound o.mp4)" 2000 120 "sound of $file"
+        is "$(frames o.mp4)" 50 "frames of $file"
+    done
+    mkdir in
+    cp pcm.avi in
+    facesr batch in -o out --detector none
+    exits 0
+    near "$(sound out/pcm.avi.mp4)" 2000 120 "sound in batch"
+    grep -q '"notes":\["one audio stream' told || flunk "the line does not tell"
+}
+
+# Converted sound stays where it was.
+case_converted_sound_is_in_time() {
+    # A click in the middle of silence.
+    ff "${VIDEO[@]}" -f lavfi -i "aevalsrc='if(between(t,1,1.01),0.9,0)':s=8000:d=2" -c:v libx264 -c:a pcm_s16le a.mov
+    click() {
+        ffmpeg -v error -i "$1" -map 0:a:0 -ac 1 -ar 8000 -f s16le - </dev/null | python3 -c "
+import array,sys
+a=array.array('h'); a.frombytes(sys.stdin.buffer.read()); print(max(range(len(a)),key=lambda i:abs(a[i]))*1000//8000)"
+    }
+    enhance a.mov -o o.mp4
+    exits 0
+    near "$(click o.mp4)" "$(click a.mov)" 25 "place of the click"
+}
+
+# A cut that was made without encoding keeps its sound, and the end of a film without an edit list
+# its frames.
+case_edit_lists() {
+    ff -f lavfi -i testsrc2=s=160x120:r=25:d=4 -f lavfi -i sine=d=4 -c:v libx264 -c:a aac f.mp4
+    ff -ss 1.3 -i f.mp4 -c copy a.mp4
+    enhance a.mp4 -o o.mp4
+    exits 0
+    near "$(frames o.mp4)" 67 1 frames
+    near "$(sound o.mp4)" 2700 40 sound
+    enhance a.mp4 -o o.mkv
+    exits 0
+    near "$(sound o.mkv)" 2700 60 "sound in Matroska"
+    ff -f lavfi -i testsrc2=s=160x120:r=25:d=2 -c:v libx264 -bf 3 -an -use_editlist 0 b.mp4
+    enhance b.mp4 -o b3.mp4
+    exits 0
+    is "$(frames b3.mp4)" 50 "frames without an edit list"
+}
+
+# A second program of a transport stream is told of.
+case_second_program_is_told() {
+    ff "${VIDEO[@]}" -f lavfi -i testsrc=s=320x240:r=25:d=2 -map 0 -map 1 -c:v libx264 -program program_num=1:st=0 -program program_num=2:st=1 a.ts
+    enhance a.ts -o o.mp4
+    exits 4
+    says "2 programs"
+}
+
+# Every frame has a time of its own.
+case_frames_without_times_get_some() {
+    ff "${VIDEO[@]}" -c:v mjpeg -q:v 4 a.mjpeg
+    ff -f lavfi -i testsrc2=s=160x120:r=10:d=2 -c:v mjpeg -f mpjpeg b.mjpg
+    enhance a.mjpeg -o a.mp4
+    exits 0
+    says "25 a second"
+    is "$(frames a.mp4)" 50 frames
+    near "$(length a.mp4)" 2000 5 length
+    enhance a.mjpeg -o a.mkv --fps 50
+    exits 0
+    is "$(frames a.mkv)" 50 "frames in Matroska"
+    enhance b.mjpg -o b.mp4
+    exits 0
+    is "$(times b.mp4 | uniq | wc -l)" 20 "times of multipart"
+}
+
+# Animated pictures end; single ones are no films.
+case_pictures_are_no_endless_films() {
+    ff -f lavfi -i testsrc2=s=160x120:r=10:d=2 a.gif
+    enhance a.gif -o o.mp4
+    exits 0
+    is "$(frames o.mp4)" 20 frames
+    ff -f lavfi -i testsrc2=s=160x120 -frames:v 1 a.jpg
+    enhance a.jpg -o p.mp4
+    exits 1
+    says "facesr image"
+}
+
+# Times of decoding become times of showing; joined files go on.
+case_times_are_in_order() {
+    ff "${VIDEO[@]}" -c:v mpeg4 -vtag XVID -bf 2 a.avi
+    enhance a.avi -o a.mp4
+    exits 0
+    is "$(times a.mp4 | uniq | wc -l)" 50 "times of the AVI"
+    near "$(length a.mp4)" 2000 5 length
+    ff -f lavfi -i testsrc2=s=160x120:r=25:d=1 -c:v mpeg2video -f mpeg p.mpg
+    cat p.mpg p.mpg >b.mpg
+    enhance b.mpg -o b.mp4
+    exits 0
+    is "$(times b.mp4 | uniq | wc -l)" 50 "times of the joined files"
+    near "$(length b.mp4)" 2000 50 length
+    ff "${VIDEO[@]}" -c:v libx264 -f mpeg p.mpg
+    (printf 'IMKH\1\1\0\0'; head -c 32 /dev/zero; cat p.mpg) >c.mp4
+    enhance c.mp4 -o d.mp4
+    exits 0
+    is "$(frames d.mp4)" "$(frames c.mp4)" "frames behind the head of a recorder"
+}
+
+# Streams that change: to the change, and told.
+case_streams_that_change_are_told() {
+    ff "${BOTH[@]}" -c:v libx264 -c:a aac -ac 1 1.ts
+    ff "${BOTH[@]}" -c:v libx264 -c:a aac -ac 2 -ar 48000 -output_ts_offset 2 2.ts
+    cat 1.ts 2.ts >a.ts
+    for kind in mp4 mkv; do
+        enhance a.ts -o o.$kind
+        exits 4
+        says "format of one stream changes"
+        is "$(frames o.$kind)" 100 frames
+    done
+}
+
+# Subtitles stay what they are, or are told of.
+case_subtitles() {
+    printf '1\n00:00:00,500 --> 00:00:01,500\nhello\n' >s.srt
+    ff "${VIDEO[@]}" -i s.srt -c:v libx264 -c:s webvtt a.mkv
+    enhance a.mkv -o a2.mkv
+    is "$(frames a2.mkv)" 50 frames
+    [ "$code" = 0 ] || says "subtitle"
+    ff -i s.srt s.ass
+    ff "${VIDEO[@]}" -i s.ass -c:v libx264 -c:s copy b.mkv
+    enhance b.mkv -o b2.mkv
+    exits 0
+    is "$(entry b2.mkv stream=codec_name s)" ass "subtitles"
+}
+
+# Which track is the default, and what it is called.
+case_default_and_titles_of_tracks() {
+    ff "${VIDEO[@]}" "${AUDIO[@]}" "${AUDIO[@]}" -map 0 -map 1 -map 2 -c:v libx264 -c:a aac -metadata:s:a:0 title=Crew -metadata:s:a:1 title=Street -disposition:a:0 0 -disposition:a:1 default a.mkv
+    enhance a.mkv -o o.mkv
+    exits 0
+    is "$(ffprobe -v error -select_streams a -show_entries stream_disposition=default:stream_tags=title -of csv=p=0 o.mkv | tr '\n' ' ')" "0,Crew 1,Street " tracks
+    enhance a.mkv -o o.mp4
+    exits 0
+    is "$(entry o.mp4 format_tags=title)" "" "title of the film"
+}
+
+# A pipe is opened once; a signal ends the waiting for it.
+case_named_pipe() {
+    ff "${VIDEO[@]}" -c:v libx264 a.ts
+    mkfifo p.ts
+    cat a.ts >p.ts &
+    enhance p.ts -o o.mp4
+    exits 0
+    is "$(frames o.mp4)" 50 frames
+    "$program" enhance --detector none - -o q.mp4 <a.ts 2>said || flunk "standard input: $(cat said)"
+    is "$(frames q.mp4)" 50 "frames of standard input"
+    "$program" enhance --detector none p.ts -o r.mp4 2>said &
+    pid=$!
+    sleep 1
+    kill -TERM $pid
+    code=0
+    wait $pid || code=$?
+    exits 130
+}
+
+# Addresses: what they give is kept, what they fail of is named, and no password is shown.
+case_addresses() {
+    enhance http://127.0.0.1:9/a.mp4 -o o.mp4
+    exits 1
+    says "refused"
+    ff "${BOTH[@]}" -c:v libx264 -g 25 -c:a aac -hls_time 1 -hls_list_size 0 a.m3u8
+    ff "${VIDEO[@]}" b.mp4
+    python3 -m http.server -b 127.0.0.1 18473 >/dev/null 2>&1 &
+    server=$!
+    sleep 1
+    enhance http://127.0.0.1:18473/a.m3u8 -o o.mp4
+    is "$(frames o.mp4)" 50 frames
+    near "$(sound o.mp4)" 2000 100 sound
+    enhance http://user:s3cret@127.0.0.1:18473/b.mp4 -o p.mp4 --json j.json --report r.html
+    exits 0
+    enhance http://user:s3cret@127.0.0.1:18473/none.mp4 -o q.mp4
+    kill $server
+    ! grep -l s3cret j.json r.html said || flunk "the password is shown"
+}
+
+# A stream that is stopped becomes a file that plays.
+case_stopped_stream_plays() {
+    ff -f lavfi -i testsrc2=s=160x120:r=25:d=10 -c:v libx264 -g 25 a.ts
+    python3 -c "
+import http.server as h,time
+class H(h.BaseHTTPRequestHandler):
+  def do_GET(s):
+    s.send_response(200); s.end_headers(); d=open('a.ts','rb').read(); k=len(d)//40
+    for i in range(0,len(d),k): s.wfile.write(d[i:i+k]); s.wfile.flush(); time.sleep(.25)
+h.HTTPServer(('127.0.0.1',18475),H).handle_request()" 2>/dev/null &
+    sleep 1
+    "$program" enhance --detector none http://127.0.0.1:18475/a.ts -o o.mp4 2>said &
+    pid=$!
+    sleep 6
+    kill -INT $pid
+    code=0
+    wait $pid || code=$?
+    exits 130
+    [ "$(frames o.mp4)" -gt 10 ] || flunk "$(frames o.mp4) frames"
+}
+
+# What a recording says about itself stays.
+case_metadata_stays() {
+    printf ';FFMETADATA1\ntitle=Front door\ncomment=cam 3\n[CHAPTER]\nTIMEBASE=1/1000\nSTART=0\nEND=1000\ntitle=one\n[CHAPTER]\nTIMEBASE=1/1000\nSTART=1000\nEND=2000\ntitle=two\n' >m
+    ff "${VIDEO[@]}" -i m -map_metadata 1 -c:v libx264 -metadata creation_time=2021-05-06T07:08:09Z -metadata location=+52.5200+013.4050/ a.mp4
+    ff -i a.mp4 -c copy -metadata title="Front door" -metadata comment="cam 3" b.mkv
+    for from in a.mp4 b.mkv; do
+        for to in o.mp4 o.mkv; do
+            enhance $from -o $to --force
+            exits 0
+            is "$(ffprobe -v error -show_chapters $to | grep -c '^\[CHAPTER')" 2 "chapters, $from to $to"
+            entry $to format_tags=creation_time | grep -q 2021-05-06T07:08:09 || flunk "creation time, $from to $to"
+        done
+    done
+    is "$(entry o.mkv format_tags=title)" "Front door" title
+    is "$(entry o.mkv format_tags=comment)" "cam 3" comment
+    enhance a.mp4 -o p.mkv
+    is "$(entry p.mkv format_tags=location)" "+52.5200+013.4050/" "place in Matroska"
+    enhance a.mp4 -o p.mp4
+    is "$(entry p.mp4 format_tags=location)" "+52.5200+013.4050/" "place in MP4"
+}
+
+# That faces were generated stands in the file.
+case_output_says_that_faces_are_generated() {
+    ff "${VIDEO[@]}" a.mp4
+    for kind in mp4 mkv; do
+        enhance a.mp4 -o o.$kind
+        exits 0
+        ffprobe -v error -show_entries format_tags o.$kind | grep -q "generated by a neural network" || flunk "no mark in $kind"
+    done
+}
+
+# Attachments and timecodes are told of.
+case_attachments_and_timecodes_are_told() {
+    echo font >f.ttf
+    ff "${VIDEO[@]}" -attach f.ttf -metadata:s:t mimetype=application/x-truetype-font -c:v libx264 a.mkv
+    enhance a.mkv -o o.mkv
+    exits 4
+    says "attached"
+    ff "${VIDEO[@]}" -c:v libx264 -timecode 01:02:03:04 b.mov
+    enhance b.mov -o p.mp4
+    exits 4
+    says "timecode"
+}
+
+# Full range stays full range.
+case_full_range_stays() {
+    ff -f lavfi -i color=0x303030:s=160x120:r=25:d=1 -vf scale=out_range=full,format=yuvj420p -c:v libx264 -qp 0 -color_range pc -colorspace smpte170m -color_primaries smpte170m -color_trc smpte170m a.mp4
+    enhance a.mp4 -o o.mp4 --crf 0
+    exits 0
+    is "$(entry o.mp4 stream=color_range v)" pc range
+    grey() { ffmpeg -v error -i "$1" -frames:v 1 -vf format=gray,scale=1:1 -f rawvideo - </dev/null | od -An -tu1 | tr -d ' '; }
+    near "$(grey o.mp4)" "$(grey a.mp4)" 1 grey
+}
+
+# Messages name the thing; --quiet is quiet.
+case_messages() {
+    ff -f lavfi -i testsrc2=s=8x8:r=25:d=1 -c:v ffv1 a.mkv
+    enhance a.mkv -o o.mp4
+    exits 1
+    says "a.mkv is 8x8; 16x16 is the least"
+    ff "${BOTH[@]}" -c:v libx264 -c:a pcm_s16le b.mkv
+    enhance b.mkv -o p.mp4 -q
+    exits 0
+    is "$(cat said)" "" "what it says"
+}
