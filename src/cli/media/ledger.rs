@@ -21,6 +21,8 @@ pub(super) struct StreamCount {
     hidden: AtomicU64,
     /// Whether one packet is one frame as far as is known.
     one_to_one: AtomicBool,
+    /// What of the stream is shown.
+    segment: Mutex<Option<gst::FormattedSegment<gst::ClockTime>>>,
 }
 
 impl StreamCount {
@@ -36,11 +38,15 @@ impl StreamCount {
                 Some(gst::PadProbeData::BufferList(list)) => {
                     list.iter().for_each(|buffer| count.packet(buffer));
                 }
-                Some(gst::PadProbeData::Event(event)) => {
-                    if let gst::EventView::Caps(caps) = event.view() {
+                Some(gst::PadProbeData::Event(event)) => match event.view() {
+                    gst::EventView::Caps(caps) => {
                         count.one_to_one.store(is_one_to_one(caps.caps()), Ordering::Relaxed);
                     }
-                }
+                    gst::EventView::Segment(segment) => {
+                        *lock(&count.segment) = segment.segment().clone().downcast().ok();
+                    }
+                    _ => {}
+                },
                 _ => {}
             }
             gst::PadProbeReturn::Ok
@@ -53,9 +59,20 @@ impl StreamCount {
         if flags.intersects(gst::BufferFlags::DECODE_ONLY | gst::BufferFlags::HEADER)
             && !flags.contains(gst::BufferFlags::MARKER)
             || buffer.size() == 0
+            || self.is_outside(buffer)
         {
             self.hidden.fetch_add(1, Ordering::Relaxed);
         }
+    }
+}
+
+impl StreamCount {
+    /// Whether a packet is only there to be decoded: its frame is not shown.
+    fn is_outside(&self, buffer: &gst::BufferRef) -> bool {
+        let segment = lock(&self.segment);
+        let Some((segment, pts)) = segment.as_ref().zip(buffer.pts()) else { return false };
+        segment.start().is_some_and(|start| pts < start)
+            || segment.stop().is_some_and(|stop| pts >= stop)
     }
 }
 

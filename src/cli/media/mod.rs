@@ -33,4 +33,4 @@ pub(crate) use observer::{FrameObserver, ObservedFrame};
 pub(crate) use picture_metadata::PictureTexts;
 pub(crate) use pipeline::{Plan, lock};
 pub(crate) use transcode::{Outcome, transcode, versions};
-pub(crate) use video::{Sizes, face_element};
+pub(crate) use video::{Sizes, face_element, orientation_of};

@@ -253,6 +253,12 @@ fn add_mux(
     inventory: &Inventory,
 ) -> Result<gst::Element, Failure> {
     let mux = target.format.muxer(inventory.recorded_at())?;
+    // The muxer then writes texts, which are replaced by those of the input when it has ended.
+    if target.format == Container::Matroska
+        && let Some(tagged) = mux.dynamic_cast_ref::<gst::TagSetter>()
+    {
+        tagged.add_tag::<gst::tags::Comment>(&MARK, gst::TagMergeMode::Keep);
+    }
     if let Some(toc) = inventory.toc()
         && let Some(setter) = mux.dynamic_cast_ref::<gst::TocSetter>()
     {
@@ -317,7 +323,6 @@ impl StreamRouter {
         }
         let track = track_id(pad).and_then(|id| self.inventory.movie.as_ref()?.track(id));
         let count = self.status.ledger.stream(track.map(|track| track.id), kind);
-        count.watch(pad);
         if let Some(track) = track {
             if self.own_edits
                 && let Some(movie) = &self.inventory.movie
@@ -328,6 +333,8 @@ impl StreamRouter {
                 video::declare_full_range(pad);
             }
         }
+        // Behind what changes the segment.
+        count.watch(pad);
         self.watch_toc(pad);
         if kind == Some(Kind::Video)
             && let Some(branch) = lock(&self.branch).take()

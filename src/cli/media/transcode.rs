@@ -140,6 +140,7 @@ impl<'a> Drive<'a> {
         let bus = pipeline.bus().ok_or_else(|| Failure::running("no message bus"))?;
         let mut stall = Stall::default();
         let mut stopping: Option<Instant> = None;
+        let mut is_silent = false;
         // A failed start is told by an error message.
         let _ = pipeline.set_state(gst::State::Playing);
         loop {
@@ -164,7 +165,16 @@ impl<'a> Drive<'a> {
                 duration: duration.map(|d| d.nseconds() as f64 / 1e9),
             });
             let Some(message) = message else {
-                if stall.lasts((position as i64, frames)) {
+                if !stall.lasts((position as i64, frames)) {
+                    continue;
+                }
+                // What a stream has given until it fell silent is not thrown away.
+                if !self.source.is_finite() && frames > 0 && stopping.is_none() {
+                    self.note("nothing more came of the stream; it was ended there".into(), true);
+                    stopping = Some(Instant::now());
+                    is_silent = true;
+                    self.transcode.end_now();
+                } else if stopping.is_none() {
                     return Err(Failure::running(format_args!(
                         "cannot read {}: nothing more comes out of it; is it cut short?",
                         self.source.name()
@@ -176,7 +186,7 @@ impl<'a> Drive<'a> {
                 gst::MessageView::Eos(_) => {
                     self.ensure_video(frames)?;
                     self.take_notes();
-                    return Ok((self.notes, stopping.is_some()));
+                    return Ok((self.notes, stopping.is_some() && !is_silent));
                 }
                 gst::MessageView::Error(error) => return Err(self.failure(&bus, error)),
                 gst::MessageView::Warning(warning) => {

@@ -84,13 +84,7 @@ impl VideoBranch {
 
     /// Takes note of a rotation that the compressed stream, which has passed `pad`, declares.
     pub(super) fn turned(mut self, pad: &gst::Pad) -> Self {
-        let sticky = (0..).map_while(|i| pad.sticky_event::<gst::event::Tag>(i));
-        let tags = sticky.map(|event| event.tag_owned());
-        for tag in tags {
-            if let Some(orientation) = tag.get::<gst::tags::ImageOrientation>() {
-                self.turn = Rotation::of(orientation.get());
-            }
-        }
+        self.turn = orientation_of(pad).and_then(|orientation| Rotation::of(&orientation));
         self
     }
 
@@ -251,6 +245,16 @@ fn count(pad: &gst::Pad, status: Arc<PipelineStatus>) {
         }
         gst::PadProbeReturn::Ok
     });
+}
+
+/// The orientation that the stream which has passed `pad` declares.
+pub(crate) fn orientation_of(pad: &gst::Pad) -> Option<String> {
+    let sticky = (0..).map_while(|i| pad.sticky_event::<gst::event::Tag>(i));
+    let tags = sticky.filter_map(|event| {
+        let tag = event.tag().get::<gst::tags::ImageOrientation>();
+        tag.map(|orientation| orientation.get().to_string())
+    });
+    tags.last()
 }
 
 /// Tells of a picture that changes: the output keeps the shape of the first.

@@ -239,7 +239,7 @@ impl Batch<'_> {
             return failed(&format!("write {}", output.display()), &e);
         }
         self.show.begin(number, &task.output, size);
-        let report = place.beside("run.json");
+        let report = place.beside("run");
         let tell = |step| self.show.step(number, step);
         let mut options = self.options.arguments();
         if extras.page {

@@ -80,7 +80,14 @@ pub(super) enum Verdict {
 impl Place {
     /// The place for `output`, a path within the output folder `root`.
     pub(super) fn new(root: &Path, output: &Path) -> Self {
+        let name = output.file_name().unwrap_or_default();
         let mut record = root.join(FOLDER).join(output).into_os_string();
+        if name.len() + ".json".len() > 255 {
+            // A name that cannot be longer: one that stands for it.
+            let mut hash = Sha256::new();
+            hash.update(name.as_encoded_bytes());
+            record = root.join(FOLDER).join(output).with_file_name(hex(hash)).into_os_string();
+        }
         record.push(".json");
         Self { record: record.into(), output: root.join(output) }
     }
@@ -134,7 +141,7 @@ impl Place {
     fn foreign(&self, extras: Extras) -> Option<PathBuf> {
         let is_there = |path: &Path| fs::symlink_metadata(path).is_ok();
         // One that was begun when nothing was there is ours, even if its run was killed.
-        if is_there(&self.beside("begun")) {
+        if is_there(&self.beside("new")) {
             return None;
         }
         // A damaged record is one of an output of ours, too.
@@ -159,13 +166,13 @@ impl Place {
 
     /// Notes that the output is being made.
     pub(super) fn begin(&self) -> io::Result<()> {
-        fs::write(self.beside("begun"), b"")
+        fs::write(self.beside("new"), b"")
     }
 
     /// Notes that nothing was made.
     pub(super) fn abandon(&self) {
         if fs::symlink_metadata(&self.output).is_err() {
-            let _ = fs::remove_file(self.beside("begun"));
+            let _ = fs::remove_file(self.beside("new"));
         }
     }
 
@@ -223,7 +230,7 @@ impl Place {
             Record { options, content, stamp, output_content, output_stamp, report, extras };
         let text = serde_json::to_vec(&record).map_err(io::Error::other)?;
         crate::files::replace(&self.record, &text)?;
-        let _ = fs::remove_file(self.beside("begun"));
+        let _ = fs::remove_file(self.beside("new"));
         Ok(record)
     }
 }
@@ -378,7 +385,7 @@ mod tests {
         place.begin().unwrap();
         fs::write(root.join("in.mp4"), b"enhanced").unwrap();
         assert!(matches!(check(none, false, false), Verdict::ToDo { .. }));
-        fs::remove_file(place.beside("begun")).unwrap();
+        fs::remove_file(place.beside("new")).unwrap();
         assert!(matches!(check(none, false, false), Verdict::Foreign(_)));
         assert!(matches!(check(none, false, true), Verdict::ToDo { .. }));
         let key = (hash_file(&input).unwrap(), Stamp::of(&input).unwrap());

@@ -14,7 +14,7 @@ use gst_video::NavigationEvent;
 
 pub(crate) use args::ViewArgs;
 
-use crate::media::{Input, add_chain, lock, make, start_gstreamer};
+use crate::media::{Input, add_chain, lock, make, orientation_of, start_gstreamer};
 use crate::term::{Failure, interrupt, io_reason, say, without_passwords};
 use split::{KeyAction, Split};
 
@@ -68,8 +68,11 @@ fn build(
 ) -> Result<(), Failure> {
     let filter = make("capsfilter")?;
     let show = [make("videoconvert")?, window::open(args.sink.as_deref())?];
-    let chain =
-        [&make("videoconvert")?, &make("videoscale")?, &filter, element, &show[0], &show[1]];
+    // Faces that lie on their side are not found.
+    let turn = make("videoflip")?;
+    turn.set_property_from_str("video-direction", "auto");
+    let (convert, scaler) = (make("videoconvert")?, make("videoscale")?);
+    let chain = [&convert, &turn, &scaler, &filter, element, &show[0], &show[1]];
     let decoder = source(&args.source, pipeline)?;
     add_chain(pipeline, &chain).map_err(Failure::running)?;
     split::attach(element, split.clone());
@@ -123,10 +126,13 @@ fn build(
             return;
         }
         let mut wanted = gst::Caps::builder("video/x-raw").field("format", "I420");
-        if let (Ok(w), Ok(h)) = (s.get::<i32>("width"), s.get::<i32>("height")) {
+        let lies = orientation_of(pad).is_some_and(|o| o.contains("90") || o.contains("270"));
+        let sides = (s.get::<i32>("width"), s.get::<i32>("height"));
+        if let (Ok(w), Ok(h)) = if lies { (sides.1, sides.0) } else { sides } {
             // Square pixels, which not every window can do without, and no bars around the picture.
             let shape = s.get::<gst::Fraction>("pixel-aspect-ratio");
             let shape = shape.map_or(1.0, |f| f64::from(f.numer()) / f64::from(f.denom()));
+            let shape = if lies { 1.0 / shape } else { shape };
             let width = (f64::from(w * scale) * shape / 2.0).round().max(1.0) as i32 * 2;
             let square = gst::Fraction::new(1, 1);
             wanted = wanted.field("width", width).field("height", h * scale);
