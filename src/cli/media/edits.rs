@@ -48,11 +48,22 @@ pub(super) fn are_simple(movie: &Movie) -> bool {
 /// Hides the edit lists of `movie` from whoever reads it through `source`.
 pub(super) fn hide(source: &gst::Element, movie: &Movie) {
     let Some(pad) = source.static_pad("src") else { return };
-    let places: Vec<u64> =
-        movie.tracks.iter().flat_map(|track| track.edit_lists_at.iter().copied()).collect();
-    if places.is_empty() {
+    let lists = movie.tracks.iter().flat_map(|track| track.edit_lists_at.iter().copied());
+    let mut changes: Vec<(u64, Vec<u8>)> = lists.map(|at| (at, b"free".to_vec())).collect();
+    if changes.is_empty() {
         return;
     }
+    // The demuxer reads no track for longer than the film says it is, and that is without what the
+    // lists leave out.
+    let longest = movie.tracks.iter().map(|track| {
+        let ticks = u128::from(track.duration) * u128::from(movie.timescale);
+        u64::try_from(ticks / u128::from(track.timescale.max(1)) + 1).unwrap_or(0)
+    });
+    let longest = longest.max().unwrap_or(0).max(movie.duration);
+    changes.push(match movie.duration_at {
+        (at, 8) => (at, longest.to_be_bytes().to_vec()),
+        (at, _) => (at, u32::try_from(longest).unwrap_or(u32::MAX - 1).to_be_bytes().to_vec()),
+    });
     let what = gst::PadProbeType::BUFFER | gst::PadProbeType::PULL | gst::PadProbeType::PUSH;
     pad.add_probe(what, move |_, info| {
         let Some(gst::PadProbeData::Buffer(buffer)) = &mut info.data else {
@@ -60,16 +71,18 @@ pub(super) fn hide(source: &gst::Element, movie: &Movie) {
         };
         let begin = buffer.offset();
         let end = begin.saturating_add(buffer.size() as u64);
-        // A type that is read in two parts is left as it is; the demuxer reads the index at once.
-        let here = |at: &&u64| **at >= begin && at.saturating_add(4) <= end;
-        if begin == u64::MAX || !places.iter().any(|at| here(&at)) {
+        // What is read in two parts is left as it is; the demuxer reads the index at once.
+        let here = |(at, new): &&(u64, Vec<u8>)| {
+            *at >= begin && at.saturating_add(new.len() as u64) <= end
+        };
+        if begin == u64::MAX || !changes.iter().any(|change| here(&change)) {
             return gst::PadProbeReturn::Ok;
         }
         if let Ok(mut map) = buffer.make_mut().map_writable() {
-            for at in places.iter().filter(here) {
+            for (at, new) in changes.iter().filter(here) {
                 let at = (at - begin) as usize;
-                if map.get(at..at + 4) == Some(b"edts") {
-                    map[at..at + 4].copy_from_slice(b"free");
+                if let Some(bytes) = map.get_mut(at..at + new.len()) {
+                    bytes.copy_from_slice(new);
                 }
             }
         }

@@ -20,9 +20,6 @@ pub(super) enum FrameTimes {
     UntilFrame(u64),
 }
 
-/// Steps back by more than this are a new beginning, not disorder.
-const NEW_BEGINNING_NS: i64 = 300_000_000;
-
 /// Gives every frame that leaves a decoder a time later than that of the one before.
 #[derive(Debug)]
 struct Clock {
@@ -35,6 +32,10 @@ struct Clock {
     /// What is added since the times began anew.
     offset: i64,
     frames: u64,
+    /// Whether a frame had a time other than 0.
+    is_timed: bool,
+    /// Whether the end was told.
+    has_ended: bool,
 }
 
 /// What a clock has noticed.
@@ -54,13 +55,16 @@ impl Clock {
             (self.last, self.step) = (Some(time), step);
             return (time, event);
         };
+        self.is_timed |= pts.is_some_and(|pts| pts > 0);
         let (time, event) = match pts {
+            // Some say that every frame is shown at the very beginning.
+            Some(0) if !self.is_timed => (last + self.step, Event::Untimed),
             None => (last + self.step, Event::Untimed),
             Some(pts) => {
                 let time = pts + self.offset;
                 if time > last {
                     (time, Event::None)
-                } else if last - time >= NEW_BEGINNING_NS || pts == 0 {
+                } else if last - time >= self.step {
                     self.offset += last + self.step - time;
                     (last + self.step, Event::BeganAnew)
                 } else {
@@ -101,10 +105,19 @@ pub(super) fn mend(
     status: Arc<PipelineStatus>,
 ) {
     let frame = 1_000_000_000 * i64::from(rate.1.max(1)) / i64::from(rate.0.max(1));
-    let clock = Clock { times, frame, last: None, step: frame, offset: 0, frames: 0 };
+    let clock = Clock {
+        times,
+        frame,
+        last: None,
+        step: frame,
+        offset: 0,
+        frames: 0,
+        is_timed: false,
+        has_ended: false,
+    };
     let clock = Mutex::new(clock);
     let what = gst::PadProbeType::BUFFER | gst::PadProbeType::EVENT_DOWNSTREAM;
-    pad.add_probe(what, move |_, info| {
+    pad.add_probe(what, move |pad, info| {
         match &mut info.data {
             Some(gst::PadProbeData::Event(event)) => {
                 if let gst::EventView::Segment(segment) = event.view()
@@ -117,6 +130,11 @@ pub(super) fn mend(
             Some(gst::PadProbeData::Buffer(buffer)) => {
                 let mut clock = lock(&clock);
                 if clock.times == FrameTimes::UntilFrame(clock.frames) {
+                    // Its reader does not end by itself.
+                    if !std::mem::replace(&mut clock.has_ended, true) {
+                        let pad = pad.clone();
+                        std::thread::spawn(move || pad.push_event(gst::event::Eos::new()));
+                    }
                     info.flow_res = Err(gst::FlowError::Eos);
                     return timing::SWALLOWED;
                 }
@@ -182,6 +200,8 @@ mod tests {
             step: 40,
             offset: 0,
             frames: 0,
+            is_timed: false,
+            has_ended: false,
         };
         let run = |times: &[Option<i64>]| -> Vec<i64> {
             let mut clock = clock();

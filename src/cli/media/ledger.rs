@@ -82,7 +82,7 @@ fn is_one_to_one(caps: &gst::CapsRef) -> bool {
     let Some(s) = caps.structure(0) else { return false };
     let progressive = s.get::<&str>("interlace-mode").is_ok_and(|mode| mode == "progressive");
     match s.name().as_str() {
-        "image/jpeg" | "video/x-h265" => true,
+        "video/x-h265" => true,
         "video/x-h264" => progressive && s.get::<&str>("alignment").is_ok_and(|a| a == "au"),
         _ => false,
     }
@@ -135,6 +135,6 @@ impl Ledger {
         let hidden = video.hidden.load(Ordering::Relaxed);
         let packets = video.packets.load(Ordering::Relaxed).saturating_sub(hidden);
         let decoded = self.decoded.load(Ordering::Relaxed);
-        (decoded < packets).then_some((packets - decoded, packets))
+        packets.checked_sub(decoded).filter(|lost| *lost > 0).map(|lost| (lost, packets))
     }
 }

@@ -68,13 +68,14 @@ pub(super) fn keep(
         unescape(&pad);
     }
     let chain: Vec<_> = route.chain.iter().collect();
+    let mut input = None;
     let last = match (chain.first(), chain.last()) {
         (Some(first), Some(last)) => {
             let wired = add_chain(pipeline, &chain).map_err(|e| broken(&e.to_string()));
             wired?;
             let ends = last.static_pad("src").zip(first.static_pad("sink"));
-            let (out, input) = ends.ok_or_else(|| broken("no pad"))?;
-            pad.link(&input).map_err(|e| broken(&e.to_string()))?;
+            let (out, first) = ends.ok_or_else(|| broken("no pad"))?;
+            input = Some(first);
             out
         }
         _ => pad.clone(),
@@ -85,6 +86,10 @@ pub(super) fn keep(
         (Container::Matroska, _) => timing::SpanRecorder::default(),
     };
     last.link(&sink).map_err(|e| broken(&e.to_string()))?;
+    // Last of all, since packets flow at once.
+    if let Some(input) = input {
+        pad.link(&input).map_err(|e| broken(&e.to_string()))?;
+    }
     let note = route.conversion.map(|conversion| {
         let codec = caps.structure(0).map_or("unknown", |s| s.name().as_str());
         format!(

@@ -60,6 +60,8 @@ pub(crate) struct Movie {
     pub(crate) creation_time: u64,
     /// How long it is, in ticks of the movie.
     pub(crate) duration: u64,
+    /// Where that stands in the file, and in how many bytes.
+    pub(crate) duration_at: (u64, usize),
     /// Its tracks.
     pub(crate) tracks: Vec<TrackInfo>,
     /// Whether the file ends before what it announces.
@@ -83,6 +85,9 @@ impl Movie {
         for (kind, content) in boxes(&moov, 0..moov.len()) {
             match &kind {
                 b"mvhd" => {
+                    let wide = moov.get(content.start) == Some(&1);
+                    let (after, size) = if wide { (24, 8) } else { (16, 4) };
+                    movie.duration_at = (at + content.start as u64 + after, size);
                     (movie.creation_time, movie.timescale, movie.duration) =
                         time_fields(&moov[content]);
                 }
