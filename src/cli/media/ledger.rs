@@ -112,6 +112,12 @@ impl Ledger {
         });
     }
 
+    /// Whether packets flow already: all streams that begin together are known then.
+    pub(super) fn has_begun(&self) -> bool {
+        let streams = lock(&self.streams);
+        streams.iter().any(|stream| stream.packets.load(Ordering::Relaxed) > 0)
+    }
+
     /// The stream of a track.
     pub(super) fn of_track(&self, track: u32) -> Option<Arc<StreamCount>> {
         lock(&self.streams).iter().find(|stream| stream.track == Some(track)).cloned()

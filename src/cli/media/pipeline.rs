@@ -317,7 +317,7 @@ impl StreamRouter {
         let Some(pipeline) = self.pipeline.upgrade() else { return };
         let caps = caps_of(pad);
         let kind = Kind::of(&caps);
-        if self.is_complete.load(Ordering::Relaxed) {
+        if self.is_complete.load(Ordering::Relaxed) || self.status.ledger.has_begun() {
             self.late(&pipeline, pad, kind);
             return;
         }
@@ -336,6 +336,7 @@ impl StreamRouter {
         // Behind what changes the segment.
         count.watch(pad);
         self.watch_toc(pad);
+        remux::drop_titles(pad);
         if kind == Some(Kind::Video)
             && let Some(branch) = lock(&self.branch).take()
         {

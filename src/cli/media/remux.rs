@@ -136,6 +136,22 @@ pub(super) fn hold_format(sink: &gst::Pad, status: Arc<PipelineStatus>) {
     });
 }
 
+/// Keeps the title of a track from the muxer, which would give it to the whole film.
+pub(super) fn drop_titles(pad: &gst::Pad) {
+    pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, |_, info| {
+        if let Some(gst::PadProbeData::Event(event)) = &mut info.data
+            && let gst::EventView::Tag(tag) = event.view()
+            && tag.tag().scope() == gst::TagScope::Stream
+            && tag.tag().get::<gst::tags::Title>().is_some()
+        {
+            let mut tags = tag.tag_owned();
+            tags.make_mut().remove::<gst::tags::Title>();
+            *event = gst::event::Tag::new(tags);
+        }
+        gst::PadProbeReturn::Ok
+    });
+}
+
 /// Whether a decoder that was set up for one can go on with the other.
 fn is_same_format(a: &gst::CapsRef, b: &gst::CapsRef) -> bool {
     let (Some(a), Some(b)) = (a.structure(0), b.structure(0)) else { return false };

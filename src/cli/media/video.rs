@@ -259,7 +259,21 @@ pub(crate) fn orientation_of(pad: &gst::Pad) -> Option<String> {
 
 /// Tells of a picture that changes: the output keeps the shape of the first.
 fn watch_changes(pad: &gst::Pad, first: gst_video::VideoInfo, status: Arc<PipelineStatus>) {
-    pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
+    // The flag that GStreamer gives frames of two fields.
+    const INTERLACED: u32 = gst::ffi::GST_BUFFER_FLAG_LAST;
+    let what = gst::PadProbeType::EVENT_DOWNSTREAM | gst::PadProbeType::BUFFER;
+    pad.add_probe(what, move |_, info| {
+        if let Some(gst::PadProbeData::Buffer(buffer)) = &info.data
+            && buffer.flags().bits() & INTERLACED != 0
+            && first.interlace_mode() != gst_video::VideoInterlaceMode::Interleaved
+            && status.frames.load(Ordering::Relaxed) > 0
+        {
+            status.note_of_kind(
+                "interlace",
+                "some pictures are interlaced and others not; the output is marked as the \
+                 beginning was",
+            );
+        }
         if let Some(gst::PadProbeData::Event(event)) = &info.data
             && let gst::EventView::Caps(caps) = event.view()
             && let Ok(now) = gst_video::VideoInfo::from_caps(caps.caps())
