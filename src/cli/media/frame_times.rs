@@ -20,6 +20,9 @@ pub(super) enum FrameTimes {
     UntilFrame(u64),
 }
 
+/// Steps back by more than this are a new beginning, not disorder.
+const NEW_BEGINNING_NS: i64 = 1_000_000_000;
+
 /// Gives every frame that leaves a decoder a time later than that of the one before.
 #[derive(Debug)]
 struct Clock {
@@ -34,8 +37,6 @@ struct Clock {
     frames: u64,
     /// Whether a frame had a time other than 0.
     is_timed: bool,
-    /// Whether the end was told.
-    has_ended: bool,
 }
 
 /// What a clock has noticed.
@@ -64,11 +65,12 @@ impl Clock {
                 let time = pts + self.offset;
                 if time > last {
                     (time, Event::None)
-                } else if last - time >= self.step {
+                } else if last - time >= NEW_BEGINNING_NS {
                     self.offset += last + self.step - time;
                     (last + self.step, Event::BeganAnew)
                 } else {
-                    (last + self.step / 2, Event::None)
+                    // Decoders repeat a time where they know none.
+                    (last + self.step, Event::None)
                 }
             }
         };
@@ -105,16 +107,8 @@ pub(super) fn mend(
     status: Arc<PipelineStatus>,
 ) {
     let frame = 1_000_000_000 * i64::from(rate.1.max(1)) / i64::from(rate.0.max(1));
-    let clock = Clock {
-        times,
-        frame,
-        last: None,
-        step: frame,
-        offset: 0,
-        frames: 0,
-        is_timed: false,
-        has_ended: false,
-    };
+    let clock =
+        Clock { times, frame, last: None, step: frame, offset: 0, frames: 0, is_timed: false };
     let clock = Mutex::new(clock);
     let what = gst::PadProbeType::BUFFER | gst::PadProbeType::EVENT_DOWNSTREAM;
     pad.add_probe(what, move |pad, info| {
@@ -130,11 +124,6 @@ pub(super) fn mend(
             Some(gst::PadProbeData::Buffer(buffer)) => {
                 let mut clock = lock(&clock);
                 if clock.times == FrameTimes::UntilFrame(clock.frames) {
-                    // Its reader does not end by itself.
-                    if !std::mem::replace(&mut clock.has_ended, true) {
-                        let pad = pad.clone();
-                        std::thread::spawn(move || pad.push_event(gst::event::Eos::new()));
-                    }
                     info.flow_res = Err(gst::FlowError::Eos);
                     return timing::SWALLOWED;
                 }
@@ -144,6 +133,13 @@ pub(super) fn mend(
                     && let Some(Reverse(time)) = lock(&pending.0).pop()
                 {
                     pts = i64::try_from(time).ok();
+                }
+                if clock.times == FrameTimes::UntilFrame(clock.frames + 1) {
+                    // Its reader does not end by itself: the end comes once this frame has passed.
+                    pad.add_probe(gst::PadProbeType::IDLE, |pad, _| {
+                        pad.push_event(gst::event::Eos::new());
+                        gst::PadProbeReturn::Remove
+                    });
                 }
                 let (time, event) = clock.next(pts, buffer.duration().and_then(ns));
                 match event {
@@ -201,7 +197,6 @@ mod tests {
             offset: 0,
             frames: 0,
             is_timed: false,
-            has_ended: false,
         };
         let run = |times: &[Option<i64>]| -> Vec<i64> {
             let mut clock = clock();
@@ -209,9 +204,9 @@ mod tests {
         };
         assert_eq!(run(&[None, None, None]), [0, 40, 80]);
         assert_eq!(run(&[Some(10), Some(60), None]), [10, 60, 100]);
-        assert_eq!(run(&[Some(10), Some(60), Some(60), Some(120)]), [10, 60, 80, 120]);
+        assert_eq!(run(&[Some(10), Some(60), Some(60), Some(120)]), [10, 60, 100, 120]);
         let mut clock = clock();
-        let second = 1_000_000_000;
+        let second = NEW_BEGINNING_NS;
         clock.next(Some(0), Some(40));
         clock.next(Some(second), Some(40));
         assert_eq!(clock.next(Some(0), Some(40)), (second + 40, Event::BeganAnew));

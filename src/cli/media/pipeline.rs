@@ -528,6 +528,14 @@ impl Transcode {
             let frames = self.status.frames.load(Ordering::Relaxed);
             let video = written.tracks.iter().find(|track| &track.handler == b"vide");
             let held = video.map_or(0, |track| track.samples);
+            let sounds = written.tracks.iter().filter(|track| &track.handler == b"soun").count();
+            let empty = self.status.ledger.empty_streams();
+            let empty = empty.iter().filter(|kind| **kind == Kind::Audio).count();
+            let kept = (self.status.kept()[Kind::Audio as usize] as usize).saturating_sub(empty);
+            if sounds < kept {
+                self.status
+                    .loss(format!("only {sounds} of {kept} audio streams are in the output"));
+            }
             if held != frames {
                 return Err(Failure::running(format_args!(
                     "the output would hold {held} of {frames} frames and is not written; \

@@ -95,8 +95,10 @@ pub(super) fn keep_early_packets(pad: &gst::Pad, priming: u64) -> SpanRecorder {
                 }
                 gst::EventView::Caps(caps) if priming > 0 => {
                     let rate = caps.structure().and_then(|s| s.get::<i32>("rate").ok());
-                    let ns = priming as i64 * 1_000_000_000 / i64::from(rate.unwrap_or(0).max(1));
-                    delay.store(ns, Relaxed);
+                    // Sound of fewer samples a second has no encoder.
+                    if let Some(rate) = rate.filter(|rate| *rate >= 4000) {
+                        delay.store(priming as i64 * 1_000_000_000 / i64::from(rate), Relaxed);
+                    }
                 }
                 gst::EventView::Gap(gap) => {
                     let (time, duration) = gap.get();
