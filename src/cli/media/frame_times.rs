@@ -134,13 +134,7 @@ pub(super) fn mend(
                 {
                     pts = i64::try_from(time).ok();
                 }
-                if clock.times == FrameTimes::UntilFrame(clock.frames + 1) {
-                    // Its reader does not end by itself: the end comes once this frame has passed.
-                    pad.add_probe(gst::PadProbeType::IDLE, |pad, _| {
-                        pad.push_event(gst::event::Eos::new());
-                        gst::PadProbeReturn::Remove
-                    });
-                }
+                let is_last = clock.times == FrameTimes::UntilFrame(clock.frames + 1);
                 let (time, event) = clock.next(pts, buffer.duration().and_then(ns));
                 match event {
                     Event::None => {}
@@ -175,6 +169,14 @@ pub(super) fn mend(
                         let step = u64::try_from(step).unwrap_or(0);
                         buffer.set_duration(gst::ClockTime::from_nseconds(step));
                     }
+                }
+                drop(clock);
+                // Its reader does not end by itself: the end comes once this frame has passed.
+                if is_last && let Some(peer) = pad.peer() {
+                    let passed = peer.chain(buffer.clone());
+                    pad.push_event(gst::event::Eos::new());
+                    info.flow_res = passed.and(Err(gst::FlowError::Eos));
+                    return timing::SWALLOWED;
                 }
             }
             _ => {}

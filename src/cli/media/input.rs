@@ -169,14 +169,17 @@ impl Input {
                 source.set_property("fd", file.as_raw_fd());
                 source
             }
-            Self::Uri(uri) => {
-                let source = make("urisourcebin")?;
-                source.set_property("uri", uri);
-                source
-            }
+            Self::Uri(uri) => match web_source(uri) {
+                Some(source) => source,
+                None => {
+                    let source = make("urisourcebin")?;
+                    source.set_property("uri", uri);
+                    source
+                }
+            },
         };
         pipeline.add_many([&source, &parser]).map_err(Failure::running)?;
-        if let Self::Uri(_) = self {
+        if source.static_pad("src").is_none() {
             let sink = parser.static_pad("sink");
             source.connect_pad_added(move |_, pad| {
                 // A source with several pads (one a rendition) is served by its first.
@@ -189,4 +192,13 @@ impl Input {
         }
         Ok((source, parser))
     }
+}
+
+/// The plain source of a web address. In front of a list of segments (HLS, DASH) urisourcebin would
+/// take a demuxer that hands out streams only to a player that selects them; the parser takes one
+/// that hands out the stream as it is.
+fn web_source(uri: &str) -> Option<gst::Element> {
+    let scheme = uri.split_once("://")?.0.to_ascii_lowercase();
+    let is_web = ["http", "https"].contains(&scheme.as_str());
+    is_web.then(|| gst::Element::make_from_uri(gst::URIType::Src, uri, None).ok())?
 }

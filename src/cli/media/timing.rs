@@ -94,7 +94,7 @@ pub(super) fn keep_early_packets(pad: &gst::Pad, priming: u64) -> SpanRecorder {
                     *event = gst::event::Segment::builder(&plain).seqnum(new.seqnum()).build();
                 }
                 gst::EventView::Caps(caps) if priming > 0 => {
-                    let rate = caps.structure().and_then(|s| s.get::<i32>("rate").ok());
+                    let rate = caps.caps().structure(0).and_then(|s| s.get::<i32>("rate").ok());
                     // Sound of fewer samples a second has no encoder.
                     if let Some(rate) = rate.filter(|rate| *rate >= 4000) {
                         delay.store(priming as i64 * 1_000_000_000 / i64::from(rate), Relaxed);

@@ -131,13 +131,13 @@ fn matroska_becomes_mp4() {
 }
 
 #[test]
-fn what_mp4_cannot_hold_is_told() {
+fn sound_that_mp4_cannot_hold_is_converted_and_told() {
     let (_dir, file) = scratch();
     let (input, output) = (file("in.mkv"), file("out.mp4"));
     rich(&input, "matroskamux", ["vorbisenc", "avenc_aac"], (320, 240));
     let said = enhance(&input, &output, &["--detector=none"]);
-    assert!(said.contains("audio/x-vorbis") && said.contains(".mkv"), "{said}");
-    assert_eq!(of_kind(&packets(&output), "audio").len(), 1);
+    assert!(said.contains("audio/x-vorbis") && said.contains("becomes AAC"), "{said}");
+    assert_eq!(of_kind(&packets(&output), "audio").len(), 2);
     same_picture(&input, &output);
     let said = enhance(&input, &file("out.mkv"), &["--detector=none"]);
     assert!(!said.contains("note"), "{said}");
@@ -179,7 +179,12 @@ fn uneven_frames_keep_their_times() {
         assert!(times.len() < 100 && times.len() > 30, "{}", times.len());
         for output in [file("b.mkv"), file("b.mp4")] {
             enhance(&input, &output, &["--detector=none", "--force"]);
-            same_times(&frames(&input), &frames(&output), 500_000 * i64::from(mux == "mp4mux") + 1);
+            let (before, mut after) = (frames(&input), frames(&output));
+            // GStreamer's demuxer may leave out the last frames of such an MP4, which the command
+            // keeps.
+            assert!(mux == "mp4mux" || after.packets.len() == before.packets.len());
+            after.packets.truncate(before.packets.len());
+            same_times(&before, &after, 500_000 * i64::from(mux == "mp4mux") + 1);
         }
     }
 }

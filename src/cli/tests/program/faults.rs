@@ -154,7 +154,9 @@ fn a_file_system_that_is_full() {
         unshare.arg(env!("CARGO_BIN_EXE_facesr")).arg(command).args(&arguments[3..]);
         unshare.args([&file(arguments[2]), Path::new("-o"), &full(output)]);
         unshare.output().map(|ended| {
-            let left = String::from_utf8_lossy(&ended.stdout).into_owned();
+            // The list comes last, behind what the command prints.
+            let printed = String::from_utf8_lossy(&ended.stdout).into_owned();
+            let left = printed.lines().last().unwrap_or_default().to_string();
             (ended.status.code(), said(&ended), left)
         })
     };
