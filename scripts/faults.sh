@@ -35,6 +35,14 @@ near() { # VALUE EXPECTED TOLERANCE [WHAT], whole numbers
     [ ${off#-} -le "$3" ] || flunk "${4:-value}: $1, not $2 (+-$3)"
 }
 absent() { [ ! -e "$1" ] && [ ! -L "$1" ] || flunk "$1 is there"; } # FILE
+# serves PORT: waits until a server of this machine answers.
+serves() {
+    for _ in $(seq 150); do
+        if (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; then return; fi
+        sleep .2
+    done
+    flunk "no server at port $1"
+}
 flunk() {
     printf '%s\n' "$*"
     exit 1

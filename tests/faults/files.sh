@@ -141,7 +141,7 @@ case_playlist_file_fetches_nothing() {
     ff "${VIDEO[@]}" x.ts
     python3 -m http.server -b 127.0.0.1 18479 >log 2>&1 &
     server=$!
-    sleep 1
+    serves 18479
     for file in a.mp4 b.mp4; do
         enhance $file -o o.mp4
         exits 1
