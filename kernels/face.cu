@@ -1,4 +1,4 @@
-// Cut, steady and blend on a CUDA GPU: the arithmetic of src/engine/enhance/cpu on the CPU, number for
+// Crop, steady and blend on a CUDA GPU: the arithmetic of src/engine/enhance/cpu on the CPU, number for
 // number.
 //
 // One source, two compilers. NVRTC makes face.ptx of it (compute_75, without fused multiply-adds);
@@ -41,11 +41,20 @@ struct Tap {
     int first, count;
 };
 
-// What becomes of a face: its strength, how much of the kept face goes into the generated one,
-// where it is kept, and its number among the generated (-1: the kept one is shown).
+// A face on one rung: where its kept face lies among those of the rung, its crop and what was made
+// of it among those of all layers (in numbers); the sides of the two; the first of its own axes and
+// of those of its shape; its number among the generated (-1: the kept one is shown); how much of the
+// kept face goes into the generated one; what is shown of it: shares of it and of the frame.
+struct Layer {
+    long long kept, lr_at, hr_at;
+    int lr, hr, axes, shape, generated;
+    float keep, share, detail;
+};
+
+// A face: its strength, how much of its second layer is shown, its first layer and their number.
 struct Face {
-    float strength, keep;
-    int place, generated;
+    float strength, mix;
+    int layer, layers;
 };
 
 // A piece of rows: `width` bytes of `height` rows, `stride` bytes apart, from frame + `offset` on;
@@ -56,23 +65,24 @@ struct Patch {
 
 }  // extern "C"
 
-#define LOW 16
-#define HIGH 64
-#define LOW_PLANE (LOW * LOW)
-#define HIGH_PLANE (HIGH * HIGH)
-#define LOW_LEN (3 * LOW_PLANE)
-#define HIGH_LEN (3 * HIGH_PLANE)
+// The grid on which colors are compared.
+#define GRID 16
+#define GRID_PLANE (GRID * GRID)
+#define GRID_LEN (3 * GRID_PLANE)
 
-// Axes: 0 from 64 to 16, 1 from 16 to 64, then eight for each face.
+// Axes of a shape: from its output and from its input to the grid, from the grid and from its input
+// to its output.
 #define AXIS_DOWN 0
 #define AXIS_UP 1
+#define AXIS_LOW 2
+#define AXIS_WHOLE 3
 
-__device__ static inline int axis_of_cut(int face, int vertical, int sub) {
-    return 2 + face * 8 + vertical * 2 + sub;
+__device__ static inline int axis_of_crop(const Layer &l, int vertical, int sub) {
+    return l.axes + vertical * 2 + sub;
 }
 
-__device__ static inline int axis_of_blend(int face, int vertical, int sub) {
-    return 2 + face * 8 + 4 + vertical * 2 + sub;
+__device__ static inline int axis_of_blend(const Layer &l, int vertical, int sub) {
+    return l.axes + 4 + vertical * 2 + sub;
 }
 
 __device__ static inline float clampf(float v, float least, float most) {
@@ -166,6 +176,13 @@ __global__ void facesr_taps(const Axis *__restrict__ axes, int count, Tap *__res
     if (first > axis.inputs - 1) first = axis.inputs - 1;
     end = end < first + 1 ? first + 1 : (end > axis.inputs ? axis.inputs : end);
     float *out = weights + axis.weight + i * axis.span, sum = 0.0f;
+    if (center < 0.0f || center > (float)axis.inputs) {
+        // Beyond the picture its edge goes on.
+        out[0] = 1.0f;
+        taps[axis.tap + i].first = center < 0.0f ? 0 : axis.inputs - 1;
+        taps[axis.tap + i].count = 1;
+        return;
+    }
     for (int k = first; k < end; ++k) {
         float w = cubic(((float)k + 0.5f - center) / stretch);
         out[k - first] = w;
@@ -194,16 +211,21 @@ __global__ void facesr_patches(const Patch *__restrict__ patches, int count, uns
     }
 }
 
-// low [n, 3, 16, 16] in -1..1 from the squares of one frame. A thread for each of n * 256 pixels.
-__global__ void facesr_cut(Frame frame, const Axis *__restrict__ axes, const Tap *__restrict__ taps,
-                           const float *__restrict__ weights, int n, float *__restrict__ low) {
-    int i = thread_index();
-    if (i >= n * LOW_PLANE) return;
-    int face = i / LOW_PLANE, k = i % LOW_PLANE, ox = k % LOW, oy = k / LOW;
-    float *out = low + face * LOW_LEN + k;
-    if (axes[axis_of_cut(face, 0, 0)].outputs == 0) {
+// low: the crops of n layers one behind the other, each [3, lr, lr] in -1..1, from the squares of one
+// frame. Block y is a layer; a thread for each of lr * lr pixels.
+__global__ void facesr_crop(Frame frame, const Axis *__restrict__ axes, const Tap *__restrict__ taps,
+                            const float *__restrict__ weights, const Layer *__restrict__ layers, int n,
+                            float *__restrict__ low) {
+    int own = (int)blockIdx.y, k = thread_index();
+    if (own >= n) return;
+    Layer layer = layers[own];
+    int plane = layer.lr * layer.lr;
+    if (k >= plane) return;
+    int ox = k % layer.lr, oy = k / layer.lr;
+    float *out = low + layer.lr_at + k;
+    if (axes[axis_of_crop(layer, 0, 0)].outputs == 0) {
         // The square does not lie in the frame.
-        out[0] = out[LOW_PLANE] = out[2 * LOW_PLANE] = 0.0f;
+        out[0] = out[plane] = out[2 * plane] = 0.0f;
         return;
     }
     float s[3];
@@ -213,8 +235,8 @@ __global__ void facesr_cut(Frame frame, const Axis *__restrict__ axes, const Tap
             continue;
         }
         Component c = frame.c[j];
-        Line tx = line_of(axes[axis_of_cut(face, 0, c.hsub)], taps, weights, ox);
-        Line ty = line_of(axes[axis_of_cut(face, 1, c.vsub)], taps, weights, oy);
+        Line tx = line_of(axes[axis_of_crop(layer, 0, c.hsub)], taps, weights, ox);
+        Line ty = line_of(axes[axis_of_crop(layer, 1, c.vsub)], taps, weights, oy);
         float sample = 0.0f;
         for (int y = 0; y < ty.count; ++y) {
             const unsigned char *row = c.data + (long long)(ty.first + y) * c.stride + tx.first * c.step;
@@ -227,93 +249,124 @@ __global__ void facesr_cut(Frame frame, const Axis *__restrict__ axes, const Tap
     }
     Rgb p = to_rgb(frame, s[0], s[1], s[2]);
     out[0] = clampf(p.r, 0.0f, 255.0f) / 127.5f - 1.0f;
-    out[LOW_PLANE] = clampf(p.g, 0.0f, 255.0f) / 127.5f - 1.0f;
-    out[2 * LOW_PLANE] = clampf(p.b, 0.0f, 255.0f) / 127.5f - 1.0f;
+    out[plane] = clampf(p.g, 0.0f, 255.0f) / 127.5f - 1.0f;
+    out[2 * plane] = clampf(p.b, 0.0f, 255.0f) / 127.5f - 1.0f;
 }
 
-// input [m, 3, 16, 16]: the cuts of those of n faces that are to be generated, close together. A
-// thread for each of n * 768 numbers.
-__global__ void facesr_gather(const Face *__restrict__ faces, int n, const float *__restrict__ low,
-                              float *__restrict__ input) {
-    int i = thread_index();
-    if (i >= n * LOW_LEN) return;
-    int generated = faces[i / LOW_LEN].generated;
-    if (generated >= 0) input[generated * LOW_LEN + i % LOW_LEN] = low[i];
+// input [m, 3, lr, lr]: the crops of those of n layers that are of this side and to be generated,
+// close together. Block y is a layer; a thread for each of 3 * lr * lr numbers.
+__global__ void facesr_gather(const Layer *__restrict__ layers, int n, int lr,
+                              const float *__restrict__ low, float *__restrict__ input) {
+    int own = (int)blockIdx.y, i = thread_index(), len = 3 * lr * lr;
+    if (own >= n || i >= len) return;
+    Layer layer = layers[own];
+    if (layer.lr == lr && layer.generated >= 0)
+        input[(long long)layer.generated * len + i] = low[layer.lr_at + i];
 }
 
-// shown [n, 3, 64, 64]: what each face is to look like: the generated one mixed with the kept one,
-// which it replaces, or the kept one. bad[0] becomes 1 where that is no finite number. A thread for
-// each of n * 12288 numbers.
-__global__ void facesr_steady(const Face *__restrict__ faces, int n, const float *__restrict__ high,
-                              float *kept, float *__restrict__ shown, int *bad) {
-    int i = thread_index();
-    if (i >= n * HIGH_LEN) return;
-    Face face = faces[i / HIGH_LEN];
-    float *place = kept + (long long)face.place * HIGH_LEN + i % HIGH_LEN;
+// shown: what each of n layers of this side is to look like, [3, hr, hr] one behind the other: the
+// generated face mixed with the kept one, which it replaces, or the kept one. bad[layer] becomes 1
+// where that is no finite number. Block y is a layer; a thread for each of 3 * hr * hr numbers.
+__global__ void facesr_steady(const Layer *__restrict__ layers, int n, int hr,
+                              const float *__restrict__ high, float *kept, float *__restrict__ shown,
+                              int *bad) {
+    int own = (int)blockIdx.y, i = thread_index(), len = 3 * hr * hr;
+    if (own >= n || i >= len) return;
+    Layer layer = layers[own];
+    if (layer.hr != hr) return;
+    float *place = kept + layer.kept + i;
     float value = *place;
-    if (face.generated >= 0) {
-        float made = high[face.generated * HIGH_LEN + i % HIGH_LEN];
-        value = face.keep > 0.0f ? made + face.keep * (value - made) : made;
+    if (layer.generated >= 0) {
+        float made = high[(long long)layer.generated * len + i];
+        value = layer.keep > 0.0f ? made + layer.keep * (value - made) : made;
         *place = value;
         // All that write it write the same.
-        if (!(fabsf(made) <= 3.0e38f)) *bad = 1;
+        if (!(fabsf(made) <= 3.0e38f)) bad[own] = 1;
     }
-    shown[i] = value;
+    shown[layer.hr_at + i] = value;
 }
 
-// difference [n, 3, 16, 16]: the cut less the shown face shrunk to its size. A thread for each of
-// n * 768 numbers.
+// difference [n, 3, 16, 16]: the crop less the shown face, both shrunk to the grid. Block y is a
+// layer; a thread for each of 768 numbers.
 __global__ void facesr_difference(const Axis *__restrict__ axes, const Tap *__restrict__ taps,
-                                  const float *__restrict__ weights, const float *__restrict__ low,
-                                  const float *__restrict__ shown, int n, float *__restrict__ difference) {
-    int i = thread_index();
-    if (i >= n * LOW_LEN) return;
-    int k = i % LOW_PLANE;
-    Axis down = axes[AXIS_DOWN];
-    Line tx = line_of(down, taps, weights, k % LOW), ty = line_of(down, taps, weights, k / LOW);
-    difference[i] = low[i] - resampled(shown + i / LOW_PLANE * HIGH_PLANE, HIGH, tx, ty);
+                                  const float *__restrict__ weights, const Layer *__restrict__ layers,
+                                  const float *__restrict__ low, const float *__restrict__ shown, int n,
+                                  float *__restrict__ difference) {
+    int own = (int)blockIdx.y, i = thread_index();
+    if (own >= n || i >= GRID_LEN) return;
+    Layer layer = layers[own];
+    int k = i % GRID_PLANE, channel = i / GRID_PLANE;
+    Axis down = axes[layer.shape + AXIS_DOWN];
+    Line tx = line_of(down, taps, weights, k % GRID), ty = line_of(down, taps, weights, k / GRID);
+    const float *face = shown + layer.hr_at + channel * layer.hr * layer.hr;
+    const float *crop = low + layer.lr_at + channel * layer.lr * layer.lr;
+    float wanted = crop[k];
+    if (layer.lr != GRID) {
+        Axis axis = axes[layer.shape + AXIS_LOW];
+        wanted = resampled(crop, layer.lr, line_of(axis, taps, weights, k % GRID),
+                           line_of(axis, taps, weights, k / GRID));
+    }
+    difference[own * GRID_LEN + i] = wanted - resampled(face, layer.hr, tx, ty);
 }
 
 // smooth [n, 3, 16, 16]: the difference under the binomial filter 1 4 6 4 1 both ways, edges
 // repeated. A thread for each of n * 768 numbers.
 __global__ void facesr_smooth(const float *__restrict__ difference, int n, float *__restrict__ smooth) {
     int i = thread_index();
-    if (i >= n * LOW_LEN) return;
+    if (i >= n * GRID_LEN) return;
     const float weights[5] = {1.0f / 16.0f, 4.0f / 16.0f, 6.0f / 16.0f, 4.0f / 16.0f, 1.0f / 16.0f};
-    int k = i % LOW_PLANE, ox = k % LOW, oy = k / LOW;
-    const float *plane = difference + i / LOW_PLANE * LOW_PLANE;
+    int k = i % GRID_PLANE, ox = k % GRID, oy = k / GRID;
+    const float *plane = difference + i / GRID_PLANE * GRID_PLANE;
     float out = 0.0f;
     for (int dx = 0; dx < 5; ++dx) {
         int x = ox + dx - 2;
-        x = x < 0 ? 0 : (x > LOW - 1 ? LOW - 1 : x);
+        x = x < 0 ? 0 : (x > GRID - 1 ? GRID - 1 : x);
         float sum = 0.0f;
         for (int dy = 0; dy < 5; ++dy) {
             int y = oy + dy - 2;
-            y = y < 0 ? 0 : (y > LOW - 1 ? LOW - 1 : y);
-            sum += weights[dy] * plane[y * LOW + x];
+            y = y < 0 ? 0 : (y > GRID - 1 ? GRID - 1 : y);
+            sum += weights[dy] * plane[y * GRID + x];
         }
         out += weights[dx] * sum;
     }
     smooth[i] = out;
 }
 
-// components [n, 3, 64, 64] of the frame's colour model, 0..255: the shown face plus the smoothed
-// difference, enlarged. A thread for each of n * 4096 pixels.
+// components: of n layers [3, hr, hr] one behind the other, in the frame's color model, 0..255: the
+// shown face plus the smoothed difference, enlarged, and where the frame takes part the enlarged crop
+// as far as the shares leave room for it. Block y is a layer; a thread for each of hr * hr pixels.
 __global__ void facesr_correct(Frame frame, const Axis *__restrict__ axes, const Tap *__restrict__ taps,
-                               const float *__restrict__ weights, const float *__restrict__ shown,
+                               const float *__restrict__ weights, const Layer *__restrict__ layers,
+                               const float *__restrict__ low, const float *__restrict__ shown,
                                const float *__restrict__ smooth, int n, float *__restrict__ components) {
-    int i = thread_index();
-    if (i >= n * HIGH_PLANE) return;
-    int k = i % HIGH_PLANE, base = i / HIGH_PLANE * 3;
-    Axis up = axes[AXIS_UP];
-    Line tx = line_of(up, taps, weights, k % HIGH), ty = line_of(up, taps, weights, k / HIGH);
-    float rgb[3];
+    int own = (int)blockIdx.y, k = thread_index();
+    if (own >= n) return;
+    Layer layer = layers[own];
+    int plane = layer.hr * layer.hr, lr_plane = layer.lr * layer.lr;
+    if (k >= plane) return;
+    int x = k % layer.hr, y = k / layer.hr;
+    Axis up = axes[layer.shape + AXIS_UP];
+    Line tx = line_of(up, taps, weights, x), ty = line_of(up, taps, weights, y);
+    const float *face = shown + layer.hr_at + k, *broad = smooth + own * GRID_LEN;
+    float *out = components + layer.hr_at + k, rgb[3];
     for (int j = 0; j < 3; ++j) {
-        float v = shown[(base + j) * HIGH_PLANE + k] + resampled(smooth + (base + j) * LOW_PLANE, LOW, tx, ty);
+        float v = face[j * plane] + resampled(broad + j * GRID_PLANE, GRID, tx, ty);
         rgb[j] = (clampf(v, -1.0f, 1.0f) + 1.0f) * 127.5f;
     }
     Rgb p = {rgb[0], rgb[1], rgb[2]};
-    for (int j = 0; j < frame.count; ++j) components[(base + j) * HIGH_PLANE + k] = from_rgb(frame, p, j);
+    if (layer.share == 1.0f && layer.detail == 0.0f) {
+        for (int j = 0; j < frame.count; ++j) out[j * plane] = from_rgb(frame, p, j);
+        return;
+    }
+    Axis whole = axes[layer.shape + AXIS_WHOLE];
+    tx = line_of(whole, taps, weights, x);
+    ty = line_of(whole, taps, weights, y);
+    const float *crop = low + layer.lr_at;
+    for (int j = 0; j < 3; ++j) rgb[j] = (resampled(crop + j * lr_plane, layer.lr, tx, ty) + 1.0f) * 127.5f;
+    Rgb q = {rgb[0], rgb[1], rgb[2]};
+    float rest = 1.0f - layer.share - layer.detail;
+    for (int j = 0; j < frame.count; ++j)
+        out[j * plane] = layer.share * from_rgb(frame, p, j) + rest * from_rgb(frame, q, j);
 }
 
 }  // extern "C"
@@ -325,20 +378,36 @@ __device__ static inline float feather(float u, float v) {
     return t * t * (3.0f - 2.0f * t);
 }
 
+// Whether a layer of the face is no finite number.
+__device__ static inline int is_bad(const Face &face, const int *bad) {
+    return bad[face.layer] || (face.layers > 1 && bad[face.layer + 1]);
+}
+
+// One component of a layer at (x, y) of the square's samples.
+__device__ static inline float sample_of(const Layer &l, int component, int x, int y, const Component &c,
+                                         const Axis *axes, const Tap *taps, const float *weights,
+                                         const float *components) {
+    Line tx = line_of(axes[axis_of_blend(l, 0, c.hsub)], taps, weights, x);
+    Line ty = line_of(axes[axis_of_blend(l, 1, c.vsub)], taps, weights, y);
+    return resampled(components + l.hr_at + component * l.hr * l.hr, l.hr, tx, ty);
+}
+
 extern "C" {
 
-// Lays n faces over all components of the frame, unless bad[0] is set. Block x is a face and a
-// component (face * count + component), block y and z with the threads y and x a sample of its
-// square. Where squares overlap, the thread of the first face that has the sample lays all of them,
-// in their order: no two threads write one sample.
+// Blends n faces into all components of the frame, but for those that are bad. Block x is a face and
+// a component (face * count + component), block y and z with the threads y and x a sample of its
+// square. Where squares overlap, the thread of the first face that has the sample blends all of
+// them, in their order: no two threads write one sample.
 __global__ void facesr_blend(Frame frame, const Axis *__restrict__ axes, const Tap *__restrict__ taps,
                              const float *__restrict__ weights, const Face *__restrict__ faces, int n,
-                             const float *__restrict__ components, const int *__restrict__ bad) {
+                             const Layer *__restrict__ layers, const float *__restrict__ components,
+                             const int *__restrict__ bad) {
     int own = (int)blockIdx.x / frame.count, component = (int)blockIdx.x % frame.count;
-    if (own >= n || *bad) return;
+    if (own >= n || is_bad(faces[own], bad)) return;
     // Chosen by comparison: an index would put the whole frame into slow memory.
     Component c = component == 0 ? frame.c[0] : component == 1 ? frame.c[1] : frame.c[2];
-    Axis ax = axes[axis_of_blend(own, 0, c.hsub)], ay = axes[axis_of_blend(own, 1, c.vsub)];
+    Axis ax = axes[axis_of_blend(layers[faces[own].layer], 0, c.hsub)];
+    Axis ay = axes[axis_of_blend(layers[faces[own].layer], 1, c.vsub)];
     int px = (int)(blockIdx.z * blockDim.x + threadIdx.x), py = (int)(blockIdx.y * blockDim.y + threadIdx.y);
     if (px >= ax.outputs || py >= ay.outputs) return;
     px += ax.first;
@@ -346,16 +415,24 @@ __global__ void facesr_blend(Frame frame, const Axis *__restrict__ axes, const T
     unsigned char *sample = c.data + (long long)py * c.stride + (long long)px * c.step;
     unsigned char value = *sample;
     for (int f = 0; f < n; ++f) {
-        ax = axes[axis_of_blend(f, 0, c.hsub)];
-        ay = axes[axis_of_blend(f, 1, c.vsub)];
+        Face face = faces[f];
+        Layer layer = layers[face.layer];
+        ax = axes[axis_of_blend(layer, 0, c.hsub)];
+        ay = axes[axis_of_blend(layer, 1, c.vsub)];
         int x = px - ax.first, y = py - ay.first;
-        if (x < 0 || x >= ax.outputs || y < 0 || y >= ay.outputs) continue;
+        if (x < 0 || x >= ax.outputs || y < 0 || y >= ay.outputs || is_bad(face, bad)) continue;
         if (f < own) return;
-        Line tx = line_of(ax, taps, weights, x), ty = line_of(ay, taps, weights, y);
-        float out = resampled(components + (f * 3 + component) * HIGH_PLANE, HIGH, tx, ty);
+        float out = sample_of(layer, component, x, y, c, axes, taps, weights, components);
+        float detail = layer.detail;
+        if (face.layers > 1) {
+            Layer next = layers[face.layer + 1];
+            out += face.mix * (sample_of(next, component, x, y, c, axes, taps, weights, components) - out);
+            detail += face.mix * (next.detail - detail);
+        }
         float u = ((float)px + 0.5f - ax.start) / ax.length * 2.0f - 1.0f;
         float v = ((float)py + 0.5f - ay.start) / ay.length * 2.0f - 1.0f;
-        float alpha = faces[f].strength * feather(u, v), old = (float)value;
+        float alpha = face.strength * feather(u, v), old = (float)value;
+        out = out + detail * old;
         value = (unsigned char)clampf(old + alpha * (out - old) + 0.5f, 0.0f, 255.0f);
     }
     *sample = value;

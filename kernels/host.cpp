@@ -31,7 +31,7 @@ int facesr_host_launch(const char *name, const unsigned *grid, const unsigned *b
     }
     KERNEL(facesr_taps)
     KERNEL(facesr_patches)
-    KERNEL(facesr_cut)
+    KERNEL(facesr_crop)
     KERNEL(facesr_gather)
     KERNEL(facesr_steady)
     KERNEL(facesr_difference)

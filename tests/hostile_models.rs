@@ -31,7 +31,7 @@ fn adding(mut nodes: Vec<Vec<u8>>, mut constants: Vec<Vec<u8>>) -> Vec<u8> {
 }
 
 fn generator(path: &Path) -> Result<(), ModelError> {
-    let options = GeneratorOptions { model: Some(path.into()), ..Default::default() };
+    let options = GeneratorOptions { models: vec![path.into()], ..Default::default() };
     Generator::open(&options).map(drop)
 }
 

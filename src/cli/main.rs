@@ -112,8 +112,8 @@ mod tests {
         };
         let is = |a: &str, b: &str| (a.to_string(), b.to_string());
         assert_eq!(sizes(&["--max-face-size=70"]), is("", "70"));
-        assert_eq!(sizes(&["--scale=4"]), is("32", "320"));
-        assert_eq!(sizes(&["--scale=2", "--min-face-size=10.5"]), is("21", "160"));
+        assert_eq!(sizes(&["--scale=4"]), is("32", "400"));
+        assert_eq!(sizes(&["--scale=2", "--min-face-size=10.5"]), is("21", "200"));
     }
 
     #[test]

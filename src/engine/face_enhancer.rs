@@ -81,7 +81,7 @@ impl FaceEnhancer {
         at: Option<Timestamp>,
     ) -> Result<Found<'_>, Error> {
         let found = self.finder.find(&frame.as_frame(), at);
-        self.enhancer.enhance(frame, found.faces)?;
+        self.enhancer.enhance_at(frame, found.faces, at)?;
         Ok(found)
     }
 

@@ -45,6 +45,7 @@ pub mod geometry;
 mod imgproc;
 pub mod inference;
 pub mod search;
+pub mod shape;
 pub mod track;
 pub mod util;
 
@@ -56,3 +57,4 @@ pub use face_enhancer::{FaceEnhancer, FaceEnhancerOptions};
 pub use finder::{Finder, FinderOptions, Found};
 pub use frame::{CudaFrame, Frame, FrameInfo, FrameMut, PixelFormat, Timestamp};
 pub use geometry::{CropSquare, Rect};
+pub use shape::Shape;

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
+use facesr::Shape;
 use facesr::enhance::cpu::Compositor;
-use facesr::enhance::generator::{LR_LEN, LR_SIZE};
 use facesr::{CropSquare, Frame, FrameInfo, FrameMut, PixelFormat};
 
 use crate::media;
@@ -71,13 +71,14 @@ pub fn aligned(frame: &Frame<'_>, square: &CropSquare) -> Vec<f32> {
             side: part,
         })
         .collect();
-    let mut low = vec![0.0; parts.len() * LR_LEN];
-    canvas.crop(frame, &parts, &mut low);
+    let mut low = vec![0.0; parts.len() * Shape::SMALL.lr_len()];
+    canvas.crop(frame, Shape::SMALL, &parts, &mut low);
+    const SIDE: usize = Shape::SMALL.lr();
     let mut out = vec![0.0; 64 * 64];
-    for (i, part) in low.chunks_exact(LR_LEN).enumerate() {
-        for k in 0..LR_SIZE * LR_SIZE {
-            let rgb = [0, 1, 2].map(|c| (part[c * LR_SIZE * LR_SIZE + k] + 1.0) * 127.5);
-            let (x, y) = (i % 4 * LR_SIZE + k % LR_SIZE, i / 4 * LR_SIZE + k / LR_SIZE);
+    for (i, part) in low.chunks_exact(Shape::SMALL.lr_len()).enumerate() {
+        for k in 0..SIDE * SIDE {
+            let rgb = [0, 1, 2].map(|c| (part[c * SIDE * SIDE + k] + 1.0) * 127.5);
+            let (x, y) = (i % 4 * SIDE + k % SIDE, i / 4 * SIDE + k / SIDE);
             out[y * 64 + x] = 0.299 * rgb[0] + 0.587 * rgb[1] + 0.114 * rgb[2];
         }
     }

@@ -13,10 +13,12 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use facesr::detect::{self, DetectorOptions};
+use facesr::enhance::ladder::Ladder;
+use facesr::inference::model_source::{self, ModelSource};
 use facesr::search::SearchResult;
 use facesr::track::Tracker;
 use facesr::{CropSquare, Rect, Timestamp};
-use facesr::{Enhancer, EnhancerOptions, Face, Finder, FinderOptions, Generator, GeneratorOptions};
+use facesr::{Enhancer, EnhancerOptions, Face, Finder, FinderOptions};
 use facesr_testkit::clips::{Clip, aligned, psnr, squared_error, view, view_mut};
 
 fn env<T: std::str::FromStr>(name: &str) -> Option<T> {
@@ -44,9 +46,12 @@ fn main() {
     }
 }
 
-fn generator() -> std::sync::Arc<Generator> {
-    let model = env::<String>("GENERATOR").map(Into::into);
-    Generator::open(&GeneratorOptions { model, threads: 2, ..Default::default() }).unwrap()
+/// The generators that `GENERATOR` names, separated by colons; without it, the built-in ones.
+fn generators() -> Ladder {
+    let named = env::<String>("GENERATOR").unwrap_or_default();
+    let named: Vec<_> = std::env::split_paths(&named).map(ModelSource::File).collect();
+    let built_in = model_source::default_generators();
+    Ladder::open(if named.is_empty() { &built_in } else { &named }, 2).unwrap()
 }
 
 /// Faces of every frame as the finder says.
@@ -134,7 +139,7 @@ fn enhanced(
     faces: &[Vec<Face>],
     options: EnhancerOptions,
 ) -> (Vec<Vec<u8>>, Enhancer) {
-    let mut enhancer = Enhancer::new(generator(), options);
+    let mut enhancer = Enhancer::new(generators(), options);
     let frames = clip.frames.iter().zip(faces).map(|(frame, faces)| {
         let mut data = frame.clone();
         enhancer.enhance(&mut view_mut(clip.info, &mut data), faces).unwrap();

@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use facesr::enhance::backend::{Backend, FacePlan};
-use facesr::enhance::cpu::Compositor;
+use facesr::Shape;
+use facesr::enhance::backend::{Backend, BlendWeights, Crops, FaceLayer, FacePlan};
+use facesr::enhance::cpu::{Compositor, FaceBatch};
 use facesr::enhance::cuda::{
-    BATCHES, BoundGenerator, Cuda, DevicePtr, Driver, GpuBackend, GpuError, MOST_FACES, RunFaces,
+    BATCHES, BoundGenerator, Cuda, DevicePtr, Driver, GpuBackend, GpuError, MAX_FACES, RunFaces,
 };
-use facesr::enhance::generator::{HR_LEN, LR_LEN};
+use facesr::enhance::ladder::Ladder;
 use facesr::frame::Picture;
 use facesr::inference::model_source::{self, ModelSource};
-use facesr::{Generator, GeneratorOptions};
 
 use crate::frames::{CardFrame, Noise, OnCard, Owned};
 use crate::results::compared;
@@ -27,17 +27,19 @@ const HALF: f32 = 1e-2;
 /// A generator that answers what it was told beforehand.
 pub(crate) struct Foretold {
     cuda: Arc<Cuda>,
+    shape: Shape,
     input: OnCard,
     output: OnCard,
     answer: Vec<f32>,
 }
 
 impl Foretold {
-    pub(crate) fn new(cuda: &Arc<Cuda>, answer: Vec<f32>) -> Result<Self> {
+    pub(crate) fn new(cuda: &Arc<Cuda>, shape: Shape, answer: Vec<f32>) -> Result<Self> {
         Ok(Self {
             cuda: cuda.clone(),
-            input: OnCard::new(cuda, MOST_FACES * LR_LEN * size_of::<f32>())?,
-            output: OnCard::new(cuda, MOST_FACES * HR_LEN * size_of::<f32>())?,
+            shape,
+            input: OnCard::new(cuda, MAX_FACES * shape.lr_len() * size_of::<f32>())?,
+            output: OnCard::new(cuda, MAX_FACES * shape.hr_len() * size_of::<f32>())?,
             answer,
         })
     }
@@ -45,12 +47,16 @@ impl Foretold {
 
 // SAFETY: the buffers hold as many faces as one run takes, and live as long as it.
 unsafe impl RunFaces for Foretold {
-    fn buffers(&self, _faces: usize) -> (DevicePtr, DevicePtr) {
-        (self.input.at, self.output.at)
+    fn shape(&self) -> Shape {
+        self.shape
+    }
+
+    fn buffers(&mut self, _faces: usize) -> std::result::Result<(DevicePtr, DevicePtr), GpuError> {
+        Ok((self.input.at, self.output.at))
     }
 
     fn run(&mut self, faces: usize) -> std::result::Result<(), GpuError> {
-        let len = size_of_val(&self.answer[..faces * HR_LEN]);
+        let len = size_of_val(&self.answer[..faces * self.shape.hr_len()]);
         // SAFETY: the output holds the answer of that many faces, and the answer stays as it is.
         unsafe { self.cuda.upload(self.output.at, self.answer.as_ptr().cast(), len) }
     }
@@ -66,31 +72,33 @@ pub(crate) fn kernels(cuda: Arc<Cuda>) -> Result<()> {
         let count = 1 + noise.next() as usize % 6;
         let squares = noise.squares(&info, count);
         let before = Owned::noise(info, noise.next() as usize % 9, &mut noise);
-        let answer = noise.tensor(count * HR_LEN);
+        let shape = if noise.next().is_multiple_of(2) { Shape::SMALL } else { Shape::LARGE };
+        let detail = (noise.next() % 3) as f32 / 2.0;
+        let weights = BlendWeights { generated: 1.0 - detail / 2.0, detail };
+        let answer = noise.tensor(count * shape.hr_len());
         let strengths: Vec<f32> = (0..count).map(|_| noise.between(0.0, 1.0)).collect();
 
         let mut cpu = before.clone();
-        let mut cpu_low = vec![0.0; count * LR_LEN];
+        let mut cpu_low = vec![0.0; count * shape.lr_len()];
         cpu.host(|frame| {
             let mut canvas = Compositor::default();
-            canvas.crop(&frame.as_frame(), &squares, &mut cpu_low);
-            canvas.blend(frame, &squares, &cpu_low, &answer, &strengths);
+            canvas.crop(&frame.as_frame(), shape, &squares, &mut cpu_low);
+            let (squares, lr, hr, strengths) = (&squares, &cpu_low, &answer, &strengths);
+            canvas.blend(frame, &FaceBatch { shape, squares, lr, hr, strengths, weights });
         })?;
 
-        let foretold = Foretold::new(cuda, answer)?;
-        let mut backend = GpuBackend::new(cuda.clone(), Box::new(foretold))?;
-        let plan = |(slot, (&square, &strength))| FacePlan {
-            square,
-            strength,
-            slot,
-            generate: true,
-            keep: 0.0,
+        let foretold = Foretold::new(cuda, shape, answer)?;
+        let mut backend = GpuBackend::new(cuda.clone(), vec![Box::new(foretold)])?;
+        let plan = |(slot, (&square, &strength))| {
+            let layer = FaceLayer { rung: 0, slot, generate: true, keep: 0.0, weights };
+            FacePlan { square, strength, layer, next: None }
         };
         let plans: Vec<FacePlan> = squares.iter().zip(&strengths).enumerate().map(plan).collect();
         let mut gpu = before;
-        let mut low = vec![0.0; count * LR_LEN];
+        let mut low = Crops::default();
+        squares.iter().for_each(|square| low.push(*square, 0, shape));
         let mut work = |picture: &mut Picture<'_, '_>| {
-            backend.crop(picture, &squares, &mut low)?;
+            backend.crop(picture, &mut low)?;
             backend.render(picture, &low, &plans)
         };
         if seed % 2 == 0 {
@@ -100,7 +108,8 @@ pub(crate) fn kernels(cuda: Arc<Cuda>) -> Result<()> {
             work(&mut Picture::Cuda(card.view()?))?;
             card.download(&mut gpu)?;
         }
-        cuts += low.iter().zip(&cpu_low).filter(|(a, b)| a.to_bits() != b.to_bits()).count();
+        cuts +=
+            low.values().iter().zip(&cpu_low).filter(|(a, b)| a.to_bits() != b.to_bits()).count();
         for (a, b) in gpu.planes.iter().flatten().zip(cpu.planes.iter().flatten()) {
             samples += 1;
             different += usize::from(a != b);
@@ -117,26 +126,23 @@ pub(crate) fn kernels(cuda: Arc<Cuda>) -> Result<()> {
 
 /// The generator of `source` on the card against single precision on the CPU, batch by batch.
 pub(crate) fn generator(cuda: &Arc<Cuda>, name: &str, source: &ModelSource) -> Result<()> {
-    let limit = if name == "fp16" { HALF } else { SINGLE };
-    let folder = std::env::temp_dir().join(format!("gpu-check-{}", std::process::id()));
-    std::fs::create_dir_all(&folder)?;
-    let file = folder.join("reference.onnx");
-    std::fs::write(&file, facesr::inference::loader::read(&model_source::built_in_fp32())?)?;
-    let opened = Generator::open(&GeneratorOptions { model: Some(file), ..Default::default() });
-    std::fs::remove_dir_all(&folder)?;
-    let on_cpu = opened?;
+    let limit = if name.starts_with("fp16") { HALF } else { SINGLE };
     // SAFETY: the place is the device's own, and the device outlives the generator.
     let mut on_card = unsafe { BoundGenerator::open(source, cuda.place()) }?;
+    let shape = on_card.shape();
+    let reference = Ladder::open(&model_source::built_in_fp32(), 1)?;
+    let on_cpu = reference.generators().iter().find(|generator| generator.shape() == shape);
+    let on_cpu = on_cpu.ok_or_else(|| format!("no built-in generator is {shape}"))?;
     let mut most = 0f32;
     for faces in BATCHES {
         if is_rehearsal(cuda) && faces > 16 {
             break;
         }
-        let low = Noise::new(faces as u32).tensor(faces * LR_LEN);
-        let mut wanted = vec![0.0; faces * HR_LEN];
+        let low = Noise::new(faces as u32).tensor(faces * shape.lr_len());
+        let mut wanted = vec![0.0; faces * shape.hr_len()];
         on_cpu.run(&low, &mut wanted)?;
-        let mut got = vec![0f32; faces * HR_LEN];
-        let (input, output) = on_card.buffers(faces);
+        let mut got = vec![0f32; faces * shape.hr_len()];
+        let (input, output) = on_card.buffers(faces)?;
         // SAFETY: both ends hold that many faces and stay as they are until `synchronize`.
         unsafe { cuda.upload(input, low.as_ptr().cast(), size_of_val(low.as_slice())) }?;
         on_card.run(faces)?;

@@ -77,18 +77,20 @@ fn runtime() -> Result<()> {
     eprintln!("{}, {}", runtime.library().display(), runtime.version());
     let place = Place::Cuda { device: 0, stream: 0 };
     // SAFETY: where there is a driver, stream 0 is every context's own.
-    match unsafe { BoundGenerator::open(&model_source::built_in_fp32(), place) } {
+    match unsafe { BoundGenerator::open(&source("built-in"), place) } {
         Ok(_) => eprintln!("its CUDA provider works"),
         Err(error) => eprintln!("its CUDA provider: {error}"),
     }
     Ok(())
 }
 
+/// A generator: a file, or one of the two that are part of the engine.
 fn source(file: &str) -> ModelSource {
-    if file == "built-in" {
-        model_source::built_in_fp32()
-    } else {
-        ModelSource::File(PathBuf::from(file))
+    let built_in = |rung: usize| model_source::built_in_fp32().swap_remove(rung);
+    match file {
+        "built-in" => built_in(0),
+        "built-in-32" => built_in(1),
+        file => ModelSource::File(PathBuf::from(file)),
     }
 }
 

@@ -3,15 +3,14 @@
 use std::ptr::NonNull;
 use std::sync::{Arc, Mutex};
 
-use facesr::enhance::backend::{Backend, FacePlan};
+use facesr::enhance::backend::{Backend, BlendWeights, Crops, FaceLayer, FacePlan};
 use facesr::enhance::cuda::{
     Arguments, BATCHES, BoundGenerator, Cuda, DevicePtr, Driver, GpuBackend, GpuError, Grid,
-    Kernel, MOST_FACES, Mark, RunFaces,
+    Kernel, MAX_FACES, Mark, RunFaces,
 };
-use facesr::enhance::generator::{HR_LEN, LR_LEN};
 use facesr::frame::Picture;
 use facesr::inference::ModelSource;
-use facesr::{CropSquare, FrameInfo, PixelFormat};
+use facesr::{CropSquare, FrameInfo, PixelFormat, Shape};
 
 use crate::card::{COPY, matrix, seconds};
 use crate::check::Foretold;
@@ -28,8 +27,8 @@ const OPERATIONS: f64 = 2.0 * 236e6;
 /// Bytes of the samples of one square of an NV12 frame.
 const SQUARE_BYTES: f64 = 1.5 * (SIDE * SIDE) as f64;
 /// Bytes of one cut, and of one generated face.
-const LOW_BYTES: f64 = (LR_LEN * size_of::<f32>()) as f64;
-const HIGH_BYTES: f64 = (HR_LEN * size_of::<f32>()) as f64;
+const LOW_BYTES: f64 = (Shape::SMALL.lr_len() * size_of::<f32>()) as f64;
+const HIGH_BYTES: f64 = (Shape::SMALL.hr_len() * size_of::<f32>()) as f64;
 
 /// Squares of `count` faces that do not overlap, at 1080p.
 pub(crate) fn squares(count: usize) -> Vec<CropSquare> {
@@ -85,7 +84,7 @@ struct Spans {
 fn stage(kernel: Kernel) -> Option<(usize, bool, bool)> {
     Some(match kernel {
         Kernel::Taps => (0, true, false),
-        Kernel::Cut => (0, false, true),
+        Kernel::Crop => (0, false, true),
         Kernel::Steady => (1, true, false),
         Kernel::Difference | Kernel::Smooth | Kernel::Correct => (1, false, false),
         Kernel::Blend => (1, false, true),
@@ -223,18 +222,23 @@ fn both(cuda: &Arc<Cuda>, way: Way, faces: usize, rounds: usize) -> Result<[f64;
     let mut noise = Noise::new(faces as u32);
     let mut frame = CardFrame::upload(cuda, &Owned::noise(info, 0, &mut noise))?;
     let timed = Arc::new(Timed { cuda: cuda.clone(), way, spans: Mutex::default() });
-    let generator = Foretold::new(cuda, noise.tensor(MOST_FACES * HR_LEN))?;
-    let mut backend = GpuBackend::new(timed.clone(), Box::new(generator))?;
+    let shape = Shape::SMALL;
+    let generator = Foretold::new(cuda, shape, noise.tensor(MAX_FACES * shape.hr_len()))?;
+    let mut backend = GpuBackend::new(timed.clone(), vec![Box::new(generator)])?;
     let squares = squares(faces);
-    let plan =
-        |(slot, &square)| FacePlan { square, strength: 1.0, slot, generate: true, keep: 0.3 };
+    let weights = BlendWeights::default();
+    let plan = |(slot, &square)| {
+        let layer = FaceLayer { rung: 0, slot, generate: true, keep: 0.3, weights };
+        FacePlan { square, strength: 1.0, layer, next: None }
+    };
     let plans: Vec<FacePlan> = squares.iter().enumerate().map(plan).collect();
-    let mut low = vec![0.0; faces * LR_LEN];
+    let mut crops = Crops::default();
+    squares.iter().for_each(|square| crops.push(*square, 0, shape));
     let mut times = [Vec::new(), Vec::new()];
     for round in 0..rounds + rounds.div_ceil(5) {
         let mut picture = Picture::Cuda(frame.view()?);
-        backend.crop(&picture, &squares, &mut low)?;
-        backend.render(&mut picture, &low, &plans)?;
+        backend.crop(&picture, &mut crops)?;
+        backend.render(&mut picture, &crops, &plans)?;
         let taken = timed.take()?;
         if round >= rounds.div_ceil(5) {
             times.iter_mut().zip(taken).for_each(|(list, seconds)| list.push(seconds));

@@ -23,7 +23,7 @@ pub(crate) fn run(cuda: &Arc<Cuda>, name: &str, source: &ModelSource) -> Result<
     let model = folder.join("generator.onnx");
     std::fs::write(&model, facesr::inference::loader::read(source)?)?;
     let options =
-        GeneratorOptions { model: Some(model), device: Device::Cuda, ..Default::default() };
+        GeneratorOptions { models: vec![model], device: Device::Cuda, ..Default::default() };
     let done = [8, 32].into_iter().try_for_each(|faces| {
         for on_card in [true, false] {
             let memory = if on_card { "CUDA memory" } else { "system memory" };

@@ -130,7 +130,7 @@ fn single() -> Result<(tempfile::TempDir, std::path::PathBuf)> {
     let file = folder.path().join("fp32.onnx");
     std::fs::write(
         &file,
-        facesr::inference::loader::read(&facesr::inference::model_source::built_in_fp32())?,
+        facesr::inference::loader::read(&facesr::inference::model_source::built_in_fp32()[0])?,
     )?;
     Ok((folder, file))
 }

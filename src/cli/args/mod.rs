@@ -56,12 +56,17 @@ pub(crate) struct FaceArgs {
     /// Which faces.
     #[command(flatten)]
     pub(crate) find: FindArgs,
-    /// Generator, an ONNX file from 16x16 to 64x64 [default: the built-in one]
+    /// Generator, an ONNX file; may be given twice, for smaller and for larger faces [default: the
+    /// built-in ones]
     #[arg(long, value_name = "FILE")]
-    pub(crate) generator: Option<PathBuf>,
+    pub(crate) generator: Vec<PathBuf>,
     /// How much of the result is shown, 0 (nothing) to 1
     #[arg(long, value_name = "0..1", value_parser = unit)]
     pub(crate) strength: Option<f32>,
+    /// How far faces may leave the picture: 0 shows what is generated as it is, 0.5 with the detail
+    /// that the camera saw, 1 the picture itself [default: 0.5]
+    #[arg(long, value_name = "0..1", value_parser = unit)]
+    pub(crate) fidelity: Option<f32>,
     /// Leave faces alone whose square is smaller, in pixels of the input
     #[arg(long, value_name = "PIXELS", value_parser = pixels)]
     pub(crate) min_face_size: Option<f32>,
@@ -259,8 +264,10 @@ impl StreamArgs {
             ("track-min-score", text(self.track_min_score)),
             ("roi", zone(&self.roi)),
             ("exclude", zone(&self.exclude)),
-            ("generator", path(&f.generator)),
+            ("generator", paths(&f.generator)),
             ("strength", text(f.strength)),
+            ("fidelity", text(f.fidelity)),
+            ("source-scale", text(scale)),
             ("min-face-size", size(f.min_face_size, sizes.0)),
             ("max-face-size", size(f.max_face_size, sizes.1)),
             ("max-faces", text(f.max_faces)),
@@ -281,6 +288,12 @@ fn given<const N: usize>(list: [(&'static str, Option<String>); N]) -> Vec<(&'st
 
 fn text(value: Option<impl ToString>) -> Option<String> {
     value.map(|value| value.to_string())
+}
+
+/// Paths as a search path has them.
+fn paths(paths: &[PathBuf]) -> Option<String> {
+    let names = paths.iter().map(|path| path.display().to_string());
+    (!paths.is_empty()).then(|| names.collect::<Vec<_>>().join(":"))
 }
 
 fn path(path: &Option<PathBuf>) -> Option<String> {

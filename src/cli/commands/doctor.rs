@@ -6,9 +6,9 @@ use clap::Args;
 
 use facesr::detect::{self, DetectorKind, DetectorOptions};
 use facesr::enhance::cuda::{GpuError, OpenError};
+use facesr::enhance::ladder::Ladder;
 use facesr::inference::model_source;
 use facesr::inference::runtime::{LIBRARY_VARIABLE, Runtime};
-use facesr::{Generator, GeneratorOptions};
 use serde_json::{Value, json};
 
 use crate::media::{element_package, have, start_gstreamer, versions};
@@ -90,11 +90,14 @@ fn runtime() -> Finding {
 }
 
 fn generator() -> Finding {
-    match Generator::open(&GeneratorOptions::default()) {
-        Ok(generator) => {
-            let name = generator.source().to_string();
-            let arch = generator.arch().map_or(String::new(), |arch| format!(" ({arch})"));
-            Finding::good("generator", format!("{name}{arch}"))
+    match Ladder::open(&model_source::default_generators(), 1) {
+        Ok(ladder) => {
+            let names = ladder.generators().iter().map(|generator| {
+                let (source, shape) = (generator.source(), generator.shape());
+                let arch = generator.arch().map_or(String::new(), |arch| format!(", {arch}"));
+                format!("{source} ({shape}{arch})")
+            });
+            Finding::good("generator", names.collect::<Vec<_>>().join(" and "))
         }
         Err(e) => Finding::bad("generator", true, e),
     }
@@ -162,9 +165,14 @@ fn missing(part: &str, element: &str, needed: bool) -> Finding {
 
 fn gpu() -> Finding {
     let part = "NVIDIA GPU";
-    match facesr::enhance::cuda::open(0, None) {
-        Ok((backend, source)) => {
-            let what = format!("{} runs {source}", backend.name());
+    let on_cpu = match Ladder::open(&model_source::default_generators(), 1) {
+        Ok(ladder) => ladder,
+        Err(e) => return Finding::bad(part, false, e),
+    };
+    match facesr::enhance::cuda::open(0, None, &on_cpu) {
+        Ok((backend, sources)) => {
+            let names: Vec<_> = sources.iter().map(ToString::to_string).collect();
+            let what = format!("{} runs {}", backend.name(), names.join(" and "));
             Finding { needed: false, ..Finding::good(part, what) }
         }
         Err(OpenError::Gpu(GpuError::NoDriver)) => {

@@ -91,7 +91,7 @@ pub(crate) fn run(args: &ImageArgs) -> Result<(), Failure> {
     };
     RunPaths::default()
         .input("the input", Some(&args.input))
-        .input("the generator", args.faces.generator.as_deref())
+        .inputs("the generator", &args.faces.generator)
         .input("the detector's model", args.faces.find.detector_model.as_deref())
         .output("OUT", Some(&args.output))?
         .output("--json", args.json.as_deref())?;
@@ -264,6 +264,8 @@ fn enhance(args: &ImageArgs, pixels: &mut DynamicImage) -> Result<Value, Failure
     let (min_face_size, max_face_size) = faces.sizes(args.scale.unwrap_or(1));
     let options = EnhancerOptions {
         strength: faces.strength.unwrap_or(default.strength),
+        fidelity: faces.fidelity.unwrap_or(default.fidelity),
+        source_scale: args.scale.unwrap_or(1) as f32,
         min_face_size,
         max_face_size,
         max_faces: faces.max_faces.map_or(default.max_faces, |n| n as usize),
@@ -271,7 +273,7 @@ fn enhance(args: &ImageArgs, pixels: &mut DynamicImage) -> Result<Value, Failure
         ..default
     };
     let generator = GeneratorOptions {
-        model: faces.generator.clone(),
+        models: faces.generator.clone(),
         threads,
         device,
         cuda_device: faces.cuda_device_id.unwrap_or(0),
@@ -309,7 +311,7 @@ fn enhance(args: &ImageArgs, pixels: &mut DynamicImage) -> Result<Value, Failure
         "width": info.width,
         "height": info.height,
         "detector": detector.name(),
-        "generator": enhancer.source().to_string(),
+        "generator": enhancer.generators(),
         "device": enhancer.device(),
         "faces_detected": list.len(),
         "faces_enhanced": enhanced,

@@ -50,6 +50,14 @@ impl RunPaths {
         self
     }
 
+    /// As [`Self::input`], for an option that may be given more than once.
+    pub(crate) fn inputs(&mut self, role: &str, paths: &[PathBuf]) -> &mut Self {
+        for path in paths {
+            self.input(role, Some(path));
+        }
+        self
+    }
+
     /// Adds a file or folder that is written.
     ///
     /// # Errors

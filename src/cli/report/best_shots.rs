@@ -4,8 +4,7 @@
 use std::collections::BTreeMap;
 
 use facesr::enhance::cpu::Compositor;
-use facesr::enhance::generator::LR_LEN;
-use facesr::{CropSquare, Frame, Rect};
+use facesr::{CropSquare, Frame, Rect, Shape};
 
 use crate::media::{FrameObserver, ObservedFrame};
 
@@ -19,6 +18,9 @@ const BETTER: f32 = 1.03;
 const AROUND: f32 = 1.8;
 /// Tracks whose best look is kept: whoever looks at a crowd for a day has memory left.
 pub(super) const MAX_SHOTS: usize = 500;
+
+/// Generators that a look is kept for: which of them it gets is known in the end.
+pub(super) const SHAPES: [Shape; 2] = [Shape::SMALL, Shape::LARGE];
 
 /// Everything kept of a video.
 pub(crate) struct BestShots {
@@ -54,8 +56,10 @@ pub(super) struct BestShot {
     pub(super) time: f64,
     pub(super) rect: Rect,
     pub(super) score: f32,
-    /// `[3, 16, 16]` in -1..=1, what the generator gets.
-    pub(super) low: Vec<f32>,
+    /// Side of its square in the frame, pixels.
+    pub(super) side: f32,
+    /// Crops for generators of [`SHAPES`], `[3, lr, lr]` in -1..=1.
+    pub(super) crops: [Vec<f32>; 2],
     /// The frame around it as it came, and as it left.
     pub(super) before: Part,
     pub(super) after: Part,
@@ -191,11 +195,16 @@ impl FrameObserver for BestShots {
             sharpened.push((square.rect(), quality));
             if track.best.as_ref().is_none_or(|best| quality > BETTER * best.quality) {
                 let Some((before, after)) = around(observed, &square) else { continue };
-                let mut low = vec![0.0; LR_LEN];
-                self.canvas.crop(observed.before, &[square], &mut low);
+                let crops = SHAPES.map(|shape| {
+                    let mut crop = vec![0.0; shape.lr_len()];
+                    self.canvas.crop(observed.before, shape, &[square], &mut crop);
+                    crop
+                });
+                let side = square.side;
                 let (time, rect, score) = (observed.time, face.rect, face.score);
                 self.looks += usize::from(track.best.is_none());
-                track.best = Some(BestShot { quality, time, rect, score, low, before, after });
+                track.best =
+                    Some(BestShot { quality, time, rect, score, side, crops, before, after });
             }
         }
         self.moment(observed, &sharpened);

@@ -75,7 +75,8 @@ impl ReportTargets {
             .iter()
             .filter_map(|(id, track)| Some((*id, track, track.best.as_ref()?)))
             .collect();
-        let cuts: Vec<_> = looks.iter().map(|(_, _, look)| look.low.as_slice()).collect();
+        let cuts: Vec<_> =
+            looks.iter().map(|(_, _, look)| (&look.crops, look.side / scale as f32)).collect();
         let pictures = picture::faces(&outcome.element, &cuts)?;
         let shown: Vec<_> = looks
             .into_iter()

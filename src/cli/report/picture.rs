@@ -2,16 +2,17 @@
 
 use std::io::Cursor;
 
+use facesr::GeneratorOptions;
 use facesr::enhance::cpu::ColorMatch;
-use facesr::enhance::generator::{HR_LEN, HR_SIZE, LR_LEN, LR_SIZE};
-use facesr::{Generator, GeneratorOptions};
+use facesr::enhance::ladder::Ladder;
+use facesr::inference::model_source::{self, ModelSource};
 use gst::prelude::*;
 use image::codecs::jpeg::JpegEncoder;
 use image::codecs::png::PngEncoder;
 use image::imageops::{FilterType, resize};
 use image::{ExtendedColorType, ImageEncoder, RgbImage};
 
-use super::best_shots::Part;
+use super::best_shots::{Part, SHAPES};
 use crate::term::Failure;
 
 /// Quality of JPEGs.
@@ -19,40 +20,45 @@ const QUALITY: u8 = 90;
 
 /// A face in three ways.
 pub(super) struct Face {
-    /// What the generator got, 16x16, PNG.
+    /// What the generator got, PNG.
     pub(super) input: Vec<u8>,
-    /// That enlarged to 64x64 by bicubic interpolation, PNG.
+    /// That enlarged four times by bicubic interpolation, PNG.
     pub(super) bicubic: Vec<u8>,
-    /// What the generator made of it, 64x64, PNG.
+    /// What the generator made of it, PNG.
     pub(super) enhanced: Vec<u8>,
 }
 
-/// Makes the faces out of cuts (`[3, 16, 16]` in -1..=1), at the generator's own resolution and
-/// with nothing mixed in from earlier frames. On the CPU, wherever the video was sharpened: the
-/// frames themselves are shown beside them.
-pub(super) fn faces(facesr: &gst::Element, cuts: &[&[f32]]) -> Result<Vec<Face>, Failure> {
-    if cuts.is_empty() {
+/// Makes the faces out of their crops for [`SHAPES`], each with the side of its square in the
+/// camera's pixels, at the generator's own resolution and with nothing mixed in from earlier frames.
+/// On the CPU, wherever the video was sharpened: the frames themselves are shown beside them.
+pub(super) fn faces(
+    facesr: &gst::Element,
+    looks: &[(&[Vec<f32>; 2], f32)],
+) -> Result<Vec<Face>, Failure> {
+    if looks.is_empty() {
         return Ok(Vec::new());
     }
-    let generator = Generator::open(&GeneratorOptions {
-        model: facesr.property::<Option<String>>("generator").map(Into::into),
-        threads: facesr.property::<u32>("threads") as usize,
-        ..GeneratorOptions::default()
-    })
-    .map_err(Failure::running)?;
-    let mut truth = ColorMatch::default();
-    let mut high = vec![0.0; HR_LEN];
-    cuts.iter()
-        .map(|low| {
-            debug_assert_eq!(low.len(), LR_LEN);
-            generator.run(low, &mut high).map_err(Failure::running)?;
-            truth.apply(low, &mut high);
-            let input = rgb(low, LR_SIZE as u32);
-            let bicubic = resize(&input, HR_SIZE as u32, HR_SIZE as u32, FilterType::CatmullRom);
-            let enhanced = rgb(&high, HR_SIZE as u32);
-            Ok(Face { input: png(&input)?, bicubic: png(&bicubic)?, enhanced: png(&enhanced)? })
-        })
-        .collect()
+    let named = facesr.property::<Option<String>>("generator").unwrap_or_default();
+    let named: Vec<_> =
+        GeneratorOptions::split_models(&named).into_iter().map(ModelSource::File).collect();
+    let sources = if named.is_empty() { model_source::default_generators() } else { named };
+    let threads = facesr.property::<u32>("threads") as usize;
+    let ladder = Ladder::open(&sources, threads).map_err(Failure::running)?;
+    let face = |(crops, side): &(&[Vec<f32>; 2], f32)| {
+        let generator = ladder.generator_for(*side);
+        let shape = generator.shape();
+        let number = SHAPES.iter().position(|known| *known == shape).ok_or_else(|| {
+            Failure::running(format_args!("the report knows no generator of {shape} pixels"))
+        })?;
+        let (lr, mut hr) = (&crops[number], vec![0.0; shape.hr_len()]);
+        generator.run(lr, &mut hr).map_err(Failure::running)?;
+        ColorMatch::new(shape).apply(lr, &mut hr);
+        let (input, large) = (rgb(lr, shape.lr() as u32), shape.hr() as u32);
+        let bicubic = resize(&input, large, large, FilterType::CatmullRom);
+        let enhanced = rgb(&hr, large);
+        Ok(Face { input: png(&input)?, bicubic: png(&bicubic)?, enhanced: png(&enhanced)? })
+    };
+    looks.iter().map(face).collect()
 }
 
 /// `[3, side, side]` in -1..=1 as a picture.

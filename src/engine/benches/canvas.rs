@@ -1,11 +1,12 @@
-//! What cutting, generating and blending cost, by number of faces and by size.
+//! What cropping, generating and blending cost, by number of faces and by size.
 //!
 //! `cargo bench -p facesr --bench canvas`
 
 use divan::Bencher;
-use facesr::enhance::cpu::Compositor;
-use facesr::enhance::generator::{HR_LEN, LR_LEN};
-use facesr::{CropSquare, Frame, FrameInfo, FrameMut, Generator, GeneratorOptions, PixelFormat};
+use facesr::enhance::backend::BlendWeights;
+use facesr::enhance::cpu::{Compositor, FaceBatch};
+use facesr::inference::model_source;
+use facesr::{CropSquare, Frame, FrameInfo, FrameMut, Generator, PixelFormat, Shape};
 
 fn main() {
     divan::main();
@@ -28,35 +29,51 @@ fn squares(count: usize, side: f32) -> Vec<CropSquare> {
         .collect()
 }
 
-/// Side in pixels of the squares.
-const SIDES: [u32; 4] = [16, 24, 40, 80];
+/// Side in pixels of the squares, and whether they go to the larger generator.
+const CASES: [(u32, bool); 6] =
+    [(16, false), (24, false), (24, true), (40, true), (80, true), (120, true)];
 
-#[divan::bench(args = SIDES)]
-fn cut_one_face(bencher: Bencher<'_, '_>, side: u32) {
+fn shape(large: bool) -> Shape {
+    if large { Shape::LARGE } else { Shape::SMALL }
+}
+
+#[divan::bench(args = CASES)]
+fn crop_one_face(bencher: Bencher<'_, '_>, (side, large): (u32, bool)) {
     let (y, uv) = planes();
     let info = FrameInfo::new(PixelFormat::Nv12, WIDTH, HEIGHT);
     let frame = Frame::new(info, &[&y, &uv], &[1920, 1920]).expect("a whole frame");
-    let squares = squares(1, side as f32);
-    let (mut canvas, mut low) = (Compositor::default(), vec![0.0; LR_LEN]);
-    bencher.bench_local(|| canvas.crop(&frame, &squares, &mut low));
+    let (squares, shape) = (squares(1, side as f32), shape(large));
+    let (mut canvas, mut lr) = (Compositor::default(), vec![0.0; shape.lr_len()]);
+    bencher.bench_local(|| canvas.crop(&frame, shape, &squares, &mut lr));
 }
 
-#[divan::bench(args = SIDES)]
-fn blend_one_face(bencher: Bencher<'_, '_>, side: u32) {
+#[divan::bench(args = CASES)]
+fn blend_one_face(bencher: Bencher<'_, '_>, (side, large): (u32, bool)) {
     let (mut y, mut uv) = planes();
     let info = FrameInfo::new(PixelFormat::Nv12, WIDTH, HEIGHT);
-    let squares = squares(1, side as f32);
-    let (low, high) = (vec![0.1; LR_LEN], vec![0.2; HR_LEN]);
+    let (squares, shape) = (squares(1, side as f32), shape(large));
+    let (lr, hr) = (vec![0.1; shape.lr_len()], vec![0.2; shape.hr_len()]);
     let mut canvas = Compositor::default();
     let planes = [y.as_mut_slice(), uv.as_mut_slice()];
     let mut frame = FrameMut::new(info, planes, &[1920, 1920]).expect("a whole frame");
-    bencher.bench_local(|| canvas.blend(&mut frame, &squares, &low, &high, &[1.0]));
+    let faces = FaceBatch {
+        shape,
+        squares: &squares,
+        lr: &lr,
+        hr: &hr,
+        strengths: &[1.0],
+        weights: BlendWeights::default(),
+    };
+    bencher.bench_local(|| canvas.blend(&mut frame, &faces));
 }
 
-#[divan::bench(args = [1, 8, 32])]
-fn generate(bencher: Bencher<'_, '_>, faces: usize) {
-    let generator = Generator::open(&GeneratorOptions::default()).expect("the built-in generator");
-    let low: Vec<f32> = (0..faces * LR_LEN).map(|i| (i % 255) as f32 / 127.5 - 1.0).collect();
-    let mut high = vec![0.0; faces * HR_LEN];
-    bencher.bench_local(|| generator.run(&low, &mut high).expect("finite numbers"));
+#[divan::bench(args = [(1, false), (8, false), (32, false), (1, true), (8, true), (32, true)])]
+fn generate(bencher: Bencher<'_, '_>, (faces, large): (usize, bool)) {
+    let source = model_source::default_generators().swap_remove(usize::from(large));
+    let generator = Generator::open_source(&source, 1).expect("the built-in generator");
+    let shape = generator.shape();
+    let lr: Vec<f32> =
+        (0..faces * shape.lr_len()).map(|i| (i % 255) as f32 / 127.5 - 1.0).collect();
+    let mut hr = vec![0.0; faces * shape.hr_len()];
+    bencher.bench_local(|| generator.run(&lr, &mut hr).expect("finite numbers"));
 }

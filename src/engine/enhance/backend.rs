@@ -1,71 +1,235 @@
-//! Where faces are worked on: one device that cuts, generates, keeps and blends.
+//! Where faces are worked on: one device that crops, generates, keeps and blends.
 //!
-//! The [enhancer](crate::enhance) decides, from the cuts, what becomes of each face; a backend
-//! carries it out. Generated faces never leave it: the enhancer only knows the number of the place
+//! The [enhancer](crate::enhance) decides, from the crops, what becomes of each face; a backend
+//! carries it out. Generated faces never leave it: the enhancer only knows the number of the slot
 //! where each track's last one is kept, so that on a GPU they stay in its memory.
+//!
+//! A backend has one generator or several, for faces of different sizes: its rungs, by
+//! increasing input. A face is shown on one rung, or on two while it passes from one to the other.
 
 use std::time::Duration;
 
 use crate::error::Error;
 use crate::frame::Picture;
 use crate::geometry::CropSquare;
+use crate::shape::Shape;
 
-/// What becomes of one face after it was cut.
+/// Most rungs that a backend has.
+pub const MAX_RUNGS: usize = 2;
+
+/// Most layers in a frame that a GPU works on: as many as its grids can be wide, with room to spare.
+pub const MAX_LAYERS: usize = 32_768;
+
+/// One face at the resolution of one rung.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct FacePlan {
-    /// The square it was cut from, and is blended into.
+pub struct Crop {
+    /// What is cropped.
     pub square: CropSquare,
-    /// Weight in the middle of the feather, 0..=1.
-    pub strength: f32,
-    /// Where the track's last face is kept and this one will be. No two faces of a frame share one.
+    /// The generator that it is for.
+    pub rung: usize,
+    /// Sides of that generator's input and output.
+    pub shape: Shape,
+    /// First of its numbers in [`Crops::values`].
+    start: usize,
+}
+
+/// The crops of one frame, of all rungs.
+#[derive(Debug, Clone, Default)]
+pub struct Crops {
+    list: Vec<Crop>,
+    /// Of each crop `[3, lr, lr]` RGB in -1..=1, one behind the other.
+    values: Vec<f32>,
+}
+
+impl Crops {
+    /// Forgets all crops.
+    pub fn clear(&mut self) {
+        self.list.clear();
+        self.values.clear();
+    }
+
+    /// Adds a crop, gray as yet, for the generator of this number and shape.
+    pub fn push(&mut self, square: CropSquare, rung: usize, shape: Shape) {
+        let start = self.values.len();
+        self.list.push(Crop { square, rung, shape, start });
+        self.values.resize(start + shape.lr_len(), 0.0);
+    }
+
+    /// Number of crops.
+    pub fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    /// What is cropped.
+    pub fn list(&self) -> &[Crop] {
+        &self.list
+    }
+
+    /// The numbers of all crops, one behind the other.
+    pub fn values(&self) -> &[f32] {
+        &self.values
+    }
+
+    /// The same, to be written.
+    pub(crate) fn values_mut(&mut self) -> &mut [f32] {
+        &mut self.values
+    }
+
+    /// The numbers of crop `i`, `[3, lr, lr]`.
+    pub fn get(&self, i: usize) -> &[f32] {
+        let crop = &self.list[i];
+        &self.values[crop.start..][..crop.shape.lr_len()]
+    }
+
+    /// What is cropped, with the numbers to be written.
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (CropSquare, Shape, &mut [f32])> {
+        let mut rest = self.values.as_mut_slice();
+        self.list.iter().map(move |crop| {
+            let (own, others) = std::mem::take(&mut rest).split_at_mut(crop.shape.lr_len());
+            rest = others;
+            (crop.square, crop.shape, own)
+        })
+    }
+}
+
+/// What a shown face is made of: `generated` shares of the generated face, `detail` shares of the
+/// frame as it is and, for the rest up to 1, of the frame as far as the crop holds it. Where the
+/// two are more than 1 together that rest is taken away: what the frame has above the crop's
+/// resolution is then added to the generated face.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct BlendWeights {
+    /// Share of the generated face, 0..=1; usually 1.
+    pub generated: f32,
+    /// Share of the frame's own samples, 0..=1: with 1 beside a whole generated face all that the
+    /// crop could not hold is added to it, with 0 none.
+    pub detail: f32,
+}
+
+impl Default for BlendWeights {
+    /// The generated face alone.
+    fn default() -> Self {
+        Self { generated: 1.0, detail: 0.0 }
+    }
+}
+
+impl BlendWeights {
+    /// Whether the enlarged crop takes part.
+    pub(crate) fn needs_crop(&self) -> bool {
+        self.generated != 1.0 || self.detail != 0.0
+    }
+}
+
+/// A face on one rung.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct FaceLayer {
+    /// The generator.
+    pub rung: usize,
+    /// Where the track's last face of this rung is kept and this one will be. No two faces of a
+    /// frame share a slot of a rung.
     pub slot: usize,
     /// Whether to generate it; if not, what is kept is shown again.
     pub generate: bool,
     /// Share of the kept face in a generated one, 0..1; 0 where nothing of use is kept.
     pub keep: f32,
+    /// What is shown of it.
+    pub weights: BlendWeights,
 }
 
-/// CPU time of [`Backend::render`], over all threads.
+/// What becomes of one face after it was cropped.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct FacePlan {
+    /// The square it was cropped from, and is blended into.
+    pub square: CropSquare,
+    /// Weight of the result over the frame in the middle of the feather, 0..=1.
+    pub strength: f32,
+    /// The face on the rung that it is shown on or passes from.
+    pub layer: FaceLayer,
+    /// The face on the rung that it passes to, and how much of that is shown, 0..=1.
+    pub next: Option<(FaceLayer, f32)>,
+}
+
+impl FacePlan {
+    /// Its layers, in the order of its crops.
+    pub(crate) fn layers(&self) -> impl Iterator<Item = &FaceLayer> {
+        std::iter::once(&self.layer).chain(self.next.as_ref().map(|(layer, _)| layer))
+    }
+
+    /// Number of its layers, and the share of the second.
+    pub(crate) fn mixture(&self) -> (usize, f32) {
+        self.next.map_or((1, 0.0), |(_, weight)| (2, weight))
+    }
+}
+
+/// CPU time of [`Backend::render`], over all threads, and what did not come out.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct RenderTimes {
-    /// Running the generator.
-    pub generate: Duration,
+    /// Running the generator of each rung.
+    pub generate: [Duration; MAX_RUNGS],
     /// Steadying and blending.
     pub blend: Duration,
-    /// Numbers of the plans whose generated face held numbers that are not finite. The frame is
-    /// untouched there, and the slot keeps what it held.
+    /// Numbers of the plans, ascending, whose generated face held numbers that are not finite.
     pub not_finite: Vec<usize>,
 }
 
-/// Cuts, generates, keeps and blends the faces of one stream.
+/// Crops, generates, keeps and blends the faces of one stream.
 pub trait Backend: Send {
     /// Name of the device, for messages.
     fn name(&self) -> &str;
 
-    /// Cuts each of `squares` into `lr`: `[N, 3, 16, 16]` RGB in -1..=1, and answers the CPU time
-    /// that took, over all threads. A square that does not [lie in](CropSquare::lies_in) the frame
-    /// gives grey.
+    /// Shapes of its generators, by increasing input; 1 to [`MAX_RUNGS`].
+    fn shapes(&self) -> &[Shape];
+
+    /// Fills `crops`, and returns the CPU time that took, over all threads. A square that does not
+    /// [lie in](CropSquare::lies_in) the frame gives gray.
     ///
     /// # Errors
     /// If the device fails, or cannot reach the frame.
-    fn crop(
-        &mut self,
-        picture: &Picture<'_, '_>,
-        squares: &[CropSquare],
-        lr: &mut [f32],
-    ) -> Result<Duration, Error>;
+    fn crop(&mut self, picture: &Picture<'_, '_>, crops: &mut Crops) -> Result<Duration, Error>;
 
     /// Generates what is to be, mixes it with what is kept, keeps the result and blends it into
-    /// the frame, in the order of `plans`: where faces overlap, the later lies on top. `lr` is
-    /// what [`crop`](Self::crop) answered for the same squares of the same frame.
+    /// the frame, in the order of `plans`: where faces overlap, the later lies on top. `crops` are
+    /// what [`crop`](Self::crop) has filled from the same frame: one for each layer of each plan,
+    /// in their order.
+    ///
+    /// A face whose generator does not return finite numbers is left as it is in the frame, and
+    /// what is kept in its slots is lost.
     ///
     /// # Errors
     /// If the generator or the device fails. A frame in system memory is then untouched; what is
-    /// kept at the places of `plans` is lost.
+    /// kept in the slots of `plans` is lost.
     fn render(
         &mut self,
         picture: &mut Picture<'_, '_>,
-        lr: &[f32],
+        crops: &Crops,
         plans: &[FacePlan],
     ) -> Result<RenderTimes, Error>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn crops_of_several_shapes_lie_one_behind_the_other() {
+        let square = CropSquare { x: 0.0, y: 0.0, side: 8.0 };
+        let mut crops = Crops::default();
+        for (rung, shape) in [(0, Shape::SMALL), (1, Shape::LARGE), (0, Shape::SMALL)] {
+            crops.push(square, rung, shape);
+        }
+        for (i, (_, shape, values)) in crops.iter_mut().enumerate() {
+            assert_eq!(values.len(), shape.lr_len());
+            values.fill(i as f32);
+        }
+        for (i, crop) in crops.list().iter().enumerate() {
+            assert_eq!(crops.get(i), vec![i as f32; crop.shape.lr_len()]);
+        }
+        assert_eq!(crops.values().len(), 2 * 768 + 3072);
+        crops.clear();
+        assert!(crops.is_empty());
+    }
 }

@@ -1,11 +1,12 @@
-//! The Low-to-High generator: 16x16 faces in, 64x64 faces out, by ONNX Runtime.
+//! The Low-to-High generator: small faces in, faces of four times their side out, by ONNX Runtime.
 //!
-//! Contract of a generator file: ONNX, input `input` f32 `[N, 3, 16, 16]` and output `output` f32
-//! `[N, 3, 64, 64]`, both RGB in -1..=1, N free. Metadata key `facesr.crop_scale`, where present,
-//! must be [`CROP_SCALE`]: a network trained on other crops would see faces of the wrong size.
+//! Contract of a generator file: ONNX, input `input` f32 `[N, 3, S, S]` and output `output` f32
+//! `[N, 3, 4S, 4S]`, S being 16, 32, 48 or 64, both RGB in -1..=1, N free. The file's [`Shape`] is
+//! read when it is opened. Metadata key `facesr.crop_scale`, where present, must be [`CROP_SCALE`]:
+//! a network trained on other crops would see faces of the wrong size.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::{Arc, LazyLock, Weak};
 use std::time::Duration;
@@ -19,23 +20,15 @@ use crate::geometry::CROP_SCALE;
 use crate::inference::loader;
 use crate::inference::model_source::{ModelSource, default_generator};
 use crate::inference::session_pool::SessionPool;
+use crate::shape::Shape;
 use crate::util::parallel::for_each_with;
 
-/// Side of the generator's input, pixels.
-pub const LR_SIZE: usize = 16;
-/// Side of the generator's output, pixels.
-pub const HR_SIZE: usize = 64;
-/// Numbers in one input face, `[3, 16, 16]`.
-pub const LR_LEN: usize = 3 * LR_SIZE * LR_SIZE;
-/// Numbers in one output face, `[3, 64, 64]`.
-pub const HR_LEN: usize = 3 * HR_SIZE * HR_SIZE;
+/// Input pixels in one run: sixteen faces of 16x16, four of 32x32. More do not run faster on a
+/// CPU, and their intermediate results still fit its second-level cache.
+const MAX_RUN_PIXELS: usize = 16 * 16 * 16;
 
-/// Faces in one run. More do not run faster on a CPU, and the intermediate results of sixteen
-/// still fit its second-level cache.
-const MOST: usize = 16;
-
-const CONTRACT: &str = "an input f32 [N,3,16,16] named 'input' and an output f32 [N,3,64,64] \
-                        named 'output', N free, RGB from -1 to 1";
+pub(crate) const CONTRACT: &str = "an input f32 [N,3,S,S] named 'input' and an output f32 [N,3,4S,4S] named \
+                        'output', S being 16, 32, 48 or 64, N free, RGB from -1 to 1";
 
 /// Where the generator runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -71,8 +64,9 @@ impl FromStr for Device {
 /// Which generator to load, and how to run it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct GeneratorOptions {
-    /// ONNX file; `None` for the built-in one.
-    pub model: Option<PathBuf>,
+    /// ONNX files, one for each size of face; one alone serves all sizes. Empty for the built-in
+    /// ones.
+    pub models: Vec<PathBuf>,
     /// Threads that share the faces of one frame, 1 or more.
     pub threads: usize,
     /// Where to run.
@@ -83,18 +77,36 @@ pub struct GeneratorOptions {
 
 impl Default for GeneratorOptions {
     fn default() -> Self {
-        Self { model: None, threads: 1, device: Device::Auto, cuda_device: 0 }
+        Self { models: Vec::new(), threads: 1, device: Device::Auto, cuda_device: 0 }
     }
 }
 
 impl GeneratorOptions {
-    /// The file that is named, if one is.
+    /// The files that `text` names: one, or several separated by colons as in a search path. A
+    /// name that exists as it stands is one file, colons and all.
+    pub fn split_models(text: &str) -> Vec<PathBuf> {
+        if text.is_empty() {
+            return Vec::new();
+        }
+        match Path::new(text).exists() {
+            true => vec![text.into()],
+            false => std::env::split_paths(text).filter(|path| path != Path::new("")).collect(),
+        }
+    }
+
+    /// The files that are named, if any are.
     ///
     /// # Errors
-    /// [`ModelError`] if it does not exist.
-    pub(crate) fn file(&self) -> Result<Option<ModelSource>, ModelError> {
-        let remedy = "name an ONNX generator (16x16 to 64x64), or none for the built-in one";
-        self.model.as_ref().map(|path| ModelSource::file(path, remedy)).transpose()
+    /// [`ModelError`] if one does not exist.
+    pub(crate) fn files(&self) -> Result<Option<Vec<ModelSource>>, ModelError> {
+        let remedy = "name an ONNX generator (16x16 to 64x64, or 32x32 to 128x128), or none for \
+                      the built-in ones";
+        let files: Vec<_> = self
+            .models
+            .iter()
+            .map(|path| ModelSource::file(path, remedy))
+            .collect::<Result<_, _>>()?;
+        Ok((!files.is_empty()).then_some(files))
     }
 }
 
@@ -117,28 +129,36 @@ impl GeneratorOptions {
 #[derive(Debug)]
 pub struct Generator {
     source: ModelSource,
+    shape: Shape,
     threads: usize,
     pool: Arc<SessionPool>,
     arch: Option<String>,
 }
 
 impl Generator {
-    /// Loads a generator on the CPU, whatever device the options name
-    /// ([`Enhancer::open`](crate::Enhancer::open) heeds it), or answers the one that is already
-    /// loaded with the same options in this process.
+    /// Loads the first generator that `options` name on the CPU, whatever device they name; without
+    /// a name, the built-in one for the smallest faces. See [`open_source`](Self::open_source).
     ///
     /// # Errors
-    /// [`ModelError`] if the file is missing, damaged or breaks the contract, or if ONNX Runtime is
-    /// missing.
+    /// As [`open_source`](Self::open_source), or if the file does not exist.
     pub fn open(options: &GeneratorOptions) -> Result<Arc<Self>, ModelError> {
-        let source = options.file()?.unwrap_or_else(default_generator);
-        let key = (source.clone(), options.threads.max(1), stamp(&source));
+        let named = options.files()?.and_then(|files| files.into_iter().next());
+        Self::open_source(&named.unwrap_or_else(default_generator), options.threads)
+    }
+
+    /// Loads a generator on the CPU, with `threads` threads that share the faces of one frame, or
+    /// returns the one that is already loaded from there with as many in this process.
+    ///
+    /// # Errors
+    /// [`ModelError`] if the file is damaged or breaks the contract, or if ONNX Runtime is missing.
+    pub fn open_source(source: &ModelSource, threads: usize) -> Result<Arc<Self>, ModelError> {
+        let key = (source.clone(), threads.max(1), stamp(source));
         let mut shared = SHARED.lock();
         if let Some(generator) = shared.get(&key).and_then(Weak::upgrade) {
             return Ok(generator);
         }
         shared.retain(|_, generator| generator.strong_count() > 0);
-        let generator = Arc::new(Self::load(source, key.1)?);
+        let generator = Arc::new(Self::load(source.clone(), key.1)?);
         shared.insert(key, Arc::downgrade(&generator));
         Ok(generator)
     }
@@ -148,40 +168,46 @@ impl Generator {
         let contract = |reason| contract_error(&source, reason);
         // Shapes that a file declares need not be those it computes.
         let check = |session: &mut Session| {
-            check_contract(session).map_err(contract)?;
-            let finite = run_in(session, &[0.0; 2 * LR_LEN], is_finite).map_err(contract)?;
-            if finite { Ok(()) } else { Err(contract(NOT_FINITE.into())) }
+            let shape = check_contract(session).map_err(contract)?;
+            let faces = vec![0.0; 2 * shape.lr_len()];
+            run_in(session, shape, &faces, |hr| match is_finite(hr) {
+                true => Ok(()),
+                false => Err(NOT_FINITE.to_string()),
+            })
+            .and_then(|finite| finite)
+            .map_err(contract)
         };
         let pool = SessionPool::open(&source, file, 1, check)?;
-        let arch = pool.run(|session| session.metadata().ok()?.custom("facesr.arch"))?;
-        Ok(Self { source, threads, pool, arch })
+        let (shape, arch) = pool.run(|session| {
+            let arch = session.metadata().ok().and_then(|m| m.custom("facesr.arch"));
+            (check_contract(session), arch)
+        })?;
+        let shape = shape.map_err(contract)?;
+        Ok(Self { source, shape, threads, pool, arch })
     }
 
-    /// Generates `faces` (`[N, 3, 16, 16]`, RGB in -1..=1) into `out` (`[N, 3, 64, 64]`), and
-    /// answers the CPU time that took, over all threads.
+    /// Generates `faces` (`[N, 3, lr, lr]`, RGB in -1..=1) into `out` (`[N, 3, hr, hr]`), sides
+    /// being those of its [shape](Self::shape), and returns the CPU time that took, over all
+    /// threads.
     ///
     /// # Errors
-    /// [`Error::Inference`] if the network fails or answers anything but finite numbers; `out` is
+    /// [`Error::Inference`] if the network fails or returns anything but finite numbers; `out` is
     /// then undefined.
     ///
     /// # Panics
     /// If the lengths are not those of the same N.
     pub fn run(&self, faces: &[f32], out: &mut [f32]) -> Result<Duration, Error> {
-        let n = faces.len() / LR_LEN;
-        assert_eq!((faces.len(), out.len()), (n * LR_LEN, n * HR_LEN), "lengths do not match");
+        let (lr_len, hr_len) = (self.shape.lr_len(), self.shape.hr_len());
+        let n = faces.len() / lr_len;
+        assert_eq!((faces.len(), out.len()), (n * lr_len, n * hr_len), "lengths do not match");
         let share = self.share(n);
-        let shares = faces.chunks(share * LR_LEN).zip(out.chunks_mut(share * HR_LEN));
+        let shares = faces.chunks(share * lr_len).zip(out.chunks_mut(share * hr_len));
         let mut outcomes: Vec<_> =
             (0..self.threads.min(n.div_ceil(share)).max(1)).map(|_| Ok(())).collect();
         let time = for_each_with(&mut outcomes, shares, |outcome, (faces, out)| {
             if outcome.is_ok() {
-                let finite = self.run_share(faces, |hr| {
-                    out.copy_from_slice(hr);
-                    is_finite(hr)
-                });
-                *outcome = finite.and_then(|finite| match finite {
-                    true => Ok(()),
-                    false => Err(self.failed(NOT_FINITE.into())),
+                *outcome = self.run_share(faces, |hr| out.copy_from_slice(hr)).and_then(|()| {
+                    is_finite(out).then_some(()).ok_or_else(|| self.failed(NOT_FINITE.into()))
                 });
             }
         });
@@ -191,22 +217,22 @@ impl Generator {
     /// How many of `n` faces a thread should take at a time: few enough that all threads have
     /// something to do until the end, as one may be held up by what else its core does.
     pub(crate) fn share(&self, n: usize) -> usize {
-        let share = if self.threads == 1 { MOST } else { n.div_ceil(4 * self.threads) };
-        share.clamp(2, MOST)
+        let most = (MAX_RUN_PIXELS / self.shape.lr_plane()).max(1);
+        let share = if self.threads == 1 { most } else { n.div_ceil(4 * self.threads) };
+        share.clamp(2.min(most), most)
     }
 
-    /// Generates a [share](Self::share) of a frame's `faces` (`[N, 3, 16, 16]`) in one run, and
-    /// shows what came out (`[N, 3, 64, 64]`) to `take`.
+    /// Generates a [share](Self::share) of a frame's `faces` (`[N, 3, lr, lr]`) in one run, and
+    /// shows what came out (`[N, 3, hr, hr]`), finite or not, to `take`.
     ///
     /// # Errors
-    /// As [`run`](Self::run), but for numbers that are not finite, which `take` has to look for;
-    /// `take` is then not called.
+    /// [`Error::Inference`] if the network fails; `take` is then not called.
     pub(crate) fn run_share<R>(
         &self,
         faces: &[f32],
         take: impl FnOnce(&[f32]) -> R,
     ) -> Result<R, Error> {
-        let result = self.pool.run(|session| run_in(session, faces, take))?;
+        let result = self.pool.run(|session| run_in(session, self.shape, faces, take))?;
         result.map_err(|reason| self.failed(reason))
     }
 
@@ -217,6 +243,11 @@ impl Generator {
     /// Where it came from.
     pub fn source(&self) -> &ModelSource {
         &self.source
+    }
+
+    /// Sides of its input and output.
+    pub fn shape(&self) -> Shape {
+        self.shape
     }
 
     /// Threads that share the faces of one frame.
@@ -230,31 +261,30 @@ impl Generator {
     }
 }
 
-/// One run, whose output is shown to `take`; an error is a reason in words.
-fn run_in<R>(
-    session: &mut Session,
-    faces: &[f32],
-    take: impl FnOnce(&[f32]) -> R,
-) -> Result<R, String> {
-    let n = faces.len() / LR_LEN;
-    let fail = |e: ort::Error| loader::first_line(&e.to_string());
-    let input = TensorRef::from_array_view(([n, 3, LR_SIZE, LR_SIZE], faces)).map_err(fail)?;
-    let outputs = session.run(ort::inputs!["input" => input]).map_err(fail)?;
-    let (shape, values) = outputs["output"].try_extract_tensor::<f32>().map_err(fail)?;
-    if shape[..] != [n as i64, 3, HR_SIZE as i64, HR_SIZE as i64] {
-        return Err(format!("it answered shape {shape:?} for {n} faces"));
-    }
-    Ok(take(values))
-}
-
 /// Why a face is not shown.
 pub(crate) const NOT_FINITE: &str = "it answered numbers that are not finite";
 
-/// Whether all `values` of generated faces are numbers.
+/// Whether all of `values` are finite: block by block, so that many are looked at at a time.
 pub(crate) fn is_finite(values: &[f32]) -> bool {
-    // Row by row, of which each is looked at as a whole: many numbers at a time.
-    let finite = |row: &[f32]| row.iter().fold(true, |all, v| all & v.is_finite());
-    values.chunks(HR_SIZE).all(finite)
+    values.chunks(64).all(|block| block.iter().fold(true, |all, v| all & v.is_finite()))
+}
+
+/// One run, whose output is shown to `take`; an error is a reason in words.
+fn run_in<R>(
+    session: &mut Session,
+    shape: Shape,
+    faces: &[f32],
+    take: impl FnOnce(&[f32]) -> R,
+) -> Result<R, String> {
+    let (n, lr, hr) = (faces.len() / shape.lr_len(), shape.lr(), shape.hr() as i64);
+    let fail = |e: ort::Error| loader::first_line(&e.to_string());
+    let input = TensorRef::from_array_view(([n, 3, lr, lr], faces)).map_err(fail)?;
+    let outputs = session.run(ort::inputs!["input" => input]).map_err(fail)?;
+    let (dims, values) = outputs["output"].try_extract_tensor::<f32>().map_err(fail)?;
+    if dims[..] != [n as i64, 3, hr, hr] {
+        return Err(format!("it answered shape {dims:?} for {n} faces"));
+    }
+    Ok(take(values))
 }
 
 type SharedKey = (ModelSource, usize, Option<(u64, std::time::SystemTime)>);
@@ -273,9 +303,9 @@ pub(crate) fn contract_error(source: &ModelSource, reason: String) -> ModelError
     ModelError::Contract { model: source.to_string(), reason, wanted: CONTRACT }
 }
 
-/// Holds what a session declares against the contract; what is different, if anything.
-pub(crate) fn check_contract(session: &Session) -> Result<(), String> {
-    let one = |kind: &str, outlets: &[ort::value::Outlet], name: &str, side: i64| {
+/// Holds what a session declares against the contract: its shape, or what is different.
+pub(crate) fn check_contract(session: &Session) -> Result<Shape, String> {
+    let one = |kind: &str, outlets: &[ort::value::Outlet], name: &str| {
         let [outlet] = outlets else {
             return Err(format!("it has {} {kind}s", outlets.len()));
         };
@@ -288,21 +318,31 @@ pub(crate) fn check_contract(session: &Session) -> Result<(), String> {
         if ty != TensorElementType::Float32 {
             return Err(format!("its {kind} is of type {ty}"));
         }
-        // -1 is a free dimension; what it turns into is checked by a run.
-        let fits = |(have, want): (&i64, &i64)| *have == -1 || have == want;
-        let wanted = [-1, 3, side, side];
-        if dims.len() != 4 || dims[0] != -1 || !dims.iter().zip(&wanted).skip(1).all(fits) {
-            return Err(format!("its {kind} has shape {dims:?}"));
+        match dims[..] {
+            [-1, 3 | -1, height, width] => Ok((dims, [height, width])),
+            _ => Err(format!("its {kind} has shape {dims:?}")),
         }
-        Ok(())
     };
-    one("input", session.inputs(), "input", LR_SIZE as i64)?;
-    one("output", session.outputs(), "output", HR_SIZE as i64)?;
+    let (input_dims, input) = one("input", session.inputs(), "input")?;
+    let (output_dims, output) = one("output", session.outputs(), "output")?;
+    // -1 is a free dimension; what it turns into is checked by a run. A file that leaves all of
+    // them free is taken for one of the smallest faces.
+    let declared = input.into_iter().find(|&side| side != -1);
+    let implied = output.into_iter().find(|&side| side != -1).map(|side| side / 4);
+    let side = declared.or(implied).unwrap_or(Shape::SMALL.lr() as i64);
+    let fits = |have: [i64; 2], want: i64| have.iter().all(|&side| side == -1 || side == want);
+    let shape = usize::try_from(side).ok().and_then(|lr| Shape::new(lr, 4 * lr));
+    let Some(shape) = shape.filter(|_| fits(input, side)) else {
+        return Err(format!("its input has shape {input_dims:?}"));
+    };
+    if !fits(output, 4 * side) {
+        return Err(format!("its output has shape {output_dims:?}"));
+    }
     let Some(scale) = session.metadata().ok().and_then(|m| m.custom("facesr.crop_scale")) else {
-        return Ok(());
+        return Ok(shape);
     };
     match scale.trim().parse::<f32>() {
-        Ok(scale) if (scale - CROP_SCALE).abs() < 1e-3 => Ok(()),
+        Ok(scale) if (scale - CROP_SCALE).abs() < 1e-3 => Ok(shape),
         _ => Err(format!("it was trained on crops of scale {scale}, not {CROP_SCALE}")),
     }
 }

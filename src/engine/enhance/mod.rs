@@ -1,28 +1,34 @@
-//! Sharpens the faces of a frame: cut, generate, steady, blend.
+//! Sharpens the faces of a frame: crop, generate, steady, blend.
 
 pub mod backend;
 pub mod cpu;
 pub mod cuda;
 pub mod generator;
+pub mod ladder;
 mod options;
 mod planner;
 mod reuse;
 
 pub use options::{EnhancerOptions, EnhancerStats};
 
-use std::sync::Arc;
+use std::time::Duration;
 
-use self::backend::Backend;
+use self::backend::{Backend, Crops};
 use self::cpu::CpuBackend;
 use self::cuda::OpenError;
-use self::generator::{Device, Generator, GeneratorOptions, LR_LEN, NOT_FINITE};
+use self::generator::{Device, GeneratorOptions, NOT_FINITE};
+use self::ladder::Ladder;
 use self::planner::Planner;
 use crate::error::{Error, GpuError, ModelError};
 use crate::face::Face;
-use crate::frame::{CudaFrame, FrameMut, Picture};
+use crate::frame::{CudaFrame, FrameClock, FrameMut, Picture, Timestamp};
 use crate::geometry::CropSquare;
-use crate::inference::model_source::ModelSource;
+use crate::inference::model_source::{self, ModelSource};
 use crate::util::cpu_time::CpuTimer;
+
+/// With a limit to their number, faces that were sharpened before count as so much larger: two of
+/// nearly one size would take turns otherwise.
+const INCUMBENT: f32 = 1.15;
 
 /// Sharpens faces of one stream.
 ///
@@ -45,42 +51,46 @@ use crate::util::cpu_time::CpuTimer;
 /// ```
 pub struct Enhancer {
     backend: Box<dyn Backend>,
-    /// The generator of the backend.
-    source: ModelSource,
+    /// The generators of the backend.
+    sources: Vec<ModelSource>,
     /// What goes on where the backend, a GPU, fails; `None` on the CPU.
-    fallback: Option<Arc<Generator>>,
+    fallback: Option<Ladder>,
     notice: Option<String>,
     /// The user was told that the generator returns numbers that are not finite.
     told_not_finite: bool,
     options: EnhancerOptions,
     planner: Planner,
+    /// When frames are shown, and the latest of them.
+    clock: FrameClock,
+    at: Duration,
     chosen: Vec<(Face, CropSquare)>,
-    squares: Vec<CropSquare>,
-    lr: Vec<f32>,
+    crops: Crops,
     stats: EnhancerStats,
 }
 
 impl Enhancer {
-    /// An enhancer for one stream on the device that `generator` names, with the generator that it
+    /// An enhancer for one stream on the device that `generator` names, with the generators that it
     /// names. If the device is left open, a GPU is used if there is one and it works; if there is
     /// one that does not, [`take_notice`](Self::take_notice) says why.
     ///
     /// # Errors
-    /// [`ModelError`] if the generator cannot be used, or not on the device that was asked for.
+    /// [`ModelError`] if a generator cannot be used, or not on the device that was asked for.
     pub fn open(
         generator: &GeneratorOptions,
         options: EnhancerOptions,
     ) -> Result<Self, ModelError> {
-        let on_cpu = Generator::open(generator)?;
+        let named = generator.files()?;
+        let on_cpu = named.clone().unwrap_or_else(model_source::default_generators);
+        let on_cpu = Ladder::open(&on_cpu, generator.threads)?;
         if generator.device == Device::Cpu {
             return Ok(Self::new(on_cpu, options));
         }
-        match cuda::open(generator.cuda_device, generator.file()?) {
-            Ok((backend, source)) => Ok(Self::on(backend, source, on_cpu, options)),
+        match cuda::open(generator.cuda_device, named, &on_cpu) {
+            Ok((backend, sources)) => Ok(Self::on(backend, sources, on_cpu, options)),
             Err(error) if generator.device == Device::Cuda => Err(match error {
                 OpenError::Model(error) => error,
                 OpenError::Gpu(error) => ModelError::Device {
-                    model: on_cpu.source().to_string(),
+                    model: on_cpu.generator(0).source().to_string(),
                     device: "cuda",
                     reason: format!("{error}; device=cpu or device=auto does without"),
                 },
@@ -97,40 +107,42 @@ impl Enhancer {
         }
     }
 
-    /// An enhancer for one stream on the CPU; the generator may serve others too.
-    pub fn new(generator: Arc<Generator>, options: EnhancerOptions) -> Self {
-        let source = generator.source().clone();
-        Self::with(Box::new(CpuBackend::new(generator)), source, None, options)
+    /// An enhancer for one stream on the CPU; the generators may serve others too.
+    pub fn new(ladder: impl Into<Ladder>, options: EnhancerOptions) -> Self {
+        let ladder = ladder.into();
+        let sources = sources(&ladder);
+        Self::with(Box::new(CpuBackend::new(ladder)), sources, None, options)
     }
 
-    /// An enhancer for one stream on `backend`, which runs the generator of `source`. When it fails
-    /// for the first time, the CPU takes over with `fallback`, from that very frame on.
+    /// An enhancer for one stream on `backend`, which runs the generators of `sources`. When it
+    /// fails for the first time, the CPU takes over with `fallback`, from that very frame on.
     pub fn on(
         backend: Box<dyn Backend>,
-        source: ModelSource,
-        fallback: Arc<Generator>,
+        sources: Vec<ModelSource>,
+        fallback: impl Into<Ladder>,
         options: EnhancerOptions,
     ) -> Self {
-        Self::with(backend, source, Some(fallback), options)
+        Self::with(backend, sources, Some(fallback.into()), options)
     }
 
     fn with(
         backend: Box<dyn Backend>,
-        source: ModelSource,
-        fallback: Option<Arc<Generator>>,
+        sources: Vec<ModelSource>,
+        fallback: Option<Ladder>,
         options: EnhancerOptions,
     ) -> Self {
         Self {
             backend,
-            source,
+            sources,
             fallback,
             notice: None,
             told_not_finite: false,
             options,
             planner: Planner::default(),
+            clock: FrameClock::default(),
+            at: Duration::ZERO,
             chosen: Vec::new(),
-            squares: Vec::new(),
-            lr: Vec::new(),
+            crops: Crops::default(),
             stats: EnhancerStats::default(),
         }
     }
@@ -140,9 +152,15 @@ impl Enhancer {
         self.backend.name()
     }
 
-    /// The generator that runs.
-    pub fn source(&self) -> &ModelSource {
-        &self.source
+    /// The generators that run, by increasing size of their faces.
+    pub fn sources(&self) -> &[ModelSource] {
+        &self.sources
+    }
+
+    /// The same in words.
+    pub fn generators(&self) -> String {
+        let names: Vec<_> = self.sources.iter().map(ModelSource::to_string).collect();
+        names.join(" and ")
     }
 
     /// Whether it works on a GPU, so that [`enhance_cuda`](Self::enhance_cuda) can be used.
@@ -182,33 +200,74 @@ impl Enhancer {
         CropSquare::around(&face.rect, width, height).filter(|s| sizes.contains(&s.side))
     }
 
-    /// Sharpens `faces` in `frame`, and answers how many of them: those whose crop square has a
-    /// size within the options' limits. A GPU that fails is replaced by the CPU at once.
+    /// Sharpens `faces` in `frame`, and returns how many of them: those whose crop square has a
+    /// size within the options' limits. The frame is taken to be shown one usual distance (40 ms) after the one before;
+    /// [`enhance_at`](Self::enhance_at) is told. A GPU that fails is replaced by the CPU at once.
     ///
     /// # Errors
-    /// What the generator answers; the frame is then untouched.
+    /// What the generators return; the frame is then untouched.
     pub fn enhance(&mut self, frame: &mut FrameMut<'_>, faces: &[Face]) -> Result<usize, Error> {
-        self.stats.frames += 1;
+        self.enhance_at(frame, faces, None)
+    }
+
+    /// The same for a frame that is shown `at` that time of the stream. Faces are remembered,
+    /// refreshed and faded by it; after a long gap, or a jump back, nothing is known. `None` is
+    /// one usual distance after the frame before.
+    ///
+    /// # Errors
+    /// What the generators return; the frame is then untouched.
+    pub fn enhance_at(
+        &mut self,
+        frame: &mut FrameMut<'_>,
+        faces: &[Face],
+        at: Option<Timestamp>,
+    ) -> Result<usize, Error> {
+        self.begin(at);
         match self.work(&mut Picture::Host(frame), faces) {
             Err(error) if self.fall_back(&error) => self.work(&mut Picture::Host(frame), faces),
             done => done,
         }
     }
 
-    /// The same for a frame in the memory of the GPU that is used. If the GPU fails, the CPU takes
-    /// over, and the frame is to be shown again in system memory, to [`enhance`](Self::enhance).
+    /// [`enhance`](Self::enhance) for a frame in the memory of the GPU that is used. If the GPU
+    /// fails, the CPU takes over, and the frame is to be shown again in system memory.
     ///
     /// # Errors
     /// [`Error::Gpu`] if the GPU failed, or if none is in use; the frame may then hold faces
     /// already.
     pub fn enhance_cuda(&mut self, frame: CudaFrame<'_>, faces: &[Face]) -> Result<usize, Error> {
-        self.stats.frames += 1;
+        self.enhance_cuda_at(frame, faces, None)
+    }
+
+    /// The same for a frame that is shown `at` that time of the stream, as
+    /// [`enhance_at`](Self::enhance_at).
+    ///
+    /// # Errors
+    /// As [`enhance_cuda`](Self::enhance_cuda).
+    pub fn enhance_cuda_at(
+        &mut self,
+        frame: CudaFrame<'_>,
+        faces: &[Face],
+        at: Option<Timestamp>,
+    ) -> Result<usize, Error> {
+        let before = self.clock.clone();
+        self.begin(at);
         let done = self.work(&mut Picture::Cuda(frame), faces);
         done.inspect_err(|error| {
             self.fall_back(error);
             // It comes again.
             self.stats.frames -= 1;
+            self.clock = before;
         })
+    }
+
+    fn begin(&mut self, at: Option<Timestamp>) {
+        let tick = self.clock.tick(at);
+        if tick.gap {
+            self.reset();
+        }
+        self.at = Duration::try_from_secs_f64(tick.now).unwrap_or(self.at);
+        self.stats.frames += 1;
     }
 
     /// Replaces a GPU that failed by the CPU; whether there was one. What a model does wrong is
@@ -217,10 +276,10 @@ impl Enhancer {
         if !matches!(error, Error::Gpu(GpuError::Failed { .. })) {
             return false;
         }
-        let Some(generator) = self.fallback.take() else { return false };
+        let Some(ladder) = self.fallback.take() else { return false };
         self.notice = Some(format!("The GPU failed, the CPU goes on: {error}"));
-        self.source = generator.source().clone();
-        self.backend = Box::new(CpuBackend::new(generator));
+        self.sources = sources(&ladder);
+        self.backend = Box::new(CpuBackend::new(ladder));
         self.reset();
         true
     }
@@ -230,36 +289,35 @@ impl Enhancer {
         self.choose(width, height, faces);
         let n = self.chosen.len();
         if n == 0 || self.options.strength <= 0.0 {
-            self.reset();
+            self.planner.forget_old(self.at);
             return Ok(0);
         }
 
-        self.squares.clear();
-        self.squares.extend(self.chosen.iter().map(|(_, square)| *square));
-        self.lr.resize(n * LR_LEN, 0.0);
-        self.stats.crop += self.backend.crop(picture, &self.squares, &mut self.lr)?;
+        let (now, at) = (self.stats.frames, self.at);
+        let Self { backend, planner, chosen, crops, options, .. } = self;
+        planner.choose_rungs((now, at), chosen, backend.shapes(), options, crops);
+        let cropped = backend.crop(picture, crops);
+        self.stats.crop += cropped.inspect_err(|_| planner.reset())?;
 
         let watch = CpuTimer::start();
-        let plans = self.planner.plan(self.stats.frames, &self.chosen, &self.lr, &self.options);
+        let plans = planner.plan(at, chosen, crops, options);
         self.stats.blend += watch.elapsed();
 
-        let times = self.backend.render(picture, &self.lr, plans);
-        let times = times.inspect_err(|_| self.planner.reset())?;
-        self.stats.faces_generated += self.planner.record(&times) as u64;
-        self.stats.generate += times.generate;
+        let times = backend.render(picture, crops, plans);
+        let times = times.inspect_err(|_| planner.reset())?;
+        let generated = planner.record(&times);
+        self.stats.faces_generated += generated as u64;
+        self.stats.generate += times.generate.iter().sum::<Duration>();
         self.stats.blend += times.blend;
         let bad = times.not_finite.len();
         if bad == n {
-            self.planner.reset();
-            return Err(Error::Inference {
-                model: self.source.to_string(),
-                reason: NOT_FINITE.into(),
-            });
+            planner.reset();
+            return Err(Error::Inference { model: self.generators(), reason: NOT_FINITE.into() });
         }
         if bad > 0 && !std::mem::replace(&mut self.told_not_finite, true) {
             self.notice = Some(format!(
                 "{bad} of {n} faces stay as they are: {} failed: {NOT_FINITE}",
-                self.source
+                self.generators()
             ));
         }
         self.stats.faces_not_finite += bad as u64;
@@ -274,20 +332,26 @@ impl Enhancer {
         chosen.clear();
         chosen
             .extend(faces.iter().filter_map(|f| self.square_of(f, width, height).map(|s| (*f, s))));
-        chosen.sort_by(|a, b| a.1.side.total_cmp(&b.1.side).then(b.0.id.cmp(&a.0.id)));
         let limit = self.options.max_faces;
         if limit > 0 && chosen.len() > limit {
-            chosen.drain(..chosen.len() - limit);
+            let rank = |(face, square): &(Face, CropSquare)| {
+                square.side * if self.planner.remembers(face.id) { INCUMBENT } else { 1.0 }
+            };
+            chosen.sort_by(|a, b| rank(b).total_cmp(&rank(a)).then(a.0.id.cmp(&b.0.id)));
+            chosen.truncate(limit);
         }
+        chosen.sort_by(|a, b| a.1.side.total_cmp(&b.1.side).then(b.0.id.cmp(&a.0.id)));
         self.chosen = chosen;
     }
 }
 
+fn sources(ladder: &Ladder) -> Vec<ModelSource> {
+    ladder.generators().iter().map(|generator| generator.source().clone()).collect()
+}
+
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
-    use self::generator::GeneratorOptions;
+    use self::generator::{Generator, GeneratorOptions};
     use super::*;
     use crate::frame::{FrameInfo, PixelFormat};
     use crate::geometry::Rect;
@@ -315,7 +379,7 @@ mod tests {
         let before = gray(3);
         let mut data = before.clone();
         let faces =
-            [face(1, 20.0, 30.0, 24.0), face(2, 100.0, 20.0, 5.0), face(3, 90.0, 10.0, 95.0)];
+            [face(1, 20.0, 30.0, 24.0), face(2, 100.0, 20.0, 5.0), face(3, 500.0, 10.0, 95.0)];
         assert_eq!(run(&mut enhancer, &mut data, &faces), 1);
         let square = CropSquare::around(&faces[0].rect, 200, 120).unwrap();
         let mut changed = 0;
@@ -341,7 +405,7 @@ mod tests {
                 .collect();
             run(&mut enhancer, &mut gray(1), &faces);
             let mut places: Vec<_> =
-                enhancer.planner.plans().iter().map(|plan| plan.slot).collect();
+                enhancer.planner.plans().iter().map(|plan| plan.layer.slot).collect();
             places.sort_unstable();
             places.dedup();
             assert_eq!(places.len(), 5);
@@ -358,16 +422,6 @@ mod tests {
         let mut on = enhancer(EnhancerOptions::default());
         assert_eq!(run(&mut on, &mut data, &[]), 0);
         assert_eq!(before, data);
-    }
-
-    #[test]
-    fn strength_fades_towards_the_size_limits() {
-        let options = EnhancerOptions { strength: 0.8, ..Default::default() };
-        for (side, wanted) in [(8.0, 0.0), (10.0, 0.8), (40.0, 0.8), (60.0, 0.4), (80.0, 0.0)] {
-            assert!((options.strength_at(side) - wanted).abs() < 1e-5, "{side}");
-        }
-        let all = EnhancerOptions { min_face_size: 0.0, max_face_size: 1e6, ..Default::default() };
-        assert_eq!(all.strength_at(300.0), 1.0);
     }
 
     #[test]
@@ -461,5 +515,26 @@ mod tests {
         };
         assert!(flicker(1.0, 0.0) < flicker(0.0, 0.0));
         assert!(flicker(0.0, 0.1) < flicker(0.0, 0.0));
+    }
+
+    #[test]
+    fn faces_of_nearly_one_size_do_not_take_turns_at_the_limit() {
+        let mut enhancer = enhancer(EnhancerOptions { max_faces: 1, ..Default::default() });
+        for k in 0..12 {
+            let jitter = if k % 2 == 0 { 0.4 } else { 0.0 };
+            let faces = [face(1, 10.0, 40.0, 24.0), face(2, 90.0, 40.0, 23.8 + jitter)];
+            run(&mut enhancer, &mut gray(1), &faces);
+            assert_eq!(enhancer.chosen[0].0.id, 2, "frame {k}");
+        }
+    }
+
+    #[test]
+    fn face_that_is_missed_now_and_then_is_not_generated_each_time() {
+        let mut enhancer = enhancer(EnhancerOptions::default());
+        for k in 0..15 {
+            let faces = [face(1, 20.0, 30.0, 24.0)];
+            run(&mut enhancer, &mut gray(3), &faces[..usize::from(k % 3 != 2)]);
+        }
+        assert_eq!(enhancer.stats().faces_generated, 1);
     }
 }

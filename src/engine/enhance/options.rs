@@ -2,23 +2,35 @@
 
 use std::time::Duration;
 
+use super::backend::BlendWeights;
+use crate::shape::Shape;
+
 /// How to enhance.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EnhancerOptions {
     /// How much of the result is shown, 0 (frame untouched) to 1.
     pub strength: f32,
+    /// How far the result may leave the frame, 0 to 1. At 0 the generated face is shown as it is;
+    /// at 0.5 with the detail that the camera saw above the generator's resolution, and less of it
+    /// the more there is of that; from there to 1 less and less is generated, until at 1 the face is
+    /// that of the frame.
+    pub fidelity: f32,
+    /// Pixels of the frame for each pixel that the camera saw, across: more than 1 where the
+    /// picture was enlarged before. It decides which generator a face gets.
+    pub source_scale: f32,
     /// Faces whose crop square has a shorter side are left alone, luma pixels.
     pub min_face_size: f32,
-    /// Faces whose crop square has a longer side are left alone, luma pixels: 64 generated pixels
-    /// bring nothing to a face that already has more.
+    /// Faces whose crop square has a longer side are left alone, luma pixels: a face of a hundred
+    /// pixels has more true detail than can be generated.
     pub max_face_size: f32,
     /// At most so many faces a frame, the largest first; 0 for all.
     pub max_faces: usize,
     /// How much the generated detail is steadied over time, 0 (not at all) to 1.
     pub temporal_smoothing: f32,
-    /// A face keeps what was generated for it as long as its cut has changed by no more than
-    /// about this much, root mean square of values of -1..=1; a fifth less or more at a temporal
-    /// smoothing of 0 or 1. 0 generates every face in every frame.
+    /// A face of usual contrast keeps what was generated for it as long as its crop has changed by
+    /// no more than about this much, root mean square of values of -1..=1, one of less contrast as
+    /// long as it has changed by as much less; a fifth less or more at a temporal smoothing of 0 or
+    /// 1. 0 generates every face in every frame.
     pub reuse: f32,
     /// CPU time that generating may take in each frame; what is left out keeps its last result, or
     /// passes untouched until its turn comes. What fits in depends on the machine, so the same
@@ -30,8 +42,10 @@ impl Default for EnhancerOptions {
     fn default() -> Self {
         Self {
             strength: 1.0,
+            fidelity: 0.5,
+            source_scale: 1.0,
             min_face_size: 8.0,
-            max_face_size: 80.0,
+            max_face_size: 100.0,
             max_faces: 0,
             temporal_smoothing: 0.5,
             reuse: 0.12,
@@ -40,16 +54,48 @@ impl Default for EnhancerOptions {
     }
 }
 
+/// A generated face is shown in full up to so many times the crop's side in the camera's pixels, and
+/// not at all from the second on.
+///
+/// Measured on faces of held-back people made into pictures of 26 to 110 pixels (blur, noise, JPEG),
+/// a network of 32x32 that was trained for half an hour: the best share by least squares is 1.0 up to
+/// 46 pixels, 0.8 at 52, 0.5 at 64, 0.2 at 80, 0.1 at 110; that of the frame's own detail 0.7 to 1.1
+/// everywhere. Without that detail faces lose 0.2 dB at 46 and 1.4 dB at 64 pixels and become softer
+/// than they came; with all of it they gain 0.25 and 0.1 dB, and not one of 96 becomes softer.
+const GENERATED: (f32, f32) = (1.4, 2.8);
+
+/// Share of the upper size limit from which on faces fade.
+const FADE: f32 = 0.8;
+
+/// Where `value` lies between `from` and `to`, 0..=1, without a corner at either.
+fn smoothstep(value: f32, from: f32, to: f32) -> f32 {
+    let t = ((value - from) / (to - from).max(1e-3)).clamp(0.0, 1.0);
+    t * t * (3.0 - 2.0 * t)
+}
+
 impl EnhancerOptions {
+    /// Side in pixels of the camera of a square with `side` luma pixels of the frame.
+    pub(crate) fn source_side(&self, side: f32) -> f32 {
+        side / self.source_scale.max(1e-3)
+    }
+
     /// Weight of the result for a face whose crop square has `side` luma pixels. It fades to
     /// nothing towards both size limits, so that a face which walks past one does not change all
-    /// at once, and it falls early towards the upper one: what is generated comes from 16x16
-    /// pixels, and a face of forty has true detail that a guess should not replace.
+    /// at once.
     pub(crate) fn strength_at(&self, side: f32) -> f32 {
-        let ramp = |from: f32, to: f32| ((side - from) / (to - from).max(1e-3)).clamp(0.0, 1.0);
-        let t = ramp(self.min_face_size, 1.25 * self.min_face_size)
-            .min(1.0 - ramp(self.max_face_size / 2.0, self.max_face_size));
-        self.strength.clamp(0.0, 1.0) * t * t * (3.0 - 2.0 * t)
+        let grows = smoothstep(side, self.min_face_size, 1.25 * self.min_face_size);
+        let falls = 1.0 - smoothstep(side, FADE * self.max_face_size, self.max_face_size);
+        self.strength.clamp(0.0, 1.0) * grows.min(falls)
+    }
+
+    /// What is shown of a face whose crop square has `side` luma pixels, by a generator of `shape`.
+    pub(crate) fn weights_at(&self, side: f32, shape: Shape) -> BlendWeights {
+        let fidelity = self.fidelity.clamp(0.0, 1.0);
+        let ratio = self.source_side(side) / shape.lr() as f32;
+        let fit = 1.0 - smoothstep(ratio, GENERATED.0, GENERATED.1);
+        // Below the middle what the camera saw comes in, above it what is generated goes.
+        let (lower, upper) = ((2.0 * fidelity).min(1.0), (2.0 * fidelity - 1.0).max(0.0));
+        BlendWeights { generated: (1.0 + lower * (fit - 1.0)) * (1.0 - upper), detail: lower }
     }
 }
 
@@ -65,10 +111,51 @@ pub struct EnhancerStats {
     pub faces_generated: u64,
     /// Faces that were left as they are because the generator returned numbers that are not finite.
     pub faces_not_finite: u64,
-    /// Cutting faces.
+    /// Cropping faces.
     pub crop: Duration,
-    /// Running the generator.
+    /// Running the generators.
     pub generate: Duration,
     /// Steadying and blending.
     pub blend: Duration,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn strength_fades_towards_the_size_limits() {
+        let options = EnhancerOptions { strength: 0.8, ..Default::default() };
+        for (side, wanted) in [(8.0, 0.0), (10.0, 0.8), (80.0, 0.8), (90.0, 0.4), (100.0, 0.0)] {
+            assert!((options.strength_at(side) - wanted).abs() < 1e-5, "{side}");
+        }
+        let all = EnhancerOptions { min_face_size: 0.0, max_face_size: 1e6, ..Default::default() };
+        assert_eq!(all.strength_at(300.0), 1.0);
+    }
+
+    #[test]
+    fn generated_share_falls_where_the_camera_saw_more_than_the_crop_holds() {
+        let options = EnhancerOptions::default();
+        let weights = |side: f32, shape: Shape| options.weights_at(side, shape);
+        assert_eq!(weights(44.0, Shape::LARGE), BlendWeights { generated: 1.0, detail: 1.0 });
+        assert_eq!(weights(16.0, Shape::SMALL), BlendWeights { generated: 1.0, detail: 1.0 });
+        assert!((0.4..0.8).contains(&weights(64.0, Shape::LARGE).generated));
+        assert_eq!(weights(90.0, Shape::LARGE), BlendWeights { generated: 0.0, detail: 1.0 });
+        // An enlarged picture holds no more than the camera saw.
+        let enlarged = EnhancerOptions { source_scale: 4.0, ..options.clone() };
+        assert_eq!(enlarged.weights_at(160.0, Shape::LARGE).generated, 1.0);
+    }
+
+    #[test]
+    fn fidelity_leads_from_the_generated_face_to_the_frame() {
+        let at = |fidelity: f32| {
+            let options = EnhancerOptions { fidelity, ..Default::default() };
+            let weights = options.weights_at(64.0, Shape::LARGE);
+            (weights.generated, weights.detail)
+        };
+        assert_eq!(at(0.0), (1.0, 0.0));
+        assert!(at(0.25).0 > at(0.5).0 && at(0.25).1 < at(0.5).1);
+        assert!(at(0.75).0 < at(0.5).0 && at(0.75).1 == 1.0);
+        assert_eq!(at(1.0), (0.0, 1.0));
+    }
 }

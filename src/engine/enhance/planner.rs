@@ -1,100 +1,186 @@
-//! Plans a frame: which faces are generated anew, and what they have to do with those before.
+//! Plans a frame: on which rung each face is shown, which faces are generated again, and what they
+//! have to do with those before.
 //!
-//! [`reuse`] says how badly a face wants it; here is what is known of each track for
-//! that, and the choice among all faces of a frame.
+//! [`reuse`] tells how due a face is; here is what is known of each track for that, and the choice
+//! among all faces of a frame.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
-use crate::enhance::backend::{FacePlan, RenderTimes};
-use crate::enhance::generator::LR_LEN;
+use super::backend::{Crops, FaceLayer, FacePlan, MAX_RUNGS, RenderTimes};
+use super::ladder::rung_for;
+use super::reuse::{self, CostModel, Signature};
 use crate::enhance::options::EnhancerOptions;
-use crate::enhance::reuse::{self, Budget};
 use crate::face::Face;
 use crate::geometry::CropSquare;
+use crate::shape::Shape;
 
-/// Root mean square change of a cut from frame to frame, in units of -1..=1, at which temporal
+/// Root mean square change of a crop from frame to frame, in units of -1..=1, at which temporal
 /// smoothing has lost most of its hold: three times the noise of a poor camera.
 const STILL: f32 = 0.08;
 
-/// Part of the change that `reuse` lets pass which is let pass without temporal smoothing: a face
+/// Part of the change that `reuse` lets pass which passes without temporal smoothing: a face
 /// that is mixed with its past follows a change late anyhow, so that a later start shows less. All
-/// of it is let pass at a smoothing of 0.5.
+/// of it passes at a smoothing of 0.5.
 const SHARP: f32 = 0.8;
 
-/// What is kept of a face from one frame to the next.
-#[derive(Debug)]
-struct Memory {
-    /// What it was generated from; empty if it never was.
-    lr: Vec<f32>,
+/// How long a face that is not seen is remembered: detectors miss faces for some frames, and those
+/// at a limit of size or number come and go.
+const MEMORY: Duration = Duration::from_millis(500);
+
+/// How long a face takes from one rung to another.
+const CROSS_FADE: Duration = Duration::from_millis(200);
+
+/// What is known of a face on one rung.
+#[derive(Debug, Default)]
+struct RungHistory {
+    /// What it was last generated from; `None` if it never was.
+    signature: Option<Signature>,
     /// Where the backend keeps what was shown.
-    place: usize,
-    /// Frame in which it was seen last.
-    frame: u64,
-    /// Frame in which it was generated last.
-    generated: u64,
+    slot: Option<usize>,
+    /// When it was generated last.
+    generated: Duration,
 }
 
-/// Which of the backend's places are taken.
-#[derive(Debug, Default)]
-struct Places(Vec<bool>);
+/// A face on its way to another rung.
+#[derive(Debug, Clone, Copy)]
+struct Fade {
+    to: usize,
+    /// When it was generated there for the first time.
+    since: Option<Duration>,
+}
 
-impl Places {
+/// What is kept of a face from one frame to the next.
+#[derive(Debug, Default)]
+struct FaceHistory {
+    rungs: [RungHistory; MAX_RUNGS],
+    /// The rung it is shown on; `None` before its first frame.
+    rung: Option<usize>,
+    fade: Option<Fade>,
+    /// When it was seen last.
+    seen: Duration,
+    /// In which frame.
+    frame: u64,
+}
+
+impl FaceHistory {
+    /// Leads it to the rung that it should be on. What it passes to has a share of 0 until it has
+    /// been generated, and of 1 after the cross-fade.
+    fn follow(&mut self, wanted: usize, at: Duration) {
+        let Some(rung) = self.rung else {
+            self.rung = Some(wanted);
+            return;
+        };
+        if let Some(Fade { to, since: Some(since) }) = self.fade
+            && at.saturating_sub(since) >= CROSS_FADE
+        {
+            self.rungs[rung] = RungHistory::default();
+            self.rung = Some(to);
+            self.fade = None;
+        }
+        if self.fade.is_none() && self.rung != Some(wanted) {
+            self.fade = Some(Fade { to: wanted, since: None });
+        }
+    }
+
+    /// Share of the rung it passes to, 0..=1.
+    fn share(&self, at: Duration) -> f32 {
+        let since = self.fade.and_then(|fade| fade.since);
+        since.map_or(0.0, |since| at.saturating_sub(since).as_secs_f32() / CROSS_FADE.as_secs_f32())
+    }
+
+    /// Rungs that it is shown on, the one it passes to last.
+    fn shown(&self) -> impl Iterator<Item = usize> + use<> {
+        self.rung.into_iter().chain(self.fade.map(|fade| fade.to))
+    }
+}
+
+/// A face's number, and how many of that number were in the frame before: two faces of one number
+/// must not share what is kept.
+type Key = (u64, u32);
+
+/// Which of the backend's slots of a rung are taken.
+#[derive(Debug, Default)]
+struct Slots(Vec<bool>);
+
+impl Slots {
     /// The first that is free, taken.
     fn take(&mut self) -> usize {
-        let place = self.0.iter().position(|taken| !taken).unwrap_or(self.0.len());
-        if place == self.0.len() {
+        let slot = self.0.iter().position(|taken| !taken).unwrap_or(self.0.len());
+        if slot == self.0.len() {
             self.0.push(false);
         }
-        self.0[place] = true;
-        place
+        self.0[slot] = true;
+        slot
     }
 
-    /// Frees all but `places`.
-    fn keep(&mut self, places: impl Iterator<Item = usize>) {
+    /// Frees all but `slots`.
+    fn keep(&mut self, slots: impl Iterator<Item = usize>) {
         self.0.fill(false);
-        places.for_each(|place| self.0[place] = true);
+        slots.for_each(|slot| self.0[slot] = true);
     }
 }
 
-/// What there is to decide about a face.
-#[derive(Debug, Clone, Copy)]
+/// A face on a rung that might be generated.
+#[derive(Debug)]
 struct Candidate {
-    /// How badly it wants to be generated anew.
-    need: f32,
-    /// Change of its cut since it last was; `None` if it never was.
+    /// How due it is.
+    priority: f32,
+    /// Change of its crop since it was last generated; `None` if it never was.
     change: Option<f32>,
     /// Number among the chosen faces.
     face: usize,
+    /// Whether it is what the face passes to.
+    is_next: bool,
+    rung: usize,
+    signature: Signature,
 }
 
 /// Plans the frames of one stream.
 #[derive(Debug, Default)]
 pub(crate) struct Planner {
-    memories: HashMap<u64, Memory>,
-    places: Places,
+    histories: HashMap<Key, FaceHistory>,
+    slots: [Slots; MAX_RUNGS],
+    /// Of the chosen faces.
+    keys: Vec<Key>,
     plans: Vec<FacePlan>,
-    wishes: Vec<Candidate>,
-    budget: Budget,
+    candidates: Vec<Candidate>,
+    costs: CostModel,
 }
 
 impl Planner {
     /// Forgets what is known of the faces.
     pub(crate) fn reset(&mut self) {
-        self.memories.clear();
-        self.places = Places::default();
+        self.histories.clear();
+        self.slots = Default::default();
+    }
+
+    /// Whether the face of this number is remembered.
+    pub(crate) fn remembers(&self, id: u64) -> bool {
+        self.histories.contains_key(&(id, 0))
+    }
+
+    /// Forgets the faces that have not been seen for long.
+    pub(crate) fn forget_old(&mut self, at: Duration) {
+        self.histories.retain(|_, history| at.saturating_sub(history.seen) <= MEMORY);
+        for (rung, slots) in self.slots.iter_mut().enumerate() {
+            slots.keep(self.histories.values().filter_map(|history| history.rungs[rung].slot));
+        }
     }
 
     /// Records what it took to carry out the latest plans, and returns how many faces were
     /// generated. Of a face that held numbers that are not finite nothing is known afterwards.
     pub(crate) fn record(&mut self, times: &RenderTimes) -> usize {
-        let generated = self.plans.iter().filter(|plan| plan.generate).count();
-        self.budget.learn(generated, times.generate);
-        for &number in &times.not_finite {
-            let slot = self.plans[number].slot;
-            let memory = self.memories.values_mut().find(|memory| memory.place == slot);
-            memory.into_iter().for_each(|memory| memory.lr.clear());
+        let mut counts = [0; MAX_RUNGS];
+        let layers = self.plans.iter().flat_map(FacePlan::layers);
+        layers.filter(|layer| layer.generate).for_each(|layer| counts[layer.rung] += 1);
+        self.costs.record(counts, times);
+        for face in &times.not_finite {
+            if let Some(history) = self.histories.get_mut(&self.keys[*face]) {
+                history.rungs.iter_mut().for_each(|rung| rung.signature = None);
+            }
         }
-        generated - times.not_finite.len()
+        counts.iter().sum()
     }
 
     /// The latest plans.
@@ -103,86 +189,129 @@ impl Planner {
         &self.plans
     }
 
-    /// Decides for each face whether it is generated anew, and how much of what its track showed
-    /// before goes into that, the more the less the cut has changed: noise in a still face makes
-    /// the generator answer other details each time, which the eye sees as flicker.
+    /// Lists in `crops` what is to be cropped for `chosen`, the faces of frame `now` at time `at`:
+    /// each on the rung of `shapes` that fits its size in the camera's pixels, or on two while it
+    /// passes from one to the other.
+    pub(crate) fn choose_rungs(
+        &mut self,
+        (now, at): (u64, Duration),
+        chosen: &[(Face, CropSquare)],
+        shapes: &[Shape],
+        options: &EnhancerOptions,
+        crops: &mut Crops,
+    ) {
+        self.forget_old(at);
+        self.keys.clear();
+        crops.clear();
+        for (face, square) in chosen {
+            let is_taken = |key: &Key| self.histories.get(key).is_some_and(|h| h.frame == now);
+            let key = (0..).map(|k| (face.id, k)).find(|key| !is_taken(key));
+            let key = key.unwrap_or((face.id, 0));
+            let history = self.histories.entry(key).or_default();
+            let side = options.source_side(square.side);
+            let current = history.fade.map(|fade| fade.to).or(history.rung);
+            history.follow(rung_for(shapes, side, current), at);
+            (history.seen, history.frame) = (at, now);
+            history.shown().for_each(|rung| crops.push(*square, rung, shapes[rung]));
+            self.keys.push(key);
+        }
+    }
+
+    /// Decides for each face whether it is generated, and how much of what its track showed
+    /// before goes into that, the more the less the crop has changed: noise in a still face makes
+    /// the generator return other details each time, which the eye sees as flicker.
     ///
-    /// `chosen` are the faces of frame `now` with their squares, `lr` their cuts
-    /// (`[N, 3, 16, 16]`); the plans have the same order.
+    /// `chosen` and `crops` are those of [`choose_rungs`](Self::choose_rungs), the latter filled;
+    /// the plans have the same order.
     pub(crate) fn plan(
         &mut self,
-        now: u64,
+        at: Duration,
         chosen: &[(Face, CropSquare)],
-        lr: &[f32],
+        crops: &Crops,
         options: &EnhancerOptions,
     ) -> &[FacePlan] {
         self.plans.clear();
-        self.wishes.clear();
+        self.candidates.clear();
         let smoothing = options.temporal_smoothing.clamp(0.0, 1.0);
         let tolerance = options.reuse * (SHARP + (1.0 - SHARP) * 2.0 * smoothing);
-        let lrs = lr.chunks_exact(LR_LEN);
-        for (i, ((face, square), lr)) in chosen.iter().zip(lrs).enumerate() {
-            let memory = self.memories.entry(face.id).or_insert_with(|| Memory {
-                lr: Vec::new(),
-                place: self.places.take(),
-                frame: 0,
-                generated: 0,
-            });
-            if memory.frame == now {
-                // Two faces of one number must not share what is kept.
-                memory.place = self.places.take();
+        let mut crop = 0;
+        for (face, ((_, square), key)) in chosen.iter().zip(&self.keys).enumerate() {
+            let Some(history) = self.histories.get_mut(key) else { continue };
+            let share = history.share(at);
+            let mut layers = [None; 2];
+            for (k, rung) in history.shown().enumerate() {
+                let own = &mut history.rungs[rung];
+                let slot = *own.slot.get_or_insert_with(|| self.slots[rung].take());
+                let shape = crops.list()[crop].shape;
+                let weights = options.weights_at(square.side, shape);
+                layers[k] = Some(FaceLayer { rung, slot, generate: false, keep: 0.0, weights });
+                let signature = Signature::new(crops.get(crop), shape);
+                let change = own.signature.as_ref().map(|last| signature.change(last));
+                let priority = change.map_or(f32::INFINITY, |change| {
+                    let visible = change * signature.sensitivity();
+                    let age = at.saturating_sub(own.generated);
+                    reuse::priority(visible, age, square.side, tolerance)
+                });
+                let is_next = k == 1;
+                self.candidates.push(Candidate {
+                    priority,
+                    change,
+                    face,
+                    is_next,
+                    rung,
+                    signature,
+                });
+                crop += 1;
             }
-            if memory.frame + 1 != now {
-                memory.lr.clear();
-            }
-            memory.frame = now;
-            let change = (!memory.lr.is_empty()).then(|| reuse::change(lr, &memory.lr));
-            let need = change.map_or(f32::INFINITY, |change| {
-                reuse::need(change, now - memory.generated, square.side, tolerance)
-            });
-            self.wishes.push(Candidate { need, change, face: i });
+            let [Some(layer), next] = layers else { continue };
             self.plans.push(FacePlan {
                 square: *square,
                 strength: options.strength_at(square.side),
-                slot: memory.place,
-                generate: false,
-                keep: 0.0,
+                layer,
+                next: next.map(|next| (next, share)),
             });
         }
-        self.grant(now, chosen, lr, options);
-        self.memories.retain(|_, memory| memory.frame == now);
-        self.places.keep(self.memories.values().map(|memory| memory.place));
+        self.select(at, options);
         &self.plans
     }
 
-    /// Turns wishes into plans, as far as there is time.
-    fn grant(
-        &mut self,
-        now: u64,
-        chosen: &[(Face, CropSquare)],
-        lr: &[f32],
-        options: &EnhancerOptions,
-    ) {
+    /// Grants what is due, as far as there is time.
+    fn select(&mut self, at: Duration, options: &EnhancerOptions) {
         let smoothing = options.temporal_smoothing.clamp(0.0, 1.0);
-        // Of faces that want it equally the larger ones first, which come last.
-        self.wishes.sort_by(|a, b| b.need.total_cmp(&a.need).then(b.face.cmp(&a.face)));
-        let room = self.budget.faces(options.budget);
-        for (rank, wish) in self.wishes.iter().enumerate() {
-            let plan = &mut self.plans[wish.face];
-            plan.generate = wish.need >= 1.0 && rank < room;
-            if !plan.generate {
-                if wish.change.is_none() {
-                    plan.strength = 0.0;
+        // Of faces that are equally due the larger ones first, which come last.
+        self.candidates.sort_by(|a, b| {
+            b.priority.total_cmp(&a.priority).then(b.face.cmp(&a.face)).then(a.rung.cmp(&b.rung))
+        });
+        let limit = options.budget.unwrap_or(Duration::MAX);
+        let (mut spent, mut granted) = (Duration::ZERO, 0);
+        for candidate in self.candidates.drain(..) {
+            let Candidate { priority, change, face, is_next, rung, signature } = candidate;
+            let Some(history) = self.histories.get_mut(&self.keys[face]) else { continue };
+            let plan = &mut self.plans[face];
+            let cost = spent.saturating_add(self.costs.cost(rung));
+            // The first is generated whatever it takes.
+            let is_granted = priority >= 1.0 && (granted == 0 || cost <= limit);
+            if is_granted {
+                (spent, granted) = (cost, granted + 1);
+                let hold = |change: f32| 0.9 * smoothing * (-(change / STILL).powi(2)).exp();
+                let layer = if is_next {
+                    plan.next.as_mut().map(|n| &mut n.0)
+                } else {
+                    Some(&mut plan.layer)
+                };
+                if let Some(layer) = layer {
+                    layer.generate = true;
+                    layer.keep = change.map_or(0.0, hold);
                 }
-                continue;
-            }
-            plan.keep = wish
-                .change
-                .map_or(0.0, |change| 0.9 * smoothing * (-(change / STILL).powi(2)).exp());
-            if let Some(memory) = self.memories.get_mut(&chosen[wish.face].0.id) {
-                memory.generated = now;
-                memory.lr.clear();
-                memory.lr.extend_from_slice(&lr[wish.face * LR_LEN..][..LR_LEN]);
+                history.rungs[rung].generated = at;
+                history.rungs[rung].signature = Some(signature);
+                if let Some(fade) =
+                    history.fade.as_mut().filter(|fade| is_next && fade.since.is_none())
+                {
+                    fade.since = Some(at);
+                }
+            } else if change.is_none() && !is_next {
+                plan.strength = 0.0;
             }
         }
     }
@@ -191,12 +320,120 @@ impl Planner {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::geometry::Rect;
+
+    const SHAPES: [Shape; 2] = [Shape::SMALL, Shape::LARGE];
+    const FRAME: Duration = Duration::from_millis(40);
+
+    /// Plans of one frame with faces of these numbers and sides.
+    fn step(planner: &mut Planner, now: u64, faces: &[(u64, f32)]) -> Vec<FacePlan> {
+        step_with(planner, now, faces, &EnhancerOptions::default())
+    }
+
+    fn step_with(
+        planner: &mut Planner,
+        now: u64,
+        faces: &[(u64, f32)],
+        options: &EnhancerOptions,
+    ) -> Vec<FacePlan> {
+        let at = FRAME * now as u32;
+        let chosen: Vec<_> = faces
+            .iter()
+            .map(|&(id, side)| {
+                let face = Face { id, rect: Rect::new(0.0, 0.0, side, side), score: 1.0 };
+                (face, CropSquare { x: 0.0, y: 0.0, side })
+            })
+            .collect();
+        let mut crops = Crops::default();
+        planner.choose_rungs((now, at), &chosen, &SHAPES, options, &mut crops);
+        planner.plan(at, &chosen, &crops, options).to_vec()
+    }
 
     #[test]
-    fn places_are_used_again_and_never_twice_at_once() {
-        let mut places = Places::default();
-        assert_eq!([places.take(), places.take(), places.take()], [0, 1, 2]);
-        places.keep([0, 2].into_iter());
-        assert_eq!([places.take(), places.take()], [1, 3]);
+    fn slots_are_used_again_and_never_twice_at_once() {
+        let mut slots = Slots::default();
+        assert_eq!([slots.take(), slots.take(), slots.take()], [0, 1, 2]);
+        slots.keep([0, 2].into_iter());
+        assert_eq!([slots.take(), slots.take()], [1, 3]);
+    }
+
+    #[test]
+    fn face_that_grows_fades_from_one_rung_to_the_other() {
+        let mut planner = Planner::default();
+        assert_eq!(step(&mut planner, 1, &[(1, 15.0)])[0].layer.rung, 0);
+        let mut shares = Vec::new();
+        for now in 2..12 {
+            let plan = step(&mut planner, now, &[(1, 24.0)])[0];
+            match plan.next {
+                Some((next, share)) => {
+                    assert_eq!((plan.layer.rung, next.rung), (0, 1));
+                    shares.push(share);
+                }
+                None => {
+                    assert_eq!(plan.layer.rung, 1);
+                    shares.push(1.0);
+                }
+            }
+        }
+        // From nothing to all in 0.2 s, without a jump.
+        assert_eq!((shares[0], shares[9]), (0.0, 1.0));
+        assert!(shares.windows(2).all(|w| (0.0..0.21).contains(&(w[1] - w[0]))), "{shares:?}");
+        // What it came from is free for others.
+        assert_eq!(step(&mut planner, 12, &[(1, 24.0), (2, 12.0)])[1].layer.slot, 0);
+    }
+
+    #[test]
+    fn face_enlarged_before_stays_on_the_rung_of_the_camera_pixels() {
+        let enlarged = EnhancerOptions { source_scale: 4.0, ..Default::default() };
+        let plans = step_with(&mut Planner::default(), 1, &[(1, 48.0), (2, 120.0)], &enlarged);
+        assert_eq!([plans[0].layer.rung, plans[1].layer.rung], [0, 1]);
+    }
+
+    #[test]
+    fn face_is_remembered_for_half_a_second() {
+        let mut planner = Planner::default();
+        assert!(step(&mut planner, 1, &[(1, 15.0)])[0].layer.generate);
+        step(&mut planner, 2, &[]);
+        step(&mut planner, 3, &[]);
+        assert!(!step(&mut planner, 4, &[(1, 15.0)])[0].layer.generate, "three frames later");
+        assert!(step(&mut planner, 20, &[(1, 15.0)])[0].layer.generate, "after 0.64 s");
+    }
+
+    #[test]
+    fn faces_of_one_number_share_nothing() {
+        let mut planner = Planner::default();
+        for now in 1..5 {
+            let plans = step(&mut planner, now, &[(7, 15.0), (7, 16.0), (7, 25.0), (7, 26.0)]);
+            assert_ne!(plans[0].layer.slot, plans[1].layer.slot);
+            assert_ne!(plans[2].layer.slot, plans[3].layer.slot);
+            assert_eq!(plans.iter().any(|plan| plan.layer.generate), now == 1);
+        }
+    }
+
+    #[test]
+    fn budget_counts_what_each_rung_costs() {
+        let options =
+            EnhancerOptions { budget: Some(Duration::from_millis(6)), ..Default::default() };
+        let mut planner = Planner::default();
+        step(&mut planner, 1, &[(1, 15.0), (2, 40.0)]);
+        let generate = [Duration::from_millis(1), Duration::from_millis(4)];
+        planner.record(&RenderTimes { generate, ..RenderTimes::default() });
+        planner.reset();
+        // The large ones come first: 4 ms, then two small ones of 1 ms fit beside it.
+        let faces = [(1, 15.0), (2, 15.0), (3, 15.0), (4, 40.0), (5, 40.0)];
+        let plans = step_with(&mut planner, 2, &faces, &options);
+        let generated: Vec<_> = plans.iter().map(|plan| plan.layer.generate).collect();
+        assert_eq!(generated, [false, true, true, false, true]);
+        assert_eq!(plans[0].strength, 0.0);
+    }
+
+    #[test]
+    fn face_that_was_not_finite_is_generated_again_without_its_past() {
+        let mut planner = Planner::default();
+        step(&mut planner, 1, &[(1, 15.0), (2, 15.0)]);
+        planner.record(&RenderTimes { not_finite: vec![1], ..RenderTimes::default() });
+        let plans = step(&mut planner, 2, &[(1, 15.0), (2, 15.0)]);
+        assert!(!plans[0].layer.generate);
+        assert!(plans[1].layer.generate && plans[1].layer.keep == 0.0);
     }
 }

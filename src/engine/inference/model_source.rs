@@ -17,17 +17,41 @@ use crate::inference::runtime::own_folder;
 /// Environment variable that names a model folder to search before all others.
 pub const FOLDER_VARIABLE: &str = "FACESR_MODELS";
 
-/// The built-in generator in single precision.
-const GENERATOR_FP32: ModelSource = ModelSource::Embedded {
-    name: "low-to-high-compact.onnx",
-    bytes: include_bytes!("../../../models/low-to-high-compact.onnx"),
-};
+/// The built-in generators: for the smallest faces, and for those of which the camera saw more.
+const GENERATORS: [GeneratorFiles; 2] = [
+    GeneratorFiles {
+        fp32: ModelSource::Embedded {
+            name: "low-to-high-compact.onnx",
+            bytes: include_bytes!("../../../models/low-to-high-compact.onnx"),
+        },
+        int8: ModelSource::Embedded {
+            name: "low-to-high-compact-int8.onnx",
+            bytes: include_bytes!("../../../models/low-to-high-compact-int8.onnx"),
+        },
+        fp16: "low-to-high-compact-fp16.onnx",
+    },
+    GeneratorFiles {
+        fp32: ModelSource::Embedded {
+            name: "low-to-high-32-compact.onnx",
+            bytes: include_bytes!("../../../models/low-to-high-32-compact.onnx"),
+        },
+        int8: ModelSource::Embedded {
+            name: "low-to-high-32-compact-int8.onnx",
+            bytes: include_bytes!("../../../models/low-to-high-32-compact-int8.onnx"),
+        },
+        fp16: "low-to-high-32-compact-fp16.onnx",
+    },
+];
 
-/// The same in 8-bit integers; its output has a PSNR of 42 dB to the other's.
-const GENERATOR_INT8: ModelSource = ModelSource::Embedded {
-    name: "low-to-high-compact-int8.onnx",
-    bytes: include_bytes!("../../../models/low-to-high-compact-int8.onnx"),
-};
+/// One generator in its three precisions.
+struct GeneratorFiles {
+    /// Single precision.
+    fp32: ModelSource,
+    /// 8-bit integers; the answers are 40 dB or more from the other's.
+    int8: ModelSource,
+    /// The file in half precision, for GPUs; it is not embedded.
+    fp16: &'static str,
+}
 
 /// Whether the processor has dot products of bytes (VNNI), with which networks in 8-bit integers
 /// take less time than in single precision. Where it has none they may take more.
@@ -42,35 +66,42 @@ pub fn has_byte_products() -> bool {
     false
 }
 
-/// The generator that is used when none is named: in integers where the processor
-/// [gains](has_byte_products) (a third of the time), else in single precision.
+/// The generators that are used when none is named, by increasing size of their faces: in integers
+/// where the processor [gains](has_byte_products) (a third of the time), else in single precision.
+pub fn default_generators() -> Vec<ModelSource> {
+    let best = |files: GeneratorFiles| if has_byte_products() { files.int8 } else { files.fp32 };
+    GENERATORS.into_iter().map(best).collect()
+}
+
+/// The first of [`default_generators`], for the smallest faces.
 pub fn default_generator() -> ModelSource {
-    if has_byte_products() { GENERATOR_INT8 } else { GENERATOR_FP32 }
+    default_generators().swap_remove(0)
 }
 
 /// The values that CenterFace's tensors take (`scripts/calibrate.sh`).
 pub(crate) const CENTERFACE_RANGES: &str = include_str!("../../../models/centerface-int8.csv");
 
 /// The content of every generator that is part of this library.
-pub fn built_in() -> [&'static [u8]; 2] {
-    [
-        include_bytes!("../../../models/low-to-high-compact.onnx"),
-        include_bytes!("../../../models/low-to-high-compact-int8.onnx"),
-    ]
+pub fn built_in() -> Vec<&'static [u8]> {
+    let sources = GENERATORS.into_iter().flat_map(|files| [files.fp32, files.int8]);
+    sources
+        .filter_map(|source| match source {
+            ModelSource::Embedded { bytes, .. } => Some(bytes),
+            ModelSource::File(_) => None,
+        })
+        .collect()
 }
 
-/// The built-in generator in single precision.
-pub fn built_in_fp32() -> ModelSource {
-    GENERATOR_FP32
+/// The built-in generators in single precision, by increasing size of their faces.
+pub fn built_in_fp32() -> Vec<ModelSource> {
+    GENERATORS.into_iter().map(|files| files.fp32).collect()
 }
 
-/// The file that holds the built-in generator in half precision, for GPUs; it is not embedded.
-pub const GENERATOR_FP16: &str = "low-to-high-compact-fp16.onnx";
-
-/// The generator that is used on a GPU when none is named: in half precision if that file lies in a
-/// model folder, else in single precision.
-pub fn gpu_generator() -> ModelSource {
-    find(&[GENERATOR_FP16]).map_or(GENERATOR_FP32, ModelSource::File)
+/// The generators that are used on a GPU when none is named: each in half precision if that file
+/// lies in a model folder, else in single precision.
+pub fn gpu_generators() -> Vec<ModelSource> {
+    let best = |files: GeneratorFiles| find(&[files.fp16]).map_or(files.fp32, ModelSource::File);
+    GENERATORS.into_iter().map(best).collect()
 }
 
 /// Where a model comes from.

@@ -148,7 +148,7 @@ mod tests {
     use crate::inference::model_source::built_in_fp32;
 
     fn pool(threads: usize) -> Arc<SessionPool> {
-        let source = built_in_fp32();
+        let source = built_in_fp32().swap_remove(0);
         let file = loader::read(&source).unwrap();
         SessionPool::open(&source, file, threads, |_| Ok::<_, ModelError>(())).unwrap()
     }

@@ -2,10 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a helper that fails is a test that fails")]
 
-use facesr::enhance::cpu::Compositor;
-use facesr::enhance::generator::{HR_LEN, HR_SIZE, LR_LEN};
+use facesr::enhance::backend::BlendWeights;
+use facesr::enhance::cpu::{Compositor, FaceBatch};
 use facesr::frame::{ChromaSite, ColorModel, Matrix, Range};
-use facesr::{CropSquare, Frame, FrameInfo, FrameMut, PixelFormat};
+use facesr::{CropSquare, Frame, FrameInfo, FrameMut, PixelFormat, Shape};
 use proptest::prelude::*;
 
 const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../testkit/fixtures");
@@ -57,9 +57,26 @@ impl Picture {
     }
 
     fn cut(&self, squares: &[CropSquare]) -> Vec<f32> {
-        let mut low = vec![0.0; squares.len() * LR_LEN];
-        Compositor::default().crop(&self.frame(), squares, &mut low);
-        low
+        self.crop(Shape::SMALL, squares)
+    }
+
+    fn crop(&self, shape: Shape, squares: &[CropSquare]) -> Vec<f32> {
+        let mut lr = vec![0.0; squares.len() * shape.lr_len()];
+        Compositor::default().crop(&self.frame(), shape, squares, &mut lr);
+        lr
+    }
+
+    fn blend(
+        &mut self,
+        shape: Shape,
+        square: CropSquare,
+        (lr, hr): (&[f32], &[f32]),
+        strength: f32,
+        weights: BlendWeights,
+    ) {
+        let (squares, strengths) = (&[square], &[strength]);
+        let faces = FaceBatch { shape, squares, lr, hr, strengths, weights };
+        Compositor::default().blend(&mut self.frame_mut(), &faces);
     }
 }
 
@@ -170,35 +187,77 @@ fn grey_cuts_are_grey_and_right() {
     }
 }
 
-/// The enlarged cut plus detail, as a good generator would answer.
-fn detailed(low: &[f32]) -> Vec<f32> {
-    (0..HR_LEN)
+/// The enlarged crop plus detail, as a good generator would answer.
+fn detailed(shape: Shape, lr: &[f32]) -> Vec<f32> {
+    let side = shape.hr();
+    (0..shape.hr_len())
         .map(|i| {
-            let (c, y, x) = (i / (HR_SIZE * HR_SIZE), i / HR_SIZE % HR_SIZE, i % HR_SIZE);
+            let (c, y, x) = (i / shape.hr_plane(), i / side % side, i % side);
             let detail = if (x / 3 + y / 3) % 2 == 0 { 0.2 } else { -0.2 };
-            low[c * 256 + y / 4 * 16 + x / 4] + detail
+            lr[c * shape.lr_plane() + y / 4 * shape.lr() + x / 4] + detail
         })
         .collect()
 }
 
 #[test]
 fn a_blend_adds_detail_and_keeps_the_colours() {
-    for format in PixelFormat::ALL {
-        let mut picture = Picture::paint(FrameInfo::new(format, 120, 90), 0, &smooth);
-        let squares = [CropSquare { x: 20.3, y: 10.8, side: 64.0 }];
-        let low = picture.cut(&squares);
-        let before: Vec<f32> = low.clone();
-        let sharp_before = edges(&picture);
-        let high = detailed(&low);
-        Compositor::default().blend(&mut picture.frame_mut(), &squares, &low, &high, &[1.0]);
-        let after = picture.cut(&squares);
-        for c in 0..3 {
-            let mean = |v: &[f32]| v[c * 256..(c + 1) * 256].iter().sum::<f32>() / 256.0;
-            let drift = (mean(&before) - mean(&after)) * 127.5;
-            assert!(drift.abs() < 1.0, "{format:?} channel {c} drifts by {drift} levels");
+    for shape in [Shape::SMALL, Shape::LARGE] {
+        for format in PixelFormat::ALL {
+            let mut picture = Picture::paint(FrameInfo::new(format, 220, 190), 0, &smooth);
+            let square = CropSquare { x: 20.3, y: 10.8, side: shape.hr() as f32 };
+            let (lr, before) = (picture.crop(shape, &[square]), picture.cut(&[square]));
+            let sharp_before = edges(&picture);
+            let hr = detailed(shape, &lr);
+            picture.blend(shape, square, (&lr, &hr), 1.0, BlendWeights::default());
+            let after = picture.cut(&[square]);
+            for c in 0..3 {
+                let mean = |v: &[f32]| v[c * 256..(c + 1) * 256].iter().sum::<f32>() / 256.0;
+                let drift = (mean(&before) - mean(&after)) * 127.5;
+                assert!(drift.abs() < 1.0, "{format:?} channel {c} drifts by {drift} levels");
+            }
+            assert!(edges(&picture) > 2.0 * sharp_before, "{shape} {format:?} gained no detail");
         }
-        assert!(edges(&picture) > 2.0 * sharp_before, "{format:?} gained no detail");
     }
+}
+
+/// Whoever asks for the frame's own detail alone gets the frame, whatever was generated.
+#[test]
+fn full_fidelity_leaves_the_frame_as_it_is() {
+    for format in PixelFormat::ALL {
+        let mut picture = Picture::paint(FrameInfo::new(format, 90, 80), 0, &smooth);
+        let before = picture.planes.clone();
+        let square = CropSquare { x: 10.3, y: 8.8, side: 60.0 };
+        let lr = picture.crop(Shape::LARGE, &[square]);
+        let hr = detailed(Shape::LARGE, &lr);
+        let weights = BlendWeights { generated: 0.0, detail: 1.0 };
+        picture.blend(Shape::LARGE, square, (&lr, &hr), 1.0, weights);
+        let changed = picture.planes.iter().flatten().zip(before.iter().flatten());
+        assert!(changed.clone().all(|(a, b)| a.abs_diff(*b) <= 1), "{format:?}");
+    }
+}
+
+/// What a crop of 16x16 cannot hold of a face of sixty pixels comes back from the frame.
+#[test]
+fn detail_of_the_frame_is_added_to_the_generated_face() {
+    let fine = |x: f32, y: f32| {
+        let checks = if (x as i32 / 2 + y as i32 / 2) % 2 == 0 { 25.0 } else { -25.0 };
+        smooth(x, y).map(|v| v * 0.7 + 30.0 + checks)
+    };
+    let square = CropSquare { x: 15.0, y: 12.0, side: 64.0 };
+    let shown = |detail: f32| {
+        let mut picture = Picture::paint(FrameInfo::new(PixelFormat::I420, 120, 90), 0, &fine);
+        let before = edges(&picture);
+        let lr = picture.cut(&[square]);
+        // A generator that only enlarges.
+        let hr: Vec<f32> = (0..Shape::SMALL.hr_len())
+            .map(|i| lr[i / 4096 * 256 + i / 64 % 64 / 4 * 16 + i % 64 / 4])
+            .collect();
+        let weights = BlendWeights { generated: 1.0, detail };
+        picture.blend(Shape::SMALL, square, (&lr, &hr), 1.0, weights);
+        edges(&picture) / before
+    };
+    assert!(shown(0.0) < 0.6, "{}", shown(0.0));
+    assert!(shown(1.0) > 0.95, "{}", shown(1.0));
 }
 
 fn edges(picture: &Picture) -> f32 {
@@ -223,7 +282,8 @@ proptest! {
     fn nothing_outside_the_squares_changes(
         format in 0usize..PixelFormat::ALL.len(), width in 12u32..70, height in 12u32..70,
         pad in 0usize..7, fx in 0f32..1.0, fy in 0f32..1.0, size in 0.05f32..1.0,
-        strength in 0f32..=1.0, site in 0usize..3,
+        strength in 0f32..=1.0, site in 0usize..3, large in any::<bool>(),
+        detail in prop::sample::select(vec![0.0f32, 0.5, 1.0]),
     ) {
         let format = PixelFormat::ALL[format];
         let chroma_site = [ChromaSite::Left, ChromaSite::Center, ChromaSite::TopLeft][site];
@@ -235,10 +295,13 @@ proptest! {
             y: fy * (height as f32 - side),
             side,
         };
-        let low = picture.cut(&[square]);
-        let high: Vec<f32> = (0..HR_LEN).map(|i| ((i * 31 % 101) as f32 / 50.0) - 1.0).collect();
+        let shape = if large { Shape::LARGE } else { Shape::SMALL };
+        let low = picture.crop(shape, &[square]);
+        let high: Vec<f32> =
+            (0..shape.hr_len()).map(|i| ((i * 31 % 101) as f32 / 50.0) - 1.0).collect();
+        let weights = BlendWeights { generated: 1.0 - detail / 2.0, detail };
         let before = picture.planes.clone();
-        Compositor::default().blend(&mut picture.frame_mut(), &[square], &low, &high, &[strength]);
+        picture.blend(shape, square, (&low, &high), strength, weights);
 
         // Which bytes may have changed, said in the other direction: byte by byte.
         let mut may_change: Vec<Vec<bool>> = before.iter().map(|p| vec![false; p.len()]).collect();
@@ -277,9 +340,8 @@ proptest! {
         let before = picture.planes.clone();
         let square = CropSquare { x, y, side };
         let low = picture.cut(&[square]);
-        Compositor::default().blend(
-            &mut picture.frame_mut(), &[square], &low, &vec![0.5; HR_LEN], &[1.0],
-        );
+        let high = vec![0.5; Shape::SMALL.hr_len()];
+        picture.blend(Shape::SMALL, square, (&low, &high), 1.0, BlendWeights::default());
         prop_assert!(square.lies_in(31, 17) || picture.planes == before);
     }
 }

@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use facesr::enhance::cpu::Compositor;
-use facesr::enhance::generator::{Device, HR_LEN, LR_LEN};
-use facesr::{CropSquare, Frame, FrameInfo, PixelFormat};
+use facesr::enhance::generator::Device;
+use facesr::enhance::ladder::Ladder;
+use facesr::{CropSquare, Frame, FrameInfo, PixelFormat, Shape};
 use facesr::{Enhancer, EnhancerOptions, Error, Generator, GeneratorOptions, ModelError};
 
 fn fixture(name: &str) -> PathBuf {
@@ -15,7 +16,7 @@ fn fixture(name: &str) -> PathBuf {
 }
 
 fn open(path: &Path) -> Result<Arc<Generator>, ModelError> {
-    Generator::open(&GeneratorOptions { model: Some(path.into()), ..Default::default() })
+    Generator::open(&GeneratorOptions { models: vec![path.into()], ..Default::default() })
 }
 
 /// The error of opening `path`, which must name the file.
@@ -31,7 +32,7 @@ fn files_that_break_the_contract_are_refused_with_the_reason() {
     for (file, reason) in [
         ("input-named-x.onnx", "its input is named 'x'"),
         ("output-named-y.onnx", "its output is named 'y'"),
-        ("input-32.onnx", "its input has shape [-1, 3, 32, 32]"),
+        ("input-32.onnx", "its output has shape [-1, 3, 64, 64]"),
         ("output-32.onnx", "its output has shape [-1, 3, 32, 32]"),
         ("output-undeclared-32.onnx", "its output has shape [-1, 3, 32, 32]"),
         ("grey.onnx", "its input has shape [-1, 1, 16, 16]"),
@@ -96,12 +97,16 @@ fn the_same_options_share_one_generator() {
 
 #[test]
 fn batches_and_threads_do_not_change_the_answer() {
-    let faces: Vec<f32> = (0..41 * LR_LEN).map(|i| ((i * 37 % 255) as f32) / 127.5 - 1.0).collect();
+    let faces: Vec<f32> =
+        (0..41 * Shape::SMALL.lr_len()).map(|i| ((i * 37 % 255) as f32) / 127.5 - 1.0).collect();
     let run = |threads: usize, batch: usize| {
         let generator =
             Generator::open(&GeneratorOptions { threads, ..Default::default() }).unwrap();
-        let mut out = vec![f32::NAN; 41 * HR_LEN];
-        for (f, o) in faces.chunks(batch * LR_LEN).zip(out.chunks_mut(batch * HR_LEN)) {
+        let mut out = vec![f32::NAN; 41 * Shape::SMALL.hr_len()];
+        for (f, o) in faces
+            .chunks(batch * Shape::SMALL.lr_len())
+            .zip(out.chunks_mut(batch * Shape::SMALL.hr_len()))
+        {
             generator.run(f, o).unwrap();
         }
         out
@@ -119,8 +124,8 @@ fn many_threads_use_one_generator_at_once() {
         for k in 0..6 {
             let generator = &generator;
             scope.spawn(move || {
-                let face = vec![k as f32 / 10.0; LR_LEN];
-                let mut out = vec![0.0; HR_LEN];
+                let face = vec![k as f32 / 10.0; Shape::SMALL.lr_len()];
+                let mut out = vec![0.0; Shape::SMALL.hr_len()];
                 for _ in 0..20 {
                     let done: Result<_, Error> = generator.run(&face, &mut out);
                     done.unwrap();
@@ -131,8 +136,8 @@ fn many_threads_use_one_generator_at_once() {
     });
 }
 
-/// 16x16 faces, all of them parts of a real one: `[N, 3, 16, 16]`.
-fn faces(count: usize) -> Vec<f32> {
+/// Crops for a generator of `shape`, all of them parts of a real face: `[N, 3, lr, lr]`.
+fn faces(shape: Shape, count: usize) -> Vec<f32> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/face.png");
     let picture = image::open(path).unwrap().to_rgb8();
     let (width, height) = picture.dimensions();
@@ -147,36 +152,60 @@ fn faces(count: usize) -> Vec<f32> {
             CropSquare { x, y, side }
         })
         .collect();
-    let mut low = vec![0.0; count * LR_LEN];
-    Compositor::default().crop(&frame, &squares, &mut low);
-    low
+    let mut lr = vec![0.0; count * shape.lr_len()];
+    Compositor::default().crop(&frame, shape, &squares, &mut lr);
+    lr
 }
 
 /// Whoever exchanges one of the files that ship must exchange all (`make weights`).
 #[test]
 fn the_files_that_ship_hold_the_same_generator() {
-    let file = |kind: &str| {
-        let name = format!("../../models/low-to-high-compact{kind}.onnx");
-        open(&Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).unwrap()
+    for name in ["low-to-high-compact", "low-to-high-32-compact"] {
+        let path = |kind: &str| {
+            let file = format!("../../models/{name}{kind}.onnx");
+            Path::new(env!("CARGO_MANIFEST_DIR")).join(file)
+        };
+        const COUNT: usize = 64;
+        let single = open(&path("")).unwrap();
+        let shape = single.shape();
+        let lr = faces(shape, COUNT);
+        let answer = |generator: &Generator| {
+            assert_eq!(generator.shape(), shape);
+            let mut hr = vec![0.0; COUNT * shape.hr_len()];
+            generator.run(&lr, &mut hr).unwrap();
+            hr
+        };
+        let single = answer(&single);
+        let half = answer(&open(&path("-fp16")).unwrap());
+        let integers = answer(&open(&path("-int8")).unwrap());
+        let gaps = |other: &[f32]| -> Vec<f32> {
+            single.iter().zip(other).map(|(a, b)| (a - b).abs()).collect()
+        };
+        let most = gaps(&half).into_iter().fold(0.0, f32::max);
+        assert!(most > 0.0 && most < 5e-3, "{name}: half precision is off by {most}");
+        let gaps = gaps(&integers);
+        let error = gaps.iter().map(|gap| (gap / 2.0).powi(2)).sum::<f32>() / gaps.len() as f32;
+        let psnr = -10.0 * error.log10();
+        assert!(psnr > 34.0, "{name}: the integers are {psnr:.1} dB from single precision");
+    }
+}
+
+#[test]
+fn generator_shape_is_read_from_its_file() {
+    let shape = |name: &str| open(&fixture(name)).unwrap().shape();
+    assert_eq!(shape("good-nearest.onnx"), Shape::SMALL);
+    assert_eq!(shape("good-nearest-32.onnx"), Shape::LARGE);
+}
+
+#[test]
+fn two_generators_of_one_size_are_refused() {
+    let named = |names: &[&str]| {
+        let generators = names.iter().map(|name| open(&fixture(name)).unwrap()).collect();
+        Ladder::new(generators)
     };
-    const COUNT: usize = 64;
-    let low = faces(COUNT);
-    let answer = |generator: Arc<Generator>| {
-        let mut high = vec![0.0; COUNT * HR_LEN];
-        generator.run(&low, &mut high).unwrap();
-        high
-    };
-    let single = answer(file(""));
-    let half = answer(file("-fp16"));
-    let integers = answer(file("-int8"));
-    let gaps = |other: &[f32]| -> Vec<f32> {
-        single.iter().zip(other).map(|(a, b)| (a - b).abs()).collect()
-    };
-    let most = gaps(&half).into_iter().fold(0.0, f32::max);
-    assert!(most > 0.0 && most < 5e-3, "half precision is off by {most}");
-    let gaps = gaps(&integers);
-    let error = gaps.iter().map(|gap| (gap / 2.0).powi(2)).sum::<f32>() / gaps.len() as f32;
-    let psnr = -10.0 * error.log10();
-    println!("half precision {most:.1e} at most, integers {psnr:.1} dB from single precision");
-    assert!(psnr > 34.0, "the integers are {psnr:.1} dB from single precision");
+    let both = named(&["good-nearest-32.onnx", "good-nearest.onnx"]).unwrap();
+    assert_eq!(both.shapes(), [Shape::SMALL, Shape::LARGE]);
+    let error = named(&["good-nearest.onnx", "good-nearest.onnx"]).unwrap_err().to_string();
+    assert!(error.contains("name one of them"), "{error}");
+    assert!(named(&[]).is_err());
 }

@@ -1,13 +1,13 @@
 //! The frame view: any size, stride and format is refused, or all of it can be read and written.
 
-use facesr::enhance::cpu::Compositor;
-use facesr::enhance::generator::{HR_LEN, LR_LEN};
+use facesr::enhance::backend::BlendWeights;
+use facesr::enhance::cpu::{Compositor, FaceBatch};
 use facesr::frame::MAX_DIMENSION;
-use facesr::{CropSquare, Frame, FrameInfo, FrameMut, PixelFormat};
+use facesr::{CropSquare, Frame, FrameInfo, FrameMut, PixelFormat, Shape};
 
 use super::bytes::Bytes;
 
-/// A frame of the sizes that `data` names, with as many bytes as it names; cut and blended at the
+/// A frame of the sizes that `data` names, with as many bytes as it names; cropped and blended at the
 /// squares that it names.
 pub fn frame(data: &[u8]) {
     let mut bytes = Bytes(data);
@@ -45,14 +45,19 @@ pub fn frame(data: &[u8]) {
             }
         })
         .collect();
-    let mut low = vec![0.0; squares.len() * LR_LEN];
+    // The shape goes by a byte that was read before: the corpus stays what it is.
+    let shape = if right & 8 != 0 { Shape::LARGE } else { Shape::SMALL };
+    let mut low = vec![0.0; squares.len() * shape.lr_len()];
     let mut canvas = Compositor::default();
-    canvas.crop(&frame, &squares, &mut low);
+    canvas.crop(&frame, shape, &squares, &mut low);
     assert!(low.iter().all(|v| (-1.0..=1.0).contains(v)));
-    let high = vec![bytes.f32(); squares.len() * HR_LEN];
+    let high = vec![bytes.f32(); squares.len() * shape.hr_len()];
     let strengths: Vec<f32> = squares.iter().map(|_| f32::from(bytes.u8()) / 255.0).collect();
     let view = planes[..count].iter_mut().map(Vec::as_mut_slice);
     let mut frame = FrameMut::new(info, view, &strides[..count])
         .unwrap_or_else(|e| panic!("to be read, but not to be written: {e}"));
-    canvas.blend(&mut frame, &squares, &low, &high, &strengths);
+    let detail = f32::from(right >> 4) / 15.0;
+    let weights = BlendWeights { generated: 1.0 - detail / 2.0, detail };
+    let (squares, lr, hr, strengths) = (&squares, &low, &high, &strengths);
+    canvas.blend(&mut frame, &FaceBatch { shape, squares, lr, hr, strengths, weights });
 }

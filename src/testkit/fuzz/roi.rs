@@ -3,8 +3,7 @@
 use std::collections::HashSet;
 
 use facesr::enhance::cpu::Compositor;
-use facesr::enhance::generator::LR_LEN;
-use facesr::{CropSquare, Frame, FrameInfo, PixelFormat};
+use facesr::{CropSquare, Frame, FrameInfo, PixelFormat, Shape};
 use gst_video::VideoRegionOfInterestMeta;
 
 use super::bytes::Bytes;
@@ -42,9 +41,11 @@ pub fn roi(data: &[u8]) {
     let squares: Vec<CropSquare> =
         faces.iter().filter_map(|face| CropSquare::around(&face.rect, 40, 30)).collect();
     assert!(squares.iter().all(|square| square.lies_in(40, 30)), "{squares:?}");
-    let mut low = vec![0.0; squares.len() * LR_LEN];
-    Compositor::default().crop(&frame, &squares, &mut low);
-    assert!(low.iter().all(|v| (-1.0..=1.0).contains(v)));
+    for shape in [Shape::SMALL, Shape::LARGE] {
+        let mut low = vec![0.0; squares.len() * shape.lr_len()];
+        Compositor::default().crop(&frame, shape, &squares, &mut low);
+        assert!(low.iter().all(|v| (-1.0..=1.0).contains(v)));
+    }
 }
 
 /// A structure as detectors attach them, or nearly.

@@ -1,5 +1,6 @@
 //! Cuts a face to the size of its set: small faces exactly as the engine cuts them at run time.
 
+use facesr::Shape;
 use facesr::enhance::cpu::Compositor;
 use facesr::frame::Frame;
 use facesr::geometry::{CropSquare, Rect};
@@ -67,7 +68,7 @@ pub fn cut(frame: &Frame<'_>, rgb: &[u8], square: CropSquare, kind: Kind, scale:
         // The engine's own crop at run time.
         Kind::Lr if scale == Scale::SMALL => {
             let mut planes = vec![0.0; 3 * 16 * 16];
-            Compositor::default().crop(frame, &[square], &mut planes);
+            Compositor::default().crop(frame, Shape::SMALL, &[square], &mut planes);
             let level = |v: f32| ((v + 1.0) * 127.5).round().clamp(0.0, 255.0) as u8;
             (0..256).flat_map(|i| [0, 1, 2].map(|c| level(planes[c * 256 + i]))).collect()
         }

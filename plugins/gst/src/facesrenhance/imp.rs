@@ -5,7 +5,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::Instant;
 
 use facesr::search::RoiFilter;
-use facesr::{Enhancer, EnhancerOptions, Error, Face};
+use facesr::{Enhancer, EnhancerOptions, Error, Face, Timestamp};
 use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
@@ -114,13 +114,16 @@ impl FacesrEnhance {
         state: &mut State,
         frames: &FrameMapper,
         buffer: &mut gst::BufferRef,
+        at: Option<Timestamp>,
     ) -> Result<Result<usize, Error>, MapError> {
         let State { enhancer, faces, .. } = state;
         if frames.is_cuda()
             && enhancer.is_on_gpu()
             && let Some(context) = self.cuda()
         {
-            match frames.write_cuda(buffer, &context, |frame| enhancer.enhance_cuda(frame, faces)) {
+            match frames
+                .write_cuda(buffer, &context, |frame| enhancer.enhance_cuda_at(frame, faces, at))
+            {
                 Ok(Ok(count)) => return Ok(Ok(count)),
                 // The CPU has taken over, and works on the frame below.
                 Ok(Err(error)) => gst::debug!(CAT, imp = self, "{error}"),
@@ -130,7 +133,7 @@ impl FacesrEnhance {
                 Err(error) => return Err(error),
             }
         }
-        frames.write(buffer, |frame| enhancer.enhance(frame, faces))
+        frames.write(buffer, |frame| enhancer.enhance_at(frame, faces, at))
     }
 
     /// A warning for the bus.
@@ -233,7 +236,6 @@ impl FacesrEnhance {
         let (width, height) = job.frames.size();
         // Mapping for writing copies pixels that others hold too: not without need.
         if !state.enhancer.wants(width, height, &state.faces) {
-            state.enhancer.reset();
             self.stats.lock().untouched += 1;
             return false;
         }
@@ -261,7 +263,8 @@ impl FacesrEnhance {
     ) -> Result<(), gst::ErrorMessage> {
         self.idle.store(0, Ordering::Relaxed);
         let begun = Instant::now();
-        let done = self.enhance(state, &job.frames, buffer);
+        let at = job.times.running.map(|time| Timestamp::from_nanos(time.nseconds()));
+        let done = self.enhance(state, &job.frames, buffer, at);
         self.stream.latency.record(begun.elapsed());
         self.stats.lock().update(&state.enhancer);
         self.follow_device(&mut state.enhancer, &mut job.messages);
@@ -402,7 +405,7 @@ impl BaseTransformImpl for FacesrEnhance {
         let options = settings.enhancer_options();
         let mut enhancer = Enhancer::open(&settings.generator_options(), options.clone())
             .map_err(|error| element_error::model(&error))?;
-        gst::info!(CAT, imp = self, "{} on {}", enhancer.source(), enhancer.device());
+        gst::info!(CAT, imp = self, "{} on {}", enhancer.generators(), enhancer.device());
         if let Some(notice) = enhancer.take_notice() {
             let _ = self.obj().post_message(self.warning(gst::ResourceError::Failed, &notice));
         }

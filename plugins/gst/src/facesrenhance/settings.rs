@@ -1,6 +1,5 @@
 //! Properties of `facesrenhance`.
 
-use std::path::PathBuf;
 use std::sync::LazyLock;
 use std::time::Duration;
 
@@ -21,12 +20,15 @@ const MAX_CUDA_DEVICE: u32 = i32::MAX as u32;
 /// What the properties say.
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
-    generator: Option<PathBuf>,
+    /// One file, or two separated by a colon.
+    generator: Option<String>,
     pub(crate) device: Device,
     pub(crate) cuda_device_id: u32,
     pub(crate) threads: u32,
     pub(crate) live: LiveMode,
     strength: f64,
+    fidelity: f64,
+    source_scale: f64,
     min_face_size: u32,
     max_face_size: u32,
     max_faces: u32,
@@ -48,6 +50,8 @@ impl Default for Settings {
             threads: GeneratorOptions::default().threads as u32,
             live: LiveMode::default(),
             strength: f64::from(enhancer.strength),
+            fidelity: f64::from(enhancer.fidelity),
+            source_scale: f64::from(enhancer.source_scale),
             min_face_size: enhancer.min_face_size as u32,
             max_face_size: enhancer.max_face_size as u32,
             max_faces: enhancer.max_faces as u32,
@@ -64,7 +68,11 @@ impl Settings {
     /// How to open the generator.
     pub(crate) fn generator_options(&self) -> GeneratorOptions {
         GeneratorOptions {
-            model: self.generator.clone(),
+            models: self
+                .generator
+                .as_deref()
+                .map(GeneratorOptions::split_models)
+                .unwrap_or_default(),
             threads: self.threads as usize,
             device: match self.device {
                 Device::Auto => facesr::enhance::generator::Device::Auto,
@@ -79,6 +87,8 @@ impl Settings {
     pub(crate) fn enhancer_options(&self) -> EnhancerOptions {
         EnhancerOptions {
             strength: self.strength as f32,
+            fidelity: self.fidelity as f32,
+            source_scale: self.source_scale as f32,
             min_face_size: self.min_face_size as f32,
             max_face_size: self.max_face_size as f32,
             max_faces: self.max_faces as usize,
@@ -106,8 +116,9 @@ pub(crate) fn table() -> PropertyTable<Settings> {
     let generator = properties::text(
         "generator",
         "Generator",
-        "ONNX file of the generator (unset = built in; on a GPU low-to-high-compact-fp16.onnx if it \
-         lies in a model folder)",
+        "ONNX file of the generator, or two separated by a colon, for smaller and larger faces \
+         (unset = built in; on a GPU low-to-high-compact-fp16.onnx and \
+         low-to-high-32-compact-fp16.onnx as far as they lie in a model folder)",
     )
     .mutable_ready();
     let device = glib::ParamSpecEnum::builder_with_default("device", default.device)
@@ -154,6 +165,16 @@ pub(crate) fn table() -> PropertyTable<Settings> {
         .maximum(10_000.0)
         .default_value(default.budget_ms)
         .mutable_playing();
+    let source_scale = glib::ParamSpecDouble::builder("source-scale")
+        .nick("Source scale")
+        .blurb(
+            "How many times an element before this one has enlarged the picture: a face's \
+             generator is chosen by its size in the camera's pixels",
+        )
+        .minimum(0.01)
+        .maximum(100.0)
+        .default_value(default.source_scale)
+        .mutable_playing();
     let box_scale = glib::ParamSpecDouble::builder("box-scale")
         .nick("Box scale")
         .blurb("Factor from the detector's boxes to ones from the forehead to the chin")
@@ -162,7 +183,7 @@ pub(crate) fn table() -> PropertyTable<Settings> {
         .default_value(default.box_scale)
         .mutable_playing();
     PropertyTable::new(vec![
-        property!(generator, generator, read_path),
+        property!(generator, generator, read_text),
         property!(device, device),
         property!(cuda_device_id, cuda_device_id),
         property!(threads("Threads the generator may use", default.threads), threads),
@@ -183,6 +204,17 @@ pub(crate) fn table() -> PropertyTable<Settings> {
             ),
             strength
         ),
+        property!(
+            share(
+                "fidelity",
+                "Fidelity",
+                "How far the result may leave the frame: 0 = what is generated as it is, 0.5 = with \
+                 the detail that the camera saw, 1 = the frame",
+                default.fidelity
+            ),
+            fidelity
+        ),
+        property!(source_scale, source_scale),
         property!(min_face_size, min_face_size),
         property!(max_face_size, max_face_size),
         property!(max_faces, max_faces),

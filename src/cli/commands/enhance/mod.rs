@@ -27,7 +27,7 @@ pub(crate) fn run(args: &EnhanceArgs) -> Result<(), Failure> {
     let faces = &args.video.stream.faces;
     RunPaths::default()
         .input("the input", source.path())
-        .input("the generator", faces.generator.as_deref())
+        .inputs("the generator", &faces.generator)
         .input("the detector's model", faces.find.detector_model.as_deref())
         .output("OUT", args.output.as_deref())?
         .output("--json", args.json.as_deref())?

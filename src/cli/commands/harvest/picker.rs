@@ -3,8 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use facesr::enhance::cpu::Compositor;
-use facesr::enhance::generator::{LR_LEN, LR_SIZE};
-use facesr::{CropSquare, Face, Rect};
+use facesr::{CropSquare, Face, Rect, Shape};
 
 use crate::media::{FrameObserver, ObservedFrame};
 
@@ -163,8 +162,8 @@ impl FrameObserver for CropSelector {
             track.last_frame = self.frames;
             let unsure = UNSURE_DETECTIONS * self.criteria.detect_every as usize;
             if (track.seen - 1).is_multiple_of(track.stride) {
-                let mut low = [0.0; LR_LEN];
-                self.canvas.crop(frame.before, &[square], &mut low);
+                let mut low = [0.0; Shape::SMALL.lr_len()];
+                self.canvas.crop(frame.before, Shape::SMALL, &[square], &mut low);
                 track.unsure.push_back(Crop {
                     pixels: interleaved(&low),
                     track: face.id,
@@ -188,9 +187,9 @@ impl FrameObserver for CropSelector {
 }
 
 /// `[3, 16, 16]` in -1..=1 as RGB bytes.
-fn interleaved(low: &[f32; LR_LEN]) -> Vec<u8> {
+fn interleaved(low: &[f32]) -> Vec<u8> {
     let level = |v: f32| ((v + 1.0) * 127.5).round().clamp(0.0, 255.0) as u8;
-    let plane = LR_SIZE * LR_SIZE;
+    let plane = Shape::SMALL.lr_plane();
     (0..plane).flat_map(|i| [0, 1, 2].map(|c| level(low[c * plane + i]))).collect()
 }
 

@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::io::{self, BufWriter, Cursor};
 use std::path::{Path, PathBuf};
 
-use facesr::enhance::generator::LR_SIZE;
+use facesr::Shape;
 use image::codecs::png::PngEncoder;
 use image::{ExtendedColorType, ImageEncoder};
 
@@ -96,6 +96,9 @@ impl Place {
     }
 }
 
+/// Side of the crops, pixels.
+const SIDE: u32 = Shape::SMALL.lr() as u32;
+
 fn is_empty(folder: &Path) -> bool {
     fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_none())
 }
@@ -121,7 +124,7 @@ fn files(set: &[Harvest], mut add: impl FnMut(&str, &[u8]) -> io::Result<()>) ->
             ));
             let mut png = Cursor::new(Vec::new());
             PngEncoder::new(&mut png)
-                .write_image(&crop.pixels, LR_SIZE as u32, LR_SIZE as u32, ExtendedColorType::Rgb8)
+                .write_image(&crop.pixels, SIDE, SIDE, ExtendedColorType::Rgb8)
                 .map_err(io::Error::other)?;
             add(&name, png.get_ref())?;
         }

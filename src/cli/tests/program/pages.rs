@@ -47,7 +47,7 @@ fn page_and_gallery_show_what_was_there() {
     assert!(!text.contains("http://") && !text.contains("https://"), "it loads from elsewhere");
     let data = data(&text);
     assert!(data["report"]["frames"].as_u64() >= Some(40));
-    assert_eq!(data["report"]["properties"]["max-face-size"], 160.0);
+    assert_eq!(data["report"]["properties"]["max-face-size"], 200.0);
     let moments = data["moments"].as_array().unwrap();
     assert!((1..=4).contains(&moments.len()));
     let shown = |url: &Value| image::load_from_memory(&picture(url)).unwrap().into_rgb8();

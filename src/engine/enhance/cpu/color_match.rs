@@ -1,83 +1,140 @@
-//! Colour truth: a generated face keeps the broad colours and shades of the cut it was made from.
+//! Color match: a generated face keeps the broad colors and shades of the crop it was made from.
 //!
 //! A generator may drift in brightness or tint; laid over the frame that would show as a patch.
 //! The remedy is back-projection (Irani and Peleg, "Improving resolution by image registration",
-//! 1991) of the low frequencies only: the result is shrunk to 16x16, its difference to the cut is
+//! 1991) of the low frequencies only: the result is shrunk to 16x16, its difference to the crop is
 //! smoothed, enlarged and added. Unsmoothed, it would also bring back the noise and the block
-//! edges that the generator has removed.
+//! edges that the generator has removed. The grid is 16x16 for generators of any size: it says what
+//! is broad in a face. On 320 held-back pairs of a network of 32x32 that gains 0.224 dB by itself, it
+//! leaves 0.214 dB, a grid of 32x32 only 0.196.
 
-use crate::enhance::generator::{HR_SIZE, LR_LEN, LR_SIZE};
 use crate::imgproc::resample::{Coefficients, transpose};
+use crate::shape::Shape;
 
-/// Numbers in one channel of a 16x16 face.
-const LR_PLANE: usize = LR_SIZE * LR_SIZE;
-/// Numbers in one channel of a 64x64 face.
-const HR_PLANE: usize = HR_SIZE * HR_SIZE;
+/// Side of the grid on which colors are compared.
+const GRID: usize = Shape::COMMON;
+/// Numbers in one channel of it.
+const GRID_PLANE: usize = GRID * GRID;
+/// Numbers in a face on the grid, `[3, 16, 16]`.
+pub(crate) const GRID_LEN: usize = 3 * GRID_PLANE;
 
-/// Corrects generated faces; keeps the filters and scratch space from face to face.
+/// Corrects generated faces of one shape; keeps the filters and scratch space from face to face.
 #[derive(Debug)]
 pub struct ColorMatch {
+    shape: Shape,
+    /// From the output, and from the input, to the grid.
     down: Coefficients,
+    low: Coefficients,
+    /// From the grid, and from the input, to the output.
     up: Coefficients,
-    /// The correction, `[3, 64, 64]`.
+    whole: Coefficients,
+    /// The correction, and the enlarged crop, each `[3, hr, hr]`.
     correction: [Vec<f32>; 3],
+    enlarged: [Vec<f32>; 3],
     a: Vec<f32>,
     b: Vec<f32>,
 }
 
-impl Default for ColorMatch {
-    fn default() -> Self {
-        let (mut down, mut up) = (Coefficients::default(), Coefficients::default());
-        down.set(LR_SIZE, HR_SIZE, 0.0, (HR_SIZE / LR_SIZE) as f32);
-        up.set(HR_SIZE, LR_SIZE, 0.0, LR_SIZE as f32 / HR_SIZE as f32);
-        Self { down, up, correction: Default::default(), a: Vec::new(), b: Vec::new() }
-    }
-}
-
 impl ColorMatch {
-    /// Shrinks `hr` (`[3, 64, 64]`) to `lr` (`[3, 16, 16]`), as a cut would.
-    ///
-    /// # Panics
-    /// If the lengths are others.
-    pub fn shrink(&mut self, hr: &[f32], lr: &mut [f32]) {
-        assert_eq!((lr.len(), hr.len()), (LR_LEN, 3 * HR_PLANE));
-        for (lr, hr) in lr.chunks_exact_mut(LR_PLANE).zip(hr.chunks_exact(HR_PLANE)) {
-            self.down.apply(hr, 0, HR_SIZE, &mut self.a);
-            transpose(&self.a, HR_SIZE, &mut self.b);
-            self.down.apply(&self.b, 0, LR_SIZE, &mut self.a);
-            transpose(&self.a, LR_SIZE, &mut self.b);
-            lr.copy_from_slice(&self.b);
+    /// A corrector for faces of `shape`.
+    pub fn new(shape: Shape) -> Self {
+        let resampler = |outputs: usize, inputs: usize| {
+            let mut coefficients = Coefficients::default();
+            coefficients.set(outputs, inputs, 0.0, inputs as f32 / outputs as f32);
+            coefficients
+        };
+        let (lr, hr) = (shape.lr(), shape.hr());
+        Self {
+            shape,
+            down: resampler(GRID, hr),
+            low: resampler(GRID, lr),
+            up: resampler(hr, GRID),
+            whole: resampler(hr, lr),
+            correction: Default::default(),
+            enlarged: Default::default(),
+            a: Vec::new(),
+            b: Vec::new(),
         }
     }
 
-    /// What is to be added to a face (three times `[64, 64]`) so that it has the broad colours of
-    /// `lr` (`[3, 16, 16]`); the face is `shrunk` when [shrunk](Self::shrink).
+    /// The shape of its faces.
+    pub(super) fn shape(&self) -> Shape {
+        self.shape
+    }
+
+    /// Shrinks `hr` (`[3, hr, hr]`) to the grid (`[3, 16, 16]`), as a crop would.
+    ///
+    /// # Panics
+    /// If the lengths are others.
+    pub fn shrink(&mut self, hr: &[f32], shrunk: &mut [f32]) {
+        assert_eq!((shrunk.len(), hr.len()), (GRID_LEN, self.shape.hr_len()));
+        let channels = hr.chunks_exact(self.shape.hr_plane());
+        for (shrunk, hr) in shrunk.chunks_exact_mut(GRID_PLANE).zip(channels) {
+            resample(&self.down, hr, self.shape.hr(), GRID, &mut self.a, &mut self.b);
+            shrunk.copy_from_slice(&self.b);
+        }
+    }
+
+    /// What is to be added to a face (three times `[hr, hr]`) so that it has the broad colors of
+    /// `lr` (`[3, lr, lr]`); the face is `shrunk` when [shrunk](Self::shrink).
     pub(super) fn correction(&mut self, lr: &[f32], shrunk: &[f32]) -> &[Vec<f32>; 3] {
-        assert_eq!((lr.len(), shrunk.len()), (LR_LEN, LR_LEN));
-        let channels = lr.chunks_exact(LR_PLANE).zip(shrunk.chunks_exact(LR_PLANE));
+        assert_eq!((lr.len(), shrunk.len()), (self.shape.lr_len(), GRID_LEN));
+        let channels = lr.chunks_exact(self.shape.lr_plane()).zip(shrunk.chunks_exact(GRID_PLANE));
         for ((lr, shrunk), out) in channels.zip(&mut self.correction) {
-            self.b.clear();
-            self.b.extend(lr.iter().zip(shrunk).map(|(l, h)| l - h));
+            if self.shape.lr() == GRID {
+                self.b.clear();
+                self.b.extend_from_slice(lr);
+            } else {
+                resample(&self.low, lr, self.shape.lr(), GRID, &mut self.a, &mut self.b);
+            }
+            self.b.iter_mut().zip(shrunk).for_each(|(l, h)| *l -= h);
             smooth(&mut self.b, &mut self.a);
-            self.up.apply(&self.b, 0, LR_SIZE, &mut self.a);
-            transpose(&self.a, LR_SIZE, &mut self.b);
-            self.up.apply(&self.b, 0, HR_SIZE, &mut self.a);
-            transpose(&self.a, HR_SIZE, out);
+            resample(&self.up, &self.b, GRID, self.shape.hr(), &mut self.a, out);
         }
         &self.correction
     }
 
-    /// Corrects `hr` (`[3, 64, 64]`) to the broad colours of `lr` (`[3, 16, 16]`), both RGB in
+    /// `lr` (`[3, lr, lr]`) enlarged to `[hr, hr]`, three times: what the crop knows of the frame.
+    pub(super) fn enlarge(&mut self, lr: &[f32]) -> &[Vec<f32>; 3] {
+        assert_eq!(lr.len(), self.shape.lr_len());
+        let channels = lr.chunks_exact(self.shape.lr_plane());
+        for (lr, out) in channels.zip(&mut self.enlarged) {
+            resample(&self.whole, lr, self.shape.lr(), self.shape.hr(), &mut self.a, out);
+        }
+        &self.enlarged
+    }
+
+    /// The latest [correction](Self::correction) and [enlarged](Self::enlarge) crop.
+    pub(super) fn latest(&self) -> (&[Vec<f32>; 3], &[Vec<f32>; 3]) {
+        (&self.correction, &self.enlarged)
+    }
+
+    /// Corrects `hr` (`[3, hr, hr]`) to the broad colors of `lr` (`[3, lr, lr]`), both RGB in
     /// -1..=1. The result may leave that range by a little.
     ///
     /// # Panics
     /// If the lengths are others.
     pub fn apply(&mut self, lr: &[f32], hr: &mut [f32]) {
-        let mut shrunk = [0.0; LR_LEN];
+        let mut shrunk = [0.0; GRID_LEN];
         self.shrink(hr, &mut shrunk);
         let correction = self.correction(lr, &shrunk).iter().flatten();
         hr.iter_mut().zip(correction).for_each(|(h, d)| *h += d);
     }
+}
+
+/// Resamples a plane of `from` x `from` to `to` x `to` in `out`; `a` is scratch.
+fn resample(
+    coefficients: &Coefficients,
+    plane: &[f32],
+    from: usize,
+    to: usize,
+    a: &mut Vec<f32>,
+    out: &mut Vec<f32>,
+) {
+    coefficients.apply(plane, 0, from, a);
+    transpose(a, from, out);
+    coefficients.apply(out, 0, to, a);
+    transpose(a, to, out);
 }
 
 /// Smooths a `[16, 16]` plane with the binomial filter 1 4 6 4 1 both ways, edges repeated.
@@ -85,65 +142,82 @@ fn smooth(plane: &mut Vec<f32>, scratch: &mut Vec<f32>) {
     const TAPS: [f32; 5] = [1.0 / 16.0, 4.0 / 16.0, 6.0 / 16.0, 4.0 / 16.0, 1.0 / 16.0];
     // Down the columns, turned, down the columns, turned back.
     for _ in 0..2 {
-        scratch.resize(LR_PLANE, 0.0);
-        for (y, out) in scratch.chunks_exact_mut(LR_SIZE).enumerate() {
-            let mut sums = [0.0; LR_SIZE];
+        scratch.resize(GRID_PLANE, 0.0);
+        for (y, out) in scratch.chunks_exact_mut(GRID).enumerate() {
+            let mut sums = [0.0; GRID];
             for (k, w) in TAPS.iter().enumerate() {
-                let from = (y + k).saturating_sub(2).min(LR_SIZE - 1);
-                for (sum, v) in sums.iter_mut().zip(&plane[from * LR_SIZE..][..LR_SIZE]) {
+                let from = (y + k).saturating_sub(2).min(GRID - 1);
+                for (sum, v) in sums.iter_mut().zip(&plane[from * GRID..][..GRID]) {
                     *sum += w * v;
                 }
             }
             out.copy_from_slice(&sums);
         }
-        transpose(scratch, LR_SIZE, plane);
+        transpose(scratch, GRID, plane);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::enhance::generator::HR_LEN;
 
-    fn lr() -> Vec<f32> {
-        (0..LR_LEN).map(|i| ((i % 16) as f32 / 8.0 - 1.0) * 0.5 + (i / 256) as f32 * 0.1).collect()
+    const SHAPES: [Shape; 2] = [Shape::SMALL, Shape::LARGE];
+
+    /// A ramp of colors, `[3, lr, lr]`.
+    fn lr(shape: Shape) -> Vec<f32> {
+        let ramp = |i: usize| (i % shape.lr()) as f32 / shape.lr() as f32 - 0.5;
+        (0..shape.lr_len()).map(|i| ramp(i) + (i / shape.lr_plane()) as f32 * 0.1).collect()
     }
 
-    /// Enlarged cut plus a tint, a shade and fine detail.
-    fn drifted(lr: &[f32]) -> Vec<f32> {
-        let mut hr = vec![0.0; HR_LEN];
-        for (i, h) in hr.iter_mut().enumerate() {
-            let (c, y, x) = (i / HR_PLANE, i / HR_SIZE % HR_SIZE, i % HR_SIZE);
-            let detail = if (x / 2 + y / 2) % 2 == 0 { 0.1 } else { -0.1 };
-            let drift = 0.3 - 0.2 * c as f32 + 0.1 * (y as f32 / 64.0);
-            *h = lr[c * LR_PLANE + (y / 4) * LR_SIZE + x / 4] + detail + drift;
-        }
-        hr
-    }
-
-    #[test]
-    fn drift_goes_and_detail_stays() {
-        let lr = lr();
-        let mut hr = drifted(&lr);
-        let before = hr.clone();
-        let mut truth = ColorMatch::default();
-        truth.apply(&lr, &mut hr);
-        let mut shrunk = vec![0.0; LR_LEN];
-        truth.shrink(&hr, &mut shrunk);
-        let worst = shrunk.iter().zip(&lr).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
-        assert!(worst < 0.06, "off by {worst}");
-        // Neighbours two apart differ by the same as before: the detail is untouched.
-        let contrast = |v: &[f32]| -> f32 {
-            v.windows(3).map(|w| (w[2] - w[0]).abs()).sum::<f32>() / v.len() as f32
+    /// Enlarged crop plus a tint, a shade and fine detail.
+    fn drifted(shape: Shape, lr: &[f32]) -> Vec<f32> {
+        let side = shape.hr();
+        let at = |i: usize| (i / shape.hr_plane(), i / side % side, i % side);
+        let value = |(c, y, x): (usize, usize, usize)| {
+            let detail = if (x / 2 + y / 2).is_multiple_of(2) { 0.1 } else { -0.1 };
+            let drift = 0.3 - 0.2 * c as f32 + 0.1 * (y as f32 / side as f32);
+            lr[c * shape.lr_plane() + (y / 4) * shape.lr() + x / 4] + detail + drift
         };
-        assert!((contrast(&hr) / contrast(&before) - 1.0).abs() < 0.02);
+        (0..shape.hr_len()).map(|i| value(at(i))).collect()
     }
 
     #[test]
-    fn a_true_face_is_left_alone() {
-        let lr = vec![0.25; LR_LEN];
-        let mut hr = vec![0.25; HR_LEN];
-        ColorMatch::default().apply(&lr, &mut hr);
-        assert!(hr.iter().all(|v| (v - 0.25).abs() < 1e-5));
+    fn color_match_removes_drift_and_keeps_detail_in_every_shape() {
+        for shape in SHAPES {
+            let lr = lr(shape);
+            let mut hr = drifted(shape, &lr);
+            let before = hr.clone();
+            let mut colors = ColorMatch::new(shape);
+            colors.apply(&lr, &mut hr);
+            let mut shrunk = vec![0.0; GRID_LEN];
+            colors.shrink(&hr, &mut shrunk);
+            let k = shape.lr() / GRID;
+            let worst = (0..GRID_LEN)
+                .map(|i| {
+                    let (c, y, x) = (i / GRID_PLANE, i / GRID % GRID, i % GRID);
+                    let area = (0..k * k).map(|j| {
+                        let (dy, dx) = (j / k, j % k);
+                        lr[c * shape.lr_plane() + (y * k + dy) * shape.lr() + x * k + dx]
+                    });
+                    (shrunk[i] - area.sum::<f32>() / (k * k) as f32).abs()
+                })
+                .fold(0.0, f32::max);
+            assert!(worst < 0.06, "{shape}: off by {worst}");
+            // Neighbors two apart differ by the same as before: the detail is untouched.
+            let contrast = |v: &[f32]| -> f32 {
+                v.windows(3).map(|w| (w[2] - w[0]).abs()).sum::<f32>() / v.len() as f32
+            };
+            assert!((contrast(&hr) / contrast(&before) - 1.0).abs() < 0.02, "{shape}");
+        }
+    }
+
+    #[test]
+    fn color_match_leaves_a_true_face_alone() {
+        for shape in SHAPES {
+            let lr = vec![0.25; shape.lr_len()];
+            let mut hr = vec![0.25; shape.hr_len()];
+            ColorMatch::new(shape).apply(&lr, &mut hr);
+            assert!(hr.iter().all(|v| (v - 0.25).abs() < 1e-5), "{shape}");
+        }
     }
 }

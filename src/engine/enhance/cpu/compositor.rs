@@ -1,23 +1,43 @@
-//! Cuts and blends all faces of a frame, in system memory.
+//! Crops and blends all faces of a frame, in system memory.
 
 use std::time::Duration;
 
+use super::color_match::GRID_LEN;
 use super::crop::Cropper;
 use super::patch::{Patch, PatchInput, PatchRenderer};
-use crate::enhance::generator::{HR_LEN, LR_LEN};
+use crate::enhance::backend::{BlendWeights, Crops};
 use crate::frame::{Frame, FrameMut};
 use crate::geometry::CropSquare;
+use crate::shape::Shape;
 use crate::util::cpu_time::CpuTimer;
 use crate::util::parallel::for_each_with;
 
-/// Fewer faces than this to be cut or pressed, for each thread, are not worth a thread.
+/// Minimum faces per thread to be cropped or rendered; below this, starting a thread costs more
+/// than it saves.
 pub(crate) const FACES_A_THREAD: usize = 12;
+
+/// Faces of one shape that are blended into a frame without a [backend](crate::enhance::backend).
+#[derive(Debug, Clone, Copy)]
+pub struct FaceBatch<'a> {
+    /// Sides of the crops and of the faces.
+    pub shape: Shape,
+    /// Where they were cropped, `[N]`.
+    pub squares: &'a [CropSquare],
+    /// The crops, `[N, 3, lr, lr]` RGB in -1..=1.
+    pub lr: &'a [f32],
+    /// What was generated from them, `[N, 3, hr, hr]` RGB in -1..=1.
+    pub hr: &'a [f32],
+    /// Weights in the middle of the feather, `[N]`, 0..=1.
+    pub strengths: &'a [f32],
+    /// What is shown of each.
+    pub weights: BlendWeights,
+}
 
 /// The CPU's canvas. It keeps its scratch space from frame to frame.
 #[derive(Debug)]
 pub struct Compositor {
     croppers: Vec<Cropper>,
-    presses: Vec<PatchRenderer>,
+    renderers: Vec<PatchRenderer>,
     patches: Vec<Patch>,
 }
 
@@ -33,71 +53,99 @@ impl Compositor {
         let threads = threads.max(1);
         Self {
             croppers: (0..threads).map(|_| Cropper::default()).collect(),
-            presses: (0..threads).map(|_| PatchRenderer::default()).collect(),
+            renderers: (0..threads).map(|_| PatchRenderer::default()).collect(),
             patches: Vec::new(),
         }
     }
 
-    /// Cuts each of `squares` into `lr`: `[N, 3, 16, 16]` RGB in -1..=1, N being the number of
-    /// squares, and answers the CPU time over all threads. A square that does not
-    /// [lie in](CropSquare::lies_in) the frame gives grey, and is left out by [`blend`](Self::blend).
+    /// Crops each of `squares` into `lr`: `[N, 3, lr, lr]` RGB in -1..=1, lr being the side that
+    /// `shape` says and N the number of squares, and returns the CPU time over all threads. A
+    /// square that does not [lie in](CropSquare::lies_in) the frame gives gray, and is left out by
+    /// [`blend`](Self::blend).
     ///
     /// # Panics
     /// If the lengths are not those of the same N.
-    pub fn crop(&mut self, frame: &Frame<'_>, squares: &[CropSquare], lr: &mut [f32]) -> Duration {
-        assert_eq!(lr.len(), squares.len() * LR_LEN, "one cut for each square");
-        let workers = (squares.len() / FACES_A_THREAD).clamp(1, self.croppers.len());
-        let faces = squares.iter().zip(lr.chunks_exact_mut(LR_LEN));
-        for_each_with(&mut self.croppers[..workers], faces, |cropper, (square, lr)| {
-            cropper.crop(frame, square, lr);
+    pub fn crop(
+        &mut self,
+        frame: &Frame<'_>,
+        shape: Shape,
+        squares: &[CropSquare],
+        lr: &mut [f32],
+    ) -> Duration {
+        assert_eq!(lr.len(), squares.len() * shape.lr_len(), "one crop for each square");
+        let faces = squares.iter().zip(lr.chunks_exact_mut(shape.lr_len()));
+        self.crop_each(frame, squares.len(), faces.map(|(square, lr)| (*square, shape, lr)))
+    }
+
+    /// The same for crops of several shapes.
+    pub(crate) fn crop_all(&mut self, frame: &Frame<'_>, crops: &mut Crops) -> Duration {
+        let count = crops.len();
+        self.crop_each(frame, count, crops.iter_mut())
+    }
+
+    fn crop_each<'a>(
+        &mut self,
+        frame: &Frame<'_>,
+        count: usize,
+        faces: impl Iterator<Item = (CropSquare, Shape, &'a mut [f32])> + Send,
+    ) -> Duration {
+        let workers = (count / FACES_A_THREAD).clamp(1, self.croppers.len());
+        for_each_with(&mut self.croppers[..workers], faces, |cropper, (square, shape, lr)| {
+            cropper.crop(frame, &square, shape.lr(), lr);
         })
     }
 
-    /// A press for each thread, and a patch for each of so many faces. What is laid over a frame
-    /// does not depend on it, so all threads make patches at once; only the [laying](Self::lay) has
-    /// an order.
+    /// A renderer for each thread, and a patch for each of so many faces. What is blended into a
+    /// frame does not depend on it, so all threads make patches at once; only the
+    /// [compositing](Self::composite) has an order.
     pub(crate) fn tools(&mut self, faces: usize) -> (&mut [PatchRenderer], &mut [Patch]) {
         if self.patches.len() < faces {
             self.patches.resize_with(faces, Patch::default);
         }
-        (&mut self.presses, &mut self.patches[..faces])
+        (&mut self.renderers, &mut self.patches[..faces])
     }
 
-    /// Lays the patches of so many faces over the frame they were made for, in their order: where
-    /// faces overlap, the later lies on top. Answers the CPU time that took.
-    pub(crate) fn lay(&self, frame: &mut FrameMut<'_>, faces: usize) -> Duration {
+    /// Blends patches into the frame they were made for. `layers` says for each face, in their
+    /// order, how many of the patches are its own, 1 or 2, and how much of the second goes into the
+    /// first. Where faces overlap, the later lies on top. Returns the CPU time that took.
+    pub(crate) fn composite(
+        &mut self,
+        frame: &mut FrameMut<'_>,
+        layers: impl Iterator<Item = (usize, f32)>,
+    ) -> Duration {
         let watch = CpuTimer::start();
-        self.patches.iter().take(faces).for_each(|patch| patch.lay(frame));
+        let mut at = 0;
+        for (count, weight) in layers {
+            if let [first, second] = &mut self.patches[at..at + count] {
+                first.mix(second, weight);
+            }
+            self.patches[at].blend(frame);
+            at += count;
+        }
         watch.elapsed()
     }
 
-    /// Blends `hr` (`[N, 3, 64, 64]` RGB in -1..=1), generated from the cuts `lr`
-    /// (`[N, 3, 16, 16]`) of `squares`, with `strengths` `[N]`, in their order, on one thread.
+    /// Blends `faces` into `frame`, in their order, on one thread.
     ///
     /// # Panics
-    /// If the lengths are not those of the same N.
-    pub fn blend(
-        &mut self,
-        frame: &mut FrameMut<'_>,
-        squares: &[CropSquare],
-        lr: &[f32],
-        hr: &[f32],
-        strengths: &[f32],
-    ) {
-        assert_eq!(lr.len(), squares.len() * LR_LEN, "one cut for each square");
-        assert_eq!(hr.len(), squares.len() * HR_LEN, "one face for each square");
+    /// If their lengths are not those of the same number of faces.
+    pub fn blend(&mut self, frame: &mut FrameMut<'_>, faces: &FaceBatch<'_>) {
+        let FaceBatch { shape, squares, lr, hr, strengths, weights } = *faces;
+        let (lr_len, hr_len) = (shape.lr_len(), shape.hr_len());
+        assert_eq!(lr.len(), squares.len() * lr_len, "one crop for each square");
+        assert_eq!(hr.len(), squares.len() * hr_len, "one face for each square");
         assert_eq!(strengths.len(), squares.len(), "one strength for each square");
         let info = *frame.info();
-        let (presses, patches) = self.tools(squares.len());
-        let press = &mut presses[0];
-        let mut shrunk = [0.0; LR_LEN];
-        let faces = lr.chunks_exact(LR_LEN).zip(hr.chunks_exact(HR_LEN));
+        let (renderers, patches) = self.tools(squares.len());
+        let renderer = &mut renderers[0];
+        let mut shrunk = [0.0; GRID_LEN];
+        let faces = lr.chunks_exact(lr_len).zip(hr.chunks_exact(hr_len));
         let places = squares.iter().zip(strengths).zip(patches);
         for ((lr, hr), ((&square, &strength), patch)) in faces.zip(places) {
-            press.shrink(hr, &mut shrunk);
-            let layer = PatchInput { square, strength, lr, hr, shrunk: &shrunk };
-            press.fill(patch, &layer, &info);
+            renderer.shrink(shape, hr, &mut shrunk);
+            let input = PatchInput { square, shape, strength, weights, lr, hr, shrunk: &shrunk };
+            renderer.render(patch, &input, &info);
         }
-        self.lay(frame, squares.len());
+        self.composite(frame, squares.iter().map(|_| (1, 0.0)));
     }
 }

@@ -1,10 +1,11 @@
-//! Cutting faces out of a frame and blending them back, on the CPU.
+//! Cropping faces out of a frame and blending them back, on the CPU.
 //!
-//! A cut is the crop square resampled once, with an antialiased bicubic filter, straight from the
-//! frame's own planes to 16x16 RGB: what the networks saw in training. A blend is the way back:
-//! the generated face, its broad colours and shades set to those of the cut, resampled to the
-//! square and laid over the frame under an elliptical feather. Only samples inside the squares
-//! are read or written. The CUDA kernels do the same sums in the same order.
+//! A crop is the square around a face resampled once, with an antialiased bicubic filter, straight
+//! from the frame's own planes to the side that its generator takes: what the networks saw in
+//! training. A blend is the way back: the generated face, its broad colors and shades set to those
+//! of the crop, resampled to the square and laid over the frame under an elliptical feather. Only
+//! samples inside the squares are read or written. The CUDA kernels do the same sums in the same
+//! order.
 
 mod color_match;
 mod compositor;
@@ -12,18 +13,20 @@ mod crop;
 mod patch;
 
 pub use color_match::ColorMatch;
-pub use compositor::Compositor;
+pub use compositor::{Compositor, FaceBatch};
 
-use std::sync::Arc;
 use std::time::Duration;
 
+use self::color_match::GRID_LEN;
 use self::compositor::FACES_A_THREAD;
 use self::patch::{Patch, PatchInput, PatchRenderer};
-use super::backend::{Backend, FacePlan, RenderTimes};
-use crate::enhance::generator::{Generator, HR_LEN, LR_LEN, is_finite};
+use super::backend::{Backend, Crops, FaceLayer, FacePlan, MAX_RUNGS, RenderTimes};
+use super::ladder::Ladder;
+use crate::enhance::generator::{Generator, is_finite};
 use crate::error::{Error, GpuError};
 use crate::frame::{FrameInfo, Picture};
 use crate::geometry::CropSquare;
+use crate::shape::Shape;
 use crate::util::cpu_time::CpuTimer;
 use crate::util::parallel::for_each_with;
 
@@ -49,35 +52,42 @@ impl Area {
     }
 }
 
-/// Works in system memory. The generator may serve other streams too.
+/// Works in system memory. The generators may serve other streams too.
 #[derive(Debug)]
 pub struct CpuBackend {
-    generator: Arc<Generator>,
-    canvas: Compositor,
-    /// By place.
-    kept: Vec<CachedFace>,
-    /// Cuts of the faces that are generated anew.
-    wanted: Vec<f32>,
+    ladder: Ladder,
+    shapes: Vec<Shape>,
+    compositor: Compositor,
+    /// Of each rung, by slot.
+    kept: [Vec<CachedFace>; MAX_RUNGS],
+    /// Crops of the faces that are to be generated, of each rung.
+    wanted: [Vec<f32>; MAX_RUNGS],
 }
 
-/// The last face of a track.
+/// The last face of a track on one rung.
 #[derive(Debug, Clone, Default)]
 struct CachedFace {
-    /// `[3, 64, 64]`; grey where there is none.
+    /// `[3, hr, hr]`; gray where there is none.
     hr: Vec<f32>,
     /// The same, shrunk to `[3, 16, 16]`: a face that is shown again need not be shrunk again.
     shrunk: Vec<f32>,
 }
 
 impl CachedFace {
-    /// A place that was never filled shows grey.
-    fn fill(&mut self) {
-        self.hr.resize(HR_LEN, 0.0);
-        self.shrunk.resize(LR_LEN, 0.0);
+    /// A slot that was never filled shows gray.
+    fn fill(&mut self, shape: Shape) {
+        self.hr.resize(shape.hr_len(), 0.0);
+        self.shrunk.resize(GRID_LEN, 0.0);
     }
 
-    /// Puts `hr` in its place, with a share `keep` of what is there mixed in.
-    fn take_in(&mut self, hr: &[f32], keep: f32, press: &mut PatchRenderer) {
+    /// Replaces the face by `hr`, with a share `keep` of what it was mixed in.
+    fn blend_previous(
+        &mut self,
+        hr: &[f32],
+        keep: f32,
+        shape: Shape,
+        renderer: &mut PatchRenderer,
+    ) {
         if keep > 0.0 {
             for (old, new) in self.hr.iter_mut().zip(hr) {
                 *old = new + keep * (*old - new);
@@ -85,15 +95,17 @@ impl CachedFace {
         } else {
             self.hr.copy_from_slice(hr);
         }
-        press.shrink(&self.hr, &mut self.shrunk);
+        renderer.shrink(shape, &self.hr, &mut self.shrunk);
     }
 }
 
-/// A face on its way from the cut to what is laid over the frame.
+/// A layer of a face on its way from the crop to what is blended into the frame.
 struct FaceWork<'a> {
-    /// Number of its plan.
-    number: usize,
     plan: &'a FacePlan,
+    /// Number of the plan.
+    face: usize,
+    layer: &'a FaceLayer,
+    shape: Shape,
     lr: &'a [f32],
     kept: &'a mut CachedFace,
     patch: &'a mut Patch,
@@ -101,123 +113,150 @@ struct FaceWork<'a> {
 
 impl FaceWork<'_> {
     /// Makes the patch out of what is kept.
-    fn press(&mut self, press: &mut PatchRenderer, info: &FrameInfo) {
+    fn render(&mut self, renderer: &mut PatchRenderer, info: &FrameInfo) {
         let FacePlan { square, strength, .. } = *self.plan;
         let CachedFace { hr, shrunk } = &*self.kept;
-        press.fill(self.patch, &PatchInput { square, strength, lr: self.lr, hr, shrunk }, info);
+        let (shape, weights, lr) = (self.shape, self.layer.weights, self.lr);
+        let input = PatchInput { square, shape, strength, weights, lr, hr, shrunk };
+        renderer.render(self.patch, &input, info);
     }
 }
 
 /// What a thread takes up at a time.
 enum Job<'a, 'b> {
-    /// Faces to be generated, from these cuts.
-    Anew(&'b [f32], &'b mut [FaceWork<'a>]),
+    /// Faces to be generated by the generator of this rung, from these crops.
+    Generate(usize, &'b [f32], &'b mut [FaceWork<'a>]),
     /// A face that is shown again.
-    Again(&'b mut FaceWork<'a>),
+    ShowAgain(&'b mut FaceWork<'a>),
 }
 
 /// A thread's own.
 struct Worker<'a> {
-    press: &'a mut PatchRenderer,
-    generating: Duration,
+    renderer: &'a mut PatchRenderer,
+    generate: [Duration; MAX_RUNGS],
     not_finite: Vec<usize>,
     outcome: Result<(), Error>,
 }
 
 impl CpuBackend {
-    /// A backend for one stream, with as many threads as the generator has.
-    pub fn new(generator: Arc<Generator>) -> Self {
-        let canvas = Compositor::new(generator.threads());
-        Self { generator, canvas, kept: Vec::new(), wanted: Vec::new() }
+    /// A backend for one stream, with as many threads as the ladder's generators have.
+    pub fn new(ladder: impl Into<Ladder>) -> Self {
+        let ladder = ladder.into();
+        let compositor = Compositor::new(ladder.threads());
+        let shapes = ladder.shapes();
+        Self { ladder, shapes, compositor, kept: Default::default(), wanted: Default::default() }
     }
 
-    /// Generates, steadies and presses: one round of threads, who begin with what takes longest, so
+    /// Generates, steadies and renders: one round of threads, who begin with what takes longest, so
     /// that small things fill the time until all are done.
     ///
     /// # Errors
-    /// What the generator answers.
-    fn press(
+    /// What the generators return.
+    fn render_all(
         &mut self,
         info: &FrameInfo,
-        lr: &[f32],
+        crops: &Crops,
         plans: &[FacePlan],
     ) -> Result<RenderTimes, Error> {
-        let places = plans.iter().map(|plan| plan.slot + 1).max().unwrap_or(0);
-        if self.kept.len() < places {
-            self.kept.resize(places, CachedFace::default());
+        for layer in plans.iter().flat_map(FacePlan::layers) {
+            let kept = &mut self.kept[layer.rung];
+            if kept.len() <= layer.slot {
+                kept.resize(layer.slot + 1, CachedFace::default());
+            }
         }
-        let (presses, patches) = self.canvas.tools(plans.len());
-        let mut kept: Vec<_> = self.kept.iter_mut().map(Some).collect();
-        let (mut anew, mut again) = (Vec::new(), Vec::new());
-        self.wanted.clear();
-        let faces = plans.iter().zip(lr.chunks_exact(LR_LEN)).zip(patches);
-        for (number, ((plan, lr), patch)) in faces.enumerate() {
-            let Some(kept) = kept[plan.slot].take() else {
+        let (renderers, patches) = self.compositor.tools(crops.len());
+        let mut kept =
+            self.kept.each_mut().map(|kept| kept.iter_mut().map(Some).collect::<Vec<_>>());
+        let mut generated: [Vec<FaceWork<'_>>; MAX_RUNGS] = Default::default();
+        let mut shown_again = Vec::new();
+        self.wanted.iter_mut().for_each(Vec::clear);
+        let layers = plans
+            .iter()
+            .enumerate()
+            .flat_map(|(face, plan)| plan.layers().map(move |layer| (face, plan, layer)));
+        for (i, ((face, plan, layer), patch)) in layers.zip(patches).enumerate() {
+            let Some(kept) = kept[layer.rung][layer.slot].take() else {
                 // Against the contract of plans.
                 patch.clear();
                 continue;
             };
-            kept.fill();
-            let face = FaceWork { number, plan, lr, kept, patch };
-            if plan.generate {
-                self.wanted.extend_from_slice(lr);
-                anew.push(face);
+            let (shape, lr) = (self.shapes[layer.rung], crops.get(i));
+            kept.fill(shape);
+            let work = FaceWork { plan, face, layer, shape, lr, kept, patch };
+            if layer.generate {
+                self.wanted[layer.rung].extend_from_slice(lr);
+                generated[layer.rung].push(work);
             } else {
-                again.push(face);
+                shown_again.push(work);
             }
         }
 
-        let share = self.generator.share(anew.len());
-        let needed = anew.len().div_ceil(share) + again.len() / FACES_A_THREAD;
-        let mut workers: Vec<_> = presses
+        let ladder = &self.ladder;
+        let shares: Vec<usize> = (0..self.shapes.len())
+            .map(|rung| ladder.generator(rung).share(generated[rung].len()))
+            .collect();
+        let runs = generated.iter().zip(&shares).map(|(faces, share)| faces.len().div_ceil(*share));
+        let needed = runs.sum::<usize>() + shown_again.len() / FACES_A_THREAD;
+        let mut workers: Vec<_> = renderers
             .iter_mut()
             .take(needed.max(1))
-            .map(|press| Worker {
-                press,
-                generating: Duration::ZERO,
+            .map(|renderer| Worker {
+                renderer,
+                generate: Default::default(),
                 not_finite: Vec::new(),
                 outcome: Ok(()),
             })
             .collect();
-        let cuts = self.wanted.chunks(share * LR_LEN);
-        let shares = cuts.zip(anew.chunks_mut(share)).map(|(cuts, faces)| Job::Anew(cuts, faces));
-        let jobs = shares.chain(again.iter_mut().map(Job::Again));
-        let generator = &*self.generator;
-        let all =
-            for_each_with(&mut workers, jobs, |worker, job| worker.work(job, generator, info));
+        let rungs = generated.iter_mut().zip(&self.wanted).zip(&shares).enumerate();
+        let generating: Vec<_> = rungs
+            .rev()
+            .flat_map(|(rung, ((faces, wanted), share))| {
+                let crops = wanted.chunks(share * self.shapes[rung].lr_len());
+                crops
+                    .zip(faces.chunks_mut(*share))
+                    .map(move |(crops, faces)| Job::Generate(rung, crops, faces))
+            })
+            .collect();
+        let jobs = generating.into_iter().chain(shown_again.iter_mut().map(Job::ShowAgain));
+        let all = for_each_with(&mut workers, jobs, |worker, job| worker.work(job, ladder, info));
 
-        let (mut generate, mut not_finite) = (Duration::ZERO, Vec::new());
+        let mut times = RenderTimes::default();
         for worker in workers {
             worker.outcome?;
-            generate += worker.generating;
-            not_finite.extend(worker.not_finite);
+            times.not_finite.extend(worker.not_finite);
+            times.generate.iter_mut().zip(worker.generate).for_each(|(sum, time)| *sum += time);
         }
-        Ok(RenderTimes { generate, blend: all.saturating_sub(generate), not_finite })
+        times.not_finite.sort_unstable();
+        times.not_finite.dedup();
+        times.blend = all.saturating_sub(times.generate.iter().sum());
+        Ok(times)
     }
 }
 
 impl Worker<'_> {
     /// Does one thing, unless an earlier one has failed.
-    fn work(&mut self, job: Job<'_, '_>, generator: &Generator, info: &FrameInfo) {
-        let Self { press, generating, not_finite, outcome } = self;
+    fn work(&mut self, job: Job<'_, '_>, ladder: &Ladder, info: &FrameInfo) {
+        let Self { renderer, generate, not_finite, outcome } = self;
         if outcome.is_err() {
             return;
         }
-        let (cuts, faces) = match job {
-            Job::Again(face) => return face.press(press, info),
-            Job::Anew(cuts, faces) => (cuts, faces),
+        let (rung, crops, faces) = match job {
+            Job::ShowAgain(face) => return face.render(renderer, info),
+            Job::Generate(rung, crops, faces) => (rung, crops, faces),
         };
         let watch = CpuTimer::start();
-        *outcome = generator.run_share(cuts, |hr| {
-            *generating += watch.elapsed();
-            for (face, hr) in faces.iter_mut().zip(hr.chunks_exact(HR_LEN)) {
+        let generator: &Generator = ladder.generator(rung);
+        let shape = generator.shape();
+        *outcome = generator.run_share(crops, |hr| {
+            generate[rung] += watch.elapsed();
+            for (face, hr) in faces.iter_mut().zip(hr.chunks_exact(shape.hr_len())) {
                 if !is_finite(hr) {
-                    not_finite.push(face.number);
                     face.patch.clear();
+                    not_finite.push(face.face);
                     continue;
                 }
-                face.kept.take_in(hr, face.plan.keep, press);
-                face.press(press, info);
+                face.kept.blend_previous(hr, face.layer.keep, shape, renderer);
+                face.render(renderer, info);
             }
         });
     }
@@ -233,25 +272,34 @@ impl Backend for CpuBackend {
         "the CPU"
     }
 
-    fn crop(
-        &mut self,
-        picture: &Picture<'_, '_>,
-        squares: &[CropSquare],
-        lr: &mut [f32],
-    ) -> Result<Duration, Error> {
+    fn shapes(&self) -> &[Shape] {
+        &self.shapes
+    }
+
+    fn crop(&mut self, picture: &Picture<'_, '_>, crops: &mut Crops) -> Result<Duration, Error> {
         let Picture::Host(frame) = picture else { return Err(out_of_reach()) };
-        Ok(self.canvas.crop(&frame.as_frame(), squares, lr))
+        Ok(self.compositor.crop_all(&frame.as_frame(), crops))
     }
 
     fn render(
         &mut self,
         picture: &mut Picture<'_, '_>,
-        lr: &[f32],
+        crops: &Crops,
         plans: &[FacePlan],
     ) -> Result<RenderTimes, Error> {
         let Picture::Host(frame) = picture else { return Err(out_of_reach()) };
-        let times = self.press(frame.info(), lr, plans)?;
-        let laying = self.canvas.lay(frame, plans.len());
-        Ok(RenderTimes { blend: times.blend + laying, ..times })
+        let times = self.render_all(frame.info(), crops, plans)?;
+        // A face that fails on one of its rungs is not shown at all.
+        let (_, patches) = self.compositor.tools(crops.len());
+        let mut first = 0;
+        for (face, plan) in plans.iter().enumerate() {
+            let (count, _) = plan.mixture();
+            if times.not_finite.binary_search(&face).is_ok() {
+                patches[first..first + count].iter_mut().for_each(Patch::clear);
+            }
+            first += count;
+        }
+        let composite = self.compositor.composite(frame, plans.iter().map(FacePlan::mixture));
+        Ok(RenderTimes { blend: times.blend + composite, ..times })
     }
 }

@@ -2,27 +2,29 @@
 
 use super::Area;
 use super::color_match::ColorMatch;
-use crate::enhance::generator::HR_SIZE;
+use crate::enhance::backend::BlendWeights;
 use crate::frame::{ComponentMut, FrameInfo, FrameMut, subsampled};
 use crate::geometry::CropSquare;
 use crate::imgproc::color::Color;
 use crate::imgproc::feather;
 use crate::imgproc::resample::{Coefficients, transpose};
 use crate::imgproc::simd::with_avx2;
-
-/// Numbers in one channel of a generated face.
-const PLANE: usize = HR_SIZE * HR_SIZE;
+use crate::shape::Shape;
 
 /// A face to be blended into a frame.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct PatchInput<'a> {
-    /// The square it was cut from.
+    /// The square it was cropped from.
     pub(crate) square: CropSquare,
+    /// Sides of what follows.
+    pub(crate) shape: Shape,
     /// Weight in the middle of the feather, 0..=1.
     pub(crate) strength: f32,
-    /// The cut, `[3, 16, 16]` RGB in -1..=1.
+    /// What is shown of it.
+    pub(crate) weights: BlendWeights,
+    /// The crop, `[3, lr, lr]` RGB in -1..=1.
     pub(crate) lr: &'a [f32],
-    /// What was generated from it or from an earlier one, `[3, 64, 64]` RGB in -1..=1.
+    /// What was generated from it or from an earlier one, `[3, hr, hr]` RGB in -1..=1.
     pub(crate) hr: &'a [f32],
     /// The same [shrunk](super::ColorMatch::shrink), `[3, 16, 16]`.
     pub(crate) shrunk: &'a [f32],
@@ -47,8 +49,10 @@ struct PlanePatch {
 /// What is laid over a frame: a piece for each component.
 #[derive(Debug, Default)]
 pub(crate) struct Patch {
-    pieces: [PlanePatch; 3],
+    planes: [PlanePatch; 3],
     count: usize,
+    /// Share of the frame's own sample in each new one, see [`BlendWeights::detail`].
+    detail: f32,
 }
 
 impl Patch {
@@ -57,20 +61,32 @@ impl Patch {
         self.count = 0;
     }
 
-    /// Lays it over the samples of the frame that it was made for.
-    pub(super) fn lay(&self, frame: &mut FrameMut<'_>) {
-        for (i, piece) in self.pieces[..self.count].iter().enumerate() {
-            lay_piece(piece, frame.component_mut(i));
+    /// Mixes a share `weight` of `other`, made for the same square of the same frame, into it.
+    pub(super) fn mix(&mut self, other: &Self, weight: f32) {
+        debug_assert!(self.count == other.count || self.count == 0 || other.count == 0);
+        for (plane, other) in self.planes[..self.count].iter_mut().zip(&other.planes) {
+            for (value, other) in plane.samples.iter_mut().zip(&other.samples) {
+                *value += weight * (*other - *value);
+            }
+        }
+        self.detail += weight * (other.detail - self.detail);
+    }
+
+    /// Blends it into the frame that it was made for.
+    pub(super) fn blend(&self, frame: &mut FrameMut<'_>) {
+        for (i, plane) in self.planes[..self.count].iter().enumerate() {
+            blend_plane(plane, self.detail, frame.component_mut(i));
         }
     }
 }
 
 with_avx2! {
-    /// Lays a piece over the samples of its component.
-    fn lay_piece(piece: &PlanePatch, c: ComponentMut<'_>) {
+    /// Blends a patch into the samples of its component.
+    fn blend_plane(piece: &PlanePatch, detail: f32, c: ComponentMut<'_>) {
         // A sample under another of this weight.
-        let laid = |old: u8, new: f32, weight: f32| {
+        let blended = |old: u8, new: f32, weight: f32| {
             let value = f32::from(old);
+            let new = new + detail * value;
             // Adding a half rounds, since the value is never far below zero.
             (value + weight * (new - value) + 0.5).clamp(0.0, 255.0) as i32 as u8
         };
@@ -82,11 +98,11 @@ with_avx2! {
             if c.step == 1 {
                 // The same, but many at a time.
                 for (old, (new, weight)) in old[..width].iter_mut().zip(news) {
-                    *old = laid(*old, *new, *weight);
+                    *old = blended(*old, *new, *weight);
                 }
             } else {
                 for (old, (new, weight)) in old.iter_mut().step_by(c.step).zip(news) {
-                    *old = laid(*old, *new, *weight);
+                    *old = blended(*old, *new, *weight);
                 }
             }
         }
@@ -96,7 +112,8 @@ with_avx2! {
 /// Makes patches one by one; keeps its scratch space from face to face.
 #[derive(Debug, Default)]
 pub(crate) struct PatchRenderer {
-    truth: ColorMatch,
+    /// One for each shape that came by.
+    colors: Vec<ColorMatch>,
     rows: Coefficients,
     columns: Coefficients,
     components: [Vec<f32>; 3],
@@ -104,56 +121,78 @@ pub(crate) struct PatchRenderer {
     b: Vec<f32>,
 }
 
+/// The corrector for `shape`, made if there is none yet.
+fn colors_for(colors: &mut Vec<ColorMatch>, shape: Shape) -> &mut ColorMatch {
+    let known = colors.iter().position(|colors| colors.shape() == shape);
+    let at = known.unwrap_or_else(|| {
+        colors.push(ColorMatch::new(shape));
+        colors.len() - 1
+    });
+    &mut colors[at]
+}
+
 impl PatchRenderer {
-    /// Shrinks a face, `[3, 64, 64]`, to `[3, 16, 16]` for [`PatchInput::shrunk`].
-    pub(crate) fn shrink(&mut self, hr: &[f32], shrunk: &mut [f32]) {
-        self.truth.shrink(hr, shrunk);
+    /// Shrinks a face of `shape` for [`PatchInput::shrunk`].
+    pub(crate) fn shrink(&mut self, shape: Shape, hr: &[f32], shrunk: &mut [f32]) {
+        colors_for(&mut self.colors, shape).shrink(hr, shrunk);
     }
 
-    /// Makes `patch` of `layer` for a frame that is as `info` says; an empty one if the square
+    /// Makes `patch` of `input` for a frame that is as `info` says; an empty one if the square
     /// does not lie in the frame.
-    pub(crate) fn fill(&mut self, patch: &mut Patch, layer: &PatchInput<'_>, info: &FrameInfo) {
+    pub(crate) fn render(&mut self, patch: &mut Patch, input: &PatchInput<'_>, info: &FrameInfo) {
         patch.clear();
-        if !layer.square.lies_in(info.width, info.height) {
+        if !input.square.lies_in(info.width, info.height) {
             return;
         }
         patch.count = info.format.component_count();
-        let correction = self.truth.correction(layer.lr, layer.shrunk);
-        convert(layer.hr, correction, Color::of(info), &mut self.components[..patch.count]);
+        let BlendWeights { generated, detail } = input.weights;
+        patch.detail = detail;
+        let colors = colors_for(&mut self.colors, input.shape);
+        colors.correction(input.lr, input.shrunk);
+        if input.weights.needs_crop() {
+            colors.enlarge(input.lr);
+        }
+        let (correction, enlarged) = colors.latest();
+        let components = &mut self.components[..patch.count];
+        let color = Color::of(info);
+        convert(input.hr, correction, color, components);
+        if input.weights.needs_crop() {
+            mix_crop(enlarged, color, (generated, 1.0 - generated - detail), components);
+        }
         for (i, layout) in info.format.components()[..patch.count].iter().enumerate() {
-            let area = Area::of(&layer.square, info, layout.hsub, layout.vsub);
+            let area = Area::of(&input.square, info, layout.hsub, layout.vsub);
             let limits =
                 (subsampled(info.width, layout.hsub), subsampled(info.height, layout.vsub));
-            let (before, rest) = patch.pieces.split_at_mut(i);
-            let piece = &mut rest[0];
-            piece.area = area;
-            (piece.x, piece.width) = inside(area.x, area.w, limits.0);
-            (piece.y, piece.height) = inside(area.y, area.h, limits.1);
-            piece.samples.clear();
-            piece.weights.clear();
-            if piece.width == 0 || piece.height == 0 {
+            let (before, rest) = patch.planes.split_at_mut(i);
+            let plane = &mut rest[0];
+            plane.area = area;
+            (plane.x, plane.width) = inside(area.x, area.w, limits.0);
+            (plane.y, plane.height) = inside(area.y, area.h, limits.1);
+            plane.samples.clear();
+            plane.weights.clear();
+            if plane.width == 0 || plane.height == 0 {
                 continue;
             }
-            self.resample(i, piece);
+            self.resample(i, input.shape.hr(), plane);
             match before.last() {
-                Some(last) if last.area == area => piece.weights.clone_from(&last.weights),
-                _ => self.weigh(piece, layer.strength),
+                Some(last) if last.area == area => plane.weights.clone_from(&last.weights),
+                _ => self.weigh(plane, input.strength),
             }
         }
     }
 
     /// Resamples component `i` of the face to the samples of `piece`.
-    fn resample(&mut self, i: usize, piece: &mut PlanePatch) {
+    fn resample(&mut self, i: usize, side: usize, piece: &mut PlanePatch) {
         /// Sums are made for so many columns at a time.
         const BLOCK: usize = 8;
         let PlanePatch { area, x, y, width, height, .. } = *piece;
-        let (sx, sy) = (HR_SIZE as f32 / area.w, HR_SIZE as f32 / area.h);
-        self.columns.set(width, HR_SIZE, (x as f32 - area.x) * sx, sx);
-        self.rows.set(height, HR_SIZE, (y as f32 - area.y) * sy, sy);
-        self.rows.apply(&self.components[i], 0, HR_SIZE, &mut self.a);
+        let (sx, sy) = (side as f32 / area.w, side as f32 / area.h);
+        self.columns.set(width, side, (x as f32 - area.x) * sx, sx);
+        self.rows.set(height, side, (y as f32 - area.y) * sy, sy);
+        self.rows.apply(&self.components[i], 0, side, &mut self.a);
         let padded = height.next_multiple_of(BLOCK);
-        self.a.resize(padded * HR_SIZE, 0.0);
-        transpose(&self.a, HR_SIZE, &mut self.b);
+        self.a.resize(padded * side, 0.0);
+        transpose(&self.a, side, &mut self.b);
         self.columns.apply(&self.b, 0, padded, &mut self.a);
         transpose(&self.a, padded, &mut piece.samples);
         piece.samples.truncate(width * height);
@@ -179,28 +218,60 @@ fn inside(start: f32, len: f32, limit: usize) -> (usize, usize) {
     (first, end.saturating_sub(first))
 }
 
+/// Numbers that are converted at a time: divides the plane of every shape.
+const BLOCK: usize = 64;
+
 with_avx2! {
-    /// Turns a face (`[3, 64, 64]` RGB in -1..=1) into components of a frame, its colours corrected.
+    /// Turns a face (`[3, hr, hr]` RGB in -1..=1) into components of a frame, its colors corrected.
     fn convert(
         face: &[f32],
         correction: &[Vec<f32>; 3],
         color: Color,
         components: &mut [Vec<f32>],
     ) {
+        let plane = face.len() / 3;
         for component in &mut *components {
-            component.resize(PLANE, 0.0);
+            component.resize(plane, 0.0);
         }
-        for start in (0..PLANE).step_by(HR_SIZE) {
-            let mut rgb = [[0.0; HR_SIZE]; 3];
+        for start in (0..plane).step_by(BLOCK) {
+            let mut rgb = [[0.0; BLOCK]; 3];
             for (c, row) in rgb.iter_mut().enumerate() {
-                let face = &face[c * PLANE + start..][..HR_SIZE];
-                let correction = &correction[c][start..][..HR_SIZE];
+                let face = &face[c * plane + start..][..BLOCK];
+                let correction = &correction[c][start..][..BLOCK];
                 for ((v, face), correction) in row.iter_mut().zip(face).zip(correction) {
                     *v = ((face + correction).clamp(-1.0, 1.0) + 1.0) * 127.5;
                 }
             }
             for (i, component) in components.iter_mut().enumerate() {
-                color.row(i, &rgb, &mut component[start..][..HR_SIZE]);
+                color.row(i, &rgb, &mut component[start..][..BLOCK]);
+            }
+        }
+    }
+}
+
+with_avx2! {
+    /// Weighs the components of a face, and adds a share of its enlarged crop (`[3, hr, hr]` RGB in
+    /// -1..=1): `shares` of the one and of the other.
+    fn mix_crop(
+        crop: &[Vec<f32>; 3],
+        color: Color,
+        shares: (f32, f32),
+        components: &mut [Vec<f32>],
+    ) {
+        let plane = crop[0].len();
+        for start in (0..plane).step_by(BLOCK) {
+            let mut rgb = [[0.0; BLOCK]; 3];
+            for (row, crop) in rgb.iter_mut().zip(crop) {
+                for (v, crop) in row.iter_mut().zip(&crop[start..][..BLOCK]) {
+                    *v = (crop + 1.0) * 127.5;
+                }
+            }
+            let mut codes = [0.0; BLOCK];
+            for (i, component) in components.iter_mut().enumerate() {
+                color.row(i, &rgb, &mut codes);
+                for (v, crop) in component[start..][..BLOCK].iter_mut().zip(&codes) {
+                    *v = shares.0 * *v + shares.1 * crop;
+                }
             }
         }
     }

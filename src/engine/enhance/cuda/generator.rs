@@ -1,8 +1,8 @@
 //! The generator on a device: ONNX Runtime bound to the device's memory, on the backend's stream.
 //!
-//! cuDNN prepares anew for every batch size it sees, so batches are padded to a few sizes, all of
-//! which are run once when the generator is opened. Inputs and outputs of each size are allocated
-//! then and stay; cuts are written to them, and faces read from them, without a copy.
+//! cuDNN prepares anew for every batch size it sees, so batches are padded to a few sizes. Inputs and
+//! outputs of a size are allocated when it is first needed and stay; crops are written to them, and
+//! faces read from them, without a copy.
 
 use ort::ep;
 use ort::memory::{AllocationDevice, Allocator, AllocatorType, MemoryInfo, MemoryType};
@@ -10,16 +10,17 @@ use ort::session::{IoBinding, NoSelectedOutputs, RunOptions, Session};
 use ort::value::Tensor;
 
 use super::kernels::DevicePtr;
-use crate::enhance::generator::{HR_SIZE, LR_SIZE, check_contract, contract_error};
+use crate::enhance::generator::{check_contract, contract_error};
 use crate::error::{GpuError, ModelError};
 use crate::inference::loader;
 use crate::inference::model_source::ModelSource;
+use crate::shape::Shape;
 
 /// Sizes that batches are padded to.
 pub const BATCHES: [usize; 8] = [1, 2, 4, 8, 16, 32, 64, 128];
 
-/// Most faces in one run.
-pub const MOST_FACES: usize = 128;
+/// Most faces in one run of a generator.
+pub const MAX_FACES: usize = 128;
 
 /// Runs batches of faces that lie in a device's memory.
 ///
@@ -27,9 +28,15 @@ pub const MOST_FACES: usize = 128;
 /// [`buffers`](Self::buffers) returns addresses of device memory that holds `n` inputs and outputs
 /// and stays where it is for as long as the value lives.
 pub unsafe trait RunFaces: Send {
-    /// Where the input `[n, 3, 16, 16]` and the output `[n, 3, 64, 64]` of a run of `faces` lie,
-    /// `n` being at least `faces`, which is 1 to [`MOST_FACES`].
-    fn buffers(&self, faces: usize) -> (DevicePtr, DevicePtr);
+    /// Sides of its input and output.
+    fn shape(&self) -> Shape;
+
+    /// Where the input `[n, 3, lr, lr]` and the output `[n, 3, hr, hr]` of a run of `faces` lie,
+    /// `n` being at least `faces`, which is 1 to [`MAX_FACES`].
+    ///
+    /// # Errors
+    /// If the device has no memory left for them.
+    fn buffers(&mut self, faces: usize) -> Result<(DevicePtr, DevicePtr), GpuError>;
 
     /// Asks for a run of `faces`, in the order of the backend's stream.
     ///
@@ -67,14 +74,16 @@ struct Bound {
 /// A generator whose inputs and outputs stay in one device's memory.
 pub struct BoundGenerator {
     // Bindings go before the session they belong to.
-    bound: Vec<Bound>,
+    bound: [Option<Bound>; BATCHES.len()],
     session: Session,
+    shape: Shape,
+    place: Place,
     options: RunOptions<NoSelectedOutputs>,
     name: String,
 }
 
 impl BoundGenerator {
-    /// Opens `source` at `place`, and runs every batch size once.
+    /// Opens `source` at `place`, and runs the smallest batch once.
     ///
     /// # Errors
     /// [`ModelError`] if the file is unusable or breaks the contract, or if ONNX Runtime cannot run
@@ -107,17 +116,32 @@ impl BoundGenerator {
             reason: loader::first_line(&e.to_string()),
         };
         let session = loader::open_on(source, &bytes, provider, place.name())?;
-        check_contract(&session).map_err(|reason| contract_error(source, reason))?;
+        let shape = check_contract(&session).map_err(|reason| contract_error(source, reason))?;
         let mut options = RunOptions::new().map_err(on_device)?;
         // Everything is on one stream, and the backend waits for that.
         options.disable_device_sync().map_err(on_device)?;
-        let bound = BATCHES.iter().map(|&n| bind(&session, place, n));
-        let bound = bound.collect::<Result<Vec<_>, _>>().map_err(on_device)?;
-        let mut generator = Self { bound, session, options, name: source.to_string() };
-        for size in BATCHES {
-            generator.run(size).map_err(|e| contract_error(source, e.to_string()))?;
-        }
+        let name = source.to_string();
+        let bound = [const { None }; BATCHES.len()];
+        let mut generator = Self { bound, session, shape, place, options, name };
+        generator.run(1).map_err(|e| contract_error(source, e.to_string()))?;
         Ok(generator)
+    }
+
+    /// What a batch of this many faces is bound to.
+    fn bound(&mut self, faces: usize) -> Result<&Bound, GpuError> {
+        let number = size_for(faces);
+        if self.bound[number].is_none() {
+            let bound = bind(&self.session, self.place, BATCHES[number], self.shape);
+            let failed = |e: ort::Error| GpuError::Failed {
+                device: self.name.clone(),
+                reason: loader::first_line(&e.to_string()),
+            };
+            self.bound[number] = Some(bound.map_err(failed)?);
+        }
+        match &self.bound[number] {
+            Some(bound) => Ok(bound),
+            None => unreachable!("it has just been bound"),
+        }
     }
 }
 
@@ -141,10 +165,10 @@ impl Place {
 
 /// Binds input and output of `n` faces. The tensors are ONNX Runtime's own: bound to borrowed
 /// memory, the binding would take a copy of the input once and for all.
-fn bind(session: &Session, place: Place, n: usize) -> Result<Bound, ort::Error> {
+fn bind(session: &Session, place: Place, n: usize, shape: Shape) -> Result<Bound, ort::Error> {
     let allocator = Allocator::new(session, place.memory()?)?;
-    let mut input = Tensor::<f32>::new(&allocator, [n, 3, LR_SIZE, LR_SIZE])?;
-    let mut output = Tensor::<f32>::new(&allocator, [n, 3, HR_SIZE, HR_SIZE])?;
+    let mut input = Tensor::<f32>::new(&allocator, [n, 3, shape.lr(), shape.lr()])?;
+    let mut output = Tensor::<f32>::new(&allocator, [n, 3, shape.hr(), shape.hr()])?;
     let (at_input, at_output) =
         (input.data_ptr_mut() as DevicePtr, output.data_ptr_mut() as DevicePtr);
     let mut binding = session.create_binding()?;
@@ -153,15 +177,19 @@ fn bind(session: &Session, place: Place, n: usize) -> Result<Bound, ort::Error> 
     Ok(Bound { binding, input: at_input, output: at_output })
 }
 
-// SAFETY: inputs and outputs of each batch size are bound for as long as the generator lives.
+// SAFETY: inputs and outputs of each batch size stay bound for as long as the generator lives.
 unsafe impl RunFaces for BoundGenerator {
-    fn buffers(&self, faces: usize) -> (DevicePtr, DevicePtr) {
-        let bound = &self.bound[size_for(faces)];
-        (bound.input, bound.output)
+    fn shape(&self) -> Shape {
+        self.shape
+    }
+
+    fn buffers(&mut self, faces: usize) -> Result<(DevicePtr, DevicePtr), GpuError> {
+        self.bound(faces).map(|bound| (bound.input, bound.output))
     }
 
     fn run(&mut self, faces: usize) -> Result<(), GpuError> {
-        let bound = &self.bound[size_for(faces)];
+        self.bound(faces)?;
+        let Some(bound) = &self.bound[size_for(faces)] else { return Ok(()) };
         match self.session.run_binding_with_options(&bound.binding, &self.options) {
             Ok(_) => Ok(()),
             Err(e) => Err(GpuError::Failed {
@@ -175,7 +203,8 @@ unsafe impl RunFaces for BoundGenerator {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::enhance::generator::{Generator, GeneratorOptions, HR_LEN, LR_LEN};
+    use crate::enhance::generator::Generator;
+    use crate::inference::model_source::gpu_generators;
 
     #[test]
     fn batches_are_padded_to_the_next_size() {
@@ -183,42 +212,42 @@ mod tests {
         for (faces, size) in [(1, 1), (2, 2), (3, 4), (8, 8), (9, 16), (33, 64), (65, 128)] {
             assert_eq!(padded(faces), size);
         }
-        assert_eq!(padded(MOST_FACES), MOST_FACES);
+        assert_eq!(padded(MAX_FACES), MAX_FACES);
     }
 
     /// The bindings that a GPU gets, in system memory, against the generator as it runs there.
     #[test]
     fn bound_memory_is_read_and_written_at_every_run() {
-        let source = crate::inference::model_source::gpu_generator();
-        // SAFETY: there is no stream.
-        let mut bound = unsafe { BoundGenerator::open(&source, Place::Host) }.unwrap();
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("generator.onnx");
-        std::fs::write(&path, loader::read(&source).unwrap()).unwrap();
-        let options = GeneratorOptions { model: Some(path), ..Default::default() };
-        let plain = Generator::open(&options).unwrap();
-        for (round, faces) in [3usize, 1, 3, 17].into_iter().enumerate() {
-            let lr: Vec<f32> = (0..faces * LR_LEN)
-                .map(|i| ((i * (7 + round)) % 251) as f32 / 125.0 - 1.0)
-                .collect();
-            let mut wanted = vec![0.0; faces * HR_LEN];
-            plain.run(&lr, &mut wanted).unwrap();
-            let (input, output) = bound.buffers(faces);
-            // SAFETY: system memory that holds at least so many faces.
-            unsafe {
-                std::ptr::copy_nonoverlapping(lr.as_ptr(), input as *mut f32, lr.len());
+        for source in gpu_generators() {
+            // SAFETY: there is no stream.
+            let mut bound = unsafe { BoundGenerator::open(&source, Place::Host) }.unwrap();
+            let plain = Generator::open_source(&source, 1).unwrap();
+            let shape = bound.shape();
+            for (round, faces) in [3usize, 1, 3, 17].into_iter().enumerate() {
+                let lr: Vec<f32> = (0..faces * shape.lr_len())
+                    .map(|i| ((i * (7 + round)) % 251) as f32 / 125.0 - 1.0)
+                    .collect();
+                let mut wanted = vec![0.0; faces * shape.hr_len()];
+                plain.run(&lr, &mut wanted).unwrap();
+                let (input, output) = bound.buffers(faces).unwrap();
+                // SAFETY: system memory that holds at least so many faces.
+                unsafe {
+                    std::ptr::copy_nonoverlapping(lr.as_ptr(), input as *mut f32, lr.len());
+                }
+                bound.run(faces).unwrap();
+                // SAFETY: as above.
+                let got = unsafe {
+                    std::slice::from_raw_parts(output as *const f32, faces * shape.hr_len())
+                };
+                let worst = got.iter().zip(&wanted).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+                assert!(worst < 1e-4, "{shape}, round {round}: off by {worst}");
             }
-            bound.run(faces).unwrap();
-            // SAFETY: as above.
-            let got = unsafe { std::slice::from_raw_parts(output as *const f32, faces * HR_LEN) };
-            let worst = got.iter().zip(&wanted).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
-            assert!(worst < 1e-4, "round {round}: off by {worst}");
         }
     }
 
     #[test]
     fn cuda_without_its_provider_is_an_error_with_a_reason() {
-        let source = crate::inference::model_source::gpu_generator();
+        let source = gpu_generators().swap_remove(0);
         // SAFETY: the provider does not get so far as to use the stream.
         let opened = unsafe { BoundGenerator::open(&source, Place::Cuda { device: 0, stream: 0 }) };
         if crate::enhance::cuda::driver_present() {

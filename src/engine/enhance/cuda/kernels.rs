@@ -88,14 +88,31 @@ pub(super) struct Axis {
     pub(super) length: f32,
 }
 
+/// `Layer` of the kernels: a face on one rung.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Pod, Zeroable)]
+pub(super) struct Layer {
+    pub(super) kept: i64,
+    pub(super) lr_at: i64,
+    pub(super) hr_at: i64,
+    pub(super) lr: i32,
+    pub(super) hr: i32,
+    pub(super) axes: i32,
+    pub(super) shape: i32,
+    pub(super) generated: i32,
+    pub(super) keep: f32,
+    pub(super) share: f32,
+    pub(super) detail: f32,
+}
+
 /// `Face` of the kernels.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Default, PartialEq, Pod, Zeroable)]
 pub(super) struct Face {
     pub(super) strength: f32,
-    pub(super) keep: f32,
-    pub(super) place: i32,
-    pub(super) generated: i32,
+    pub(super) mix: f32,
+    pub(super) layer: i32,
+    pub(super) layers: i32,
 }
 
 /// `Patch` of the kernels: a piece of rows of a plane.
@@ -116,13 +133,13 @@ pub enum Kernel {
     Taps,
     /// Moves patches between a frame and a packed buffer.
     Patches,
-    /// Cuts all faces.
-    Cut,
-    /// Gathers the cuts that are to be generated.
+    /// Crops all faces.
+    Crop,
+    /// Gathers the crops that are to be generated.
     Gather,
     /// Mixes generated faces with kept ones, and keeps the result.
     Steady,
-    /// The cut less the shrunk face.
+    /// The crop less the face, both shrunk.
     Difference,
     /// Smooths that.
     Smooth,
@@ -141,7 +158,7 @@ impl Kernel {
     pub const ALL: [Self; 9] = [
         Self::Taps,
         Self::Patches,
-        Self::Cut,
+        Self::Crop,
         Self::Gather,
         Self::Steady,
         Self::Difference,
@@ -155,7 +172,7 @@ impl Kernel {
         match self {
             Self::Taps => "facesr_taps",
             Self::Patches => "facesr_patches",
-            Self::Cut => "facesr_cut",
+            Self::Crop => "facesr_crop",
             Self::Gather => "facesr_gather",
             Self::Steady => "facesr_steady",
             Self::Difference => "facesr_difference",
@@ -170,13 +187,19 @@ impl Kernel {
         match self {
             Self::Taps => &[POINTER, INT, POINTER, POINTER],
             Self::Patches => &[POINTER, INT, POINTER, POINTER, INT],
-            Self::Cut => &[FRAME, POINTER, POINTER, POINTER, INT, POINTER],
-            Self::Gather => &[POINTER, INT, POINTER, POINTER],
-            Self::Steady => &[POINTER, INT, POINTER, POINTER, POINTER, POINTER],
-            Self::Difference => &[POINTER, POINTER, POINTER, POINTER, POINTER, INT, POINTER],
+            Self::Crop => &[FRAME, POINTER, POINTER, POINTER, POINTER, INT, POINTER],
+            Self::Gather => &[POINTER, INT, INT, POINTER, POINTER],
+            Self::Steady => &[POINTER, INT, INT, POINTER, POINTER, POINTER, POINTER],
+            Self::Difference => {
+                &[POINTER, POINTER, POINTER, POINTER, POINTER, POINTER, INT, POINTER]
+            }
             Self::Smooth => &[POINTER, INT, POINTER],
-            Self::Correct => &[FRAME, POINTER, POINTER, POINTER, POINTER, POINTER, INT, POINTER],
-            Self::Blend => &[FRAME, POINTER, POINTER, POINTER, POINTER, INT, POINTER, POINTER],
+            Self::Correct => &[
+                FRAME, POINTER, POINTER, POINTER, POINTER, POINTER, POINTER, POINTER, INT, POINTER,
+            ],
+            Self::Blend => {
+                &[FRAME, POINTER, POINTER, POINTER, POINTER, INT, POINTER, POINTER, POINTER]
+            }
         }
     }
 }
@@ -202,6 +225,12 @@ impl Grid {
     pub fn line(threads: usize) -> Self {
         let blocks = threads.div_ceil(LINE as usize).max(1) as u32;
         Self { blocks: [blocks, 1, 1], threads: [LINE, 1, 1] }
+    }
+
+    /// For each of `layers` a line of at least `threads` threads.
+    pub fn layers(layers: usize, threads: usize) -> Self {
+        let line = Self::line(threads);
+        Self { blocks: [line.blocks[0], layers.max(1) as u32, 1], ..line }
     }
 
     /// For [`Kernel::Taps`]: a column of blocks for each axis.
@@ -240,8 +269,8 @@ impl<'a> Arguments<'a> {
     /// None yet.
     pub(super) fn new() -> Self {
         Self {
-            addresses: Vec::with_capacity(8),
-            sizes: Vec::with_capacity(8),
+            addresses: Vec::with_capacity(10),
+            sizes: Vec::with_capacity(10),
             borrowed: std::marker::PhantomData,
         }
     }
@@ -336,6 +365,7 @@ mod tests {
             Grid::blend(1, 3, [most as usize; 2]),
             Grid::taps(100_000, most as usize),
             Grid::patches(100_000, most),
+            Grid::layers(crate::enhance::backend::MAX_LAYERS, 49_152),
         ] {
             assert!(grid.blocks[1] <= MOST_BLOCKS && grid.blocks[2] <= MOST_BLOCKS);
             assert!(grid.threads.iter().product::<u32>() <= 1024);

@@ -17,12 +17,13 @@ pub use crate::error::GpuError;
 pub use backend::GpuBackend;
 pub use device::{Cuda, Mark, TEST_DEVICE, context_of, driver_present, primary_context};
 pub use driver::Driver;
-pub use generator::{BATCHES, BoundGenerator, MOST_FACES, Place, RunFaces};
+pub use generator::{BATCHES, BoundGenerator, MAX_FACES, Place, RunFaces};
 pub use kernels::{Arguments, DevicePtr, Grid, Kernel, PTX};
 
 use std::sync::Arc;
 
 use crate::enhance::backend::Backend;
+use crate::enhance::ladder::Ladder;
 use crate::error::ModelError;
 use crate::inference::model_source::{self, ModelSource};
 
@@ -38,24 +39,35 @@ pub enum OpenError {
     Model(#[from] ModelError),
 }
 
-/// A backend on CUDA device `id`. `model` is the generator, or `None` for the best that ships: the
-/// file in half precision if it lies in a model folder, else the built-in one in single precision.
+/// A backend on CUDA device `id`. `named` are the generators, or `None` for the best that ship: the
+/// files in half precision as far as they lie in a model folder, else the built-in ones in single
+/// precision. `on_cpu` are the same generators on the CPU, against which they are held.
 ///
 /// # Errors
 /// [`OpenError`] says what is missing.
 pub fn open(
     id: u32,
-    model: Option<ModelSource>,
-) -> Result<(Box<dyn Backend>, ModelSource), OpenError> {
+    named: Option<Vec<ModelSource>>,
+    on_cpu: &Ladder,
+) -> Result<(Box<dyn Backend>, Vec<ModelSource>), OpenError> {
     let cuda = Cuda::open(id)?;
     let place = cuda.place();
-    let source = model.unwrap_or_else(model_source::gpu_generator);
+    let mut sources = named.unwrap_or_else(model_source::gpu_generators);
     let cuda: Arc<dyn Driver> = Arc::new(cuda);
-    // SAFETY: the stream is one of the device's primary context; the backend drops the generator
-    // before the driver that owns the stream.
-    let generator = unsafe { BoundGenerator::open(&source, place) }?;
-    let backend = GpuBackend::new(cuda.clone(), Box::new(generator))?;
+    let mut opened = Vec::new();
+    for source in sources.drain(..) {
+        // SAFETY: the stream is one of the device's primary context; the backend drops the
+        // generators before the driver that owns the stream.
+        opened.push((unsafe { BoundGenerator::open(&source, place) }?, source));
+    }
+    opened.sort_by_key(|(generator, _)| generator.shape());
+    let mut generators: Vec<Box<dyn RunFaces>> = Vec::new();
+    for (generator, source) in opened {
+        generators.push(Box::new(generator));
+        sources.push(source);
+    }
+    let mut backend = GpuBackend::new(cuda, generators)?;
     // What the runs of opening have failed at comes to light now, not in the first frame.
-    cuda.synchronize()?;
-    Ok((Box::new(backend), source))
+    backend.verify(on_cpu)?;
+    Ok((Box::new(backend), sources))
 }

@@ -53,8 +53,8 @@ pub(super) struct Patches {
 /// What a patch has to hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum What {
-    /// What cutting and blending read.
-    Cut,
+    /// What cropping and blending read.
+    Crop,
     /// What blending writes.
     Blend,
 }
@@ -78,14 +78,14 @@ impl Patches {
                 let (mut x, mut y) = ((usize::MAX, 0), (usize::MAX, 0));
                 for c in components.iter().filter(|c| c.plane == plane) {
                     let range = |vertical: usize, sub: u32| match what {
-                        What::Cut => {
-                            let cut = tables.cut_range(face, vertical, sub as usize);
+                        What::Crop => {
+                            let crop = tables.crop_range(face, vertical, sub as usize);
                             let blend = tables.blend_range(face, vertical, sub as usize);
                             // An empty blend begins at 0.
                             if blend.0 >= blend.1 {
-                                cut
+                                crop
                             } else {
-                                (cut.0.min(blend.0), cut.1.max(blend.1))
+                                (crop.0.min(blend.0), crop.1.max(blend.1))
                             }
                         }
                         What::Blend => tables.blend_range(face, vertical, sub as usize),

@@ -2,19 +2,24 @@
 //! `facesr_taps` turns into tables of weights, so that no thread computes a weight twice.
 
 use super::kernels::Axis;
-use crate::enhance::generator::{HR_SIZE, LR_SIZE};
+use crate::enhance::backend::Crop;
 use crate::frame::FrameInfo;
 use crate::geometry::CropSquare;
+use crate::shape::Shape;
 
-/// Axes before those of the faces: from 64 to 16 and from 16 to 64.
-const COMMON: usize = 2;
-/// Axes of a face: to cut and to blend, across and down, of whole and of halved components.
-const PER_FACE: usize = 8;
+/// Side of the grid on which colors are compared.
+const GRID: usize = Shape::COMMON;
+/// Axes of a shape: from output and input to the grid, from grid and input to the output.
+const PER_SHAPE: usize = 4;
+/// Axes of a layer: to crop and to blend, across and down, of whole and of halved components.
+const PER_LAYER: usize = 8;
 
 /// The axes of all resamplings of a frame.
 #[derive(Debug, Default)]
 pub(super) struct Tables {
     pub(super) axes: Vec<Axis>,
+    /// Axes before those of the layers.
+    common: usize,
     /// Taps of all axes.
     pub(super) taps: usize,
     /// Weights of all taps.
@@ -44,12 +49,18 @@ fn reach(axis: &Axis) -> (usize, usize) {
 }
 
 impl Tables {
-    /// Sets the axes for `squares` of a frame of `info`. The arithmetic is that of the CPU canvas.
-    pub(super) fn set(&mut self, info: &FrameInfo, squares: &[CropSquare]) {
+    /// Sets the axes for `crops` of a frame of `info`, whose generators have these shapes. The
+    /// arithmetic is that of the CPU.
+    pub(super) fn set(&mut self, info: &FrameInfo, shapes: &[Shape], crops: &[Crop]) {
         *self = Self { axes: std::mem::take(&mut self.axes), ..Self::default() };
         self.axes.clear();
-        self.resample(LR_SIZE, HR_SIZE, 0.0, (HR_SIZE / LR_SIZE) as f32);
-        self.resample(HR_SIZE, LR_SIZE, 0.0, LR_SIZE as f32 / HR_SIZE as f32);
+        for shape in shapes {
+            let (lr, hr) = (shape.lr(), shape.hr());
+            for (outputs, inputs) in [(GRID, hr), (hr, GRID), (GRID, lr), (hr, lr)] {
+                self.resample(outputs, inputs, 0.0, inputs as f32 / outputs as f32);
+            }
+        }
+        self.common = self.axes.len();
         let (site_x, site_y) = info.chroma_site.offsets();
         let components = &info.format.components()[..info.format.component_count()];
         let axes_of = |square: &CropSquare| {
@@ -66,13 +77,14 @@ impl Tables {
         let used = [0, 1].map(|vertical| {
             [0, 1].map(|sub| components.iter().any(|c| [c.hsub, c.vsub][vertical] == sub))
         });
-        for square in squares {
+        for Crop { square, shape, .. } in crops {
+            let (lr, hr) = (shape.lr(), shape.hr());
             let lies_in = square.lies_in(info.width, info.height);
             let areas = axes_of(square);
             for (areas, used) in areas.iter().zip(used) {
                 for (&(start, length, size), used) in areas.iter().zip(used) {
                     match lies_in && used {
-                        true => self.resample(LR_SIZE, size, start, length / LR_SIZE as f32),
+                        true => self.resample(lr, size, start, length / lr as f32),
                         false => self.axes.push(Axis::default()),
                     }
                 }
@@ -84,8 +96,8 @@ impl Tables {
                         self.axes.push(Axis::default());
                         continue;
                     }
-                    let scale = HR_SIZE as f32 / length;
-                    self.resample(end - first, HR_SIZE, (first as f32 - start) * scale, scale);
+                    let scale = hr as f32 / length;
+                    self.resample(end - first, hr, (first as f32 - start) * scale, scale);
                     if let Some(axis) = self.axes.last_mut() {
                         (axis.first, axis.start, axis.length) = (first as i32, start, length);
                     }
@@ -113,16 +125,26 @@ impl Tables {
         self.most_outputs = self.most_outputs.max(outputs);
     }
 
-    /// Samples of a component, first and one past the last, that cutting a face reads: across
+    /// The first axis of shape number `rung`.
+    pub(super) fn of_shape(rung: usize) -> usize {
+        rung * PER_SHAPE
+    }
+
+    /// The first axis of a layer.
+    pub(super) fn of_layer(&self, layer: usize) -> usize {
+        self.common + layer * PER_LAYER
+    }
+
+    /// Samples of a component, first and one past the last, that cropping a layer reads: across
     /// (`vertical` 0) or down (1), of a whole (`sub` 0) or halved (1) component.
-    pub(super) fn cut_range(&self, face: usize, vertical: usize, sub: usize) -> (usize, usize) {
-        let axis = &self.axes[COMMON + face * PER_FACE + vertical * 2 + sub];
+    pub(super) fn crop_range(&self, layer: usize, vertical: usize, sub: usize) -> (usize, usize) {
+        let axis = &self.axes[self.of_layer(layer) + vertical * 2 + sub];
         if axis.outputs == 0 { (0, 0) } else { reach(axis) }
     }
 
-    /// The same for the samples that blending a face reads and writes.
-    pub(super) fn blend_range(&self, face: usize, vertical: usize, sub: usize) -> (usize, usize) {
-        let axis = &self.axes[COMMON + face * PER_FACE + PER_FACE / 2 + vertical * 2 + sub];
+    /// The same for the samples that blending a layer reads and writes.
+    pub(super) fn blend_range(&self, layer: usize, vertical: usize, sub: usize) -> (usize, usize) {
+        let axis = &self.axes[self.of_layer(layer) + PER_LAYER / 2 + vertical * 2 + sub];
         (axis.first as usize, (axis.first + axis.outputs) as usize)
     }
 }
