@@ -59,6 +59,7 @@ struct Tally {
     found: [usize; SIZES.len() - 1],
     all: [usize; SIZES.len() - 1],
     wrong: Vec<(usize, Rect, f32)>,
+    missed: Vec<(usize, Rect)>,
     /// Boxes in all frames.
     boxes: usize,
     frames: usize,
@@ -72,7 +73,11 @@ impl Tally {
         for face in &truth.faces {
             let Some(class) = class(face) else { continue };
             self.all[class] += 1;
-            self.found[class] += usize::from(found.iter().any(|f| f.rect.iou(face) >= MIN_IOU));
+            if found.iter().any(|f| f.rect.iou(face) >= MIN_IOU) {
+                self.found[class] += 1;
+            } else {
+                self.missed.push((number, *face));
+            }
         }
         for face in found {
             let c = face.rect.center();
@@ -97,7 +102,13 @@ impl Tally {
             self.detect_ms / self.frames as f64
         );
         for (frame, r, score) in &self.wrong {
-            println!("    frame {frame}: {:.0},{:.0} {:.0}x{:.0} {score:.2}", r.x, r.y, r.w, r.h);
+            println!(
+                "    wrong in {frame}: {:.0},{:.0} {:.0}x{:.0} {score:.2}",
+                r.x, r.y, r.w, r.h
+            );
+        }
+        for (frame, r) in &self.missed {
+            println!("    missed in {frame}: {:.0},{:.0} {:.0}x{:.0}", r.x, r.y, r.w, r.h);
         }
     }
 }
@@ -139,12 +150,21 @@ fn open(name: &str, fps: f64) -> (Clip, f64, BTreeMap<usize, Checked>) {
 
 #[test]
 fn shared_checked_faces_are_found_at_any_rate() {
-    for (name, fps, rates, least) in [
-        ("street-oxford-cctv", 25.0, &[1usize, 15][..], [0.0, 0.0, 0.1, 0.4, 0.0]),
-        ("corridor-walking", 12.0, &[1, 6][..], [0.0, 0.0, 0.8, 0.8, 0.0]),
+    // Some faces less than measured: in 8 bits the detector finds others than in single precision.
+    for (name, fps, rates) in [
+        (
+            "street-oxford-cctv",
+            25.0,
+            [(1usize, [0.0, 0.44, 0.6, 0.5, 0.0]), (15, [0.0, 0.25, 0.6, 0.5, 0.0])],
+        ),
+        (
+            "corridor-walking",
+            12.0,
+            [(1, [0.0, 0.0, 0.8, 0.7, 0.0]), (6, [0.0, 0.0, 0.8, 0.7, 0.0])],
+        ),
     ] {
         let (clip, fps, truth) = open(name, fps);
-        for &every in rates {
+        for (every, least) in rates {
             let tally = run(&clip, fps, every, &truth, FinderOptions::default());
             tally.print(&format!("{name}, {:.1}/s", fps / every as f64));
             assert!(tally.wrong.is_empty(), "{name} {every}: {:?}", tally.wrong);

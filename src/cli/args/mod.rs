@@ -97,7 +97,7 @@ pub(crate) struct StreamArgs {
           help_heading = "Faces")]
     pub(crate) detect_interval: Option<u32>,
     /// CPU time for searches, in milliseconds per second of video; what is left of it goes to
-    /// searches for small faces, 0 for none of those [default: 250]
+    /// searches for small faces, 0 for none of those [default: 500]
     #[arg(long, value_name = "MS", value_parser = value_parser!(u32).range(0..=1_000_000),
           help_heading = "Faces")]
     pub(crate) detect_budget: Option<u32>,

@@ -29,8 +29,8 @@ pub struct FinderOptions {
     /// [`Duration::MAX`] none.
     pub detect_interval: Duration,
     /// CPU time for searches, milliseconds per second of video, as a machine with 8-bit vector
-    /// products needs it. What searches of the full frame leave is spent on searches that show faces
-    /// larger; 0 for none.
+    /// products needs it. What searches of the full frame leave may be spent on searches that show
+    /// faces larger; 0 for none.
     pub detect_budget: u32,
     /// How much boxes are steadied over time, 0 (not at all) to 1.
     pub smoothing: f32,
@@ -45,7 +45,7 @@ impl Default for FinderOptions {
     fn default() -> Self {
         Self {
             detect_interval: Duration::from_millis(320),
-            detect_budget: 250,
+            detect_budget: 500,
             smoothing: 0.5,
             background: false,
             roi: RoiFilter::default(),

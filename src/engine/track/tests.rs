@@ -98,6 +98,16 @@ fn tile_confirms_what_the_full_frame_has_shown_and_the_other_way_round() {
 }
 
 #[test]
+fn tile_alone_is_believed_at_once_where_the_score_is_clear() {
+    let face = at(300.0, 300.0, 12.0);
+    for (score, shown) in [(CONFIRM_SCORE - 0.01, 0), (CONFIRM_SCORE, 1)] {
+        let mut run = Run::new(0.5);
+        run.step_reduced(&[]);
+        assert_eq!(run.step_tile(&[Detection { score, ..face }]).len(), shown, "{score}");
+    }
+}
+
+#[test]
 fn tile_misses_only_small_faces_that_lie_in_it() {
     // Inside; across its edge; elsewhere; too large to be told from its parts.
     let faces = [

@@ -21,6 +21,8 @@ const GROWTH_SPEED: f32 = 0.5;
 
 /// A face is confirmed once so many searches have found it.
 const CONFIRM_HITS: u32 = 2;
+/// One that this many have found, and nothing has confirmed, is in no haste.
+const MANY_HITS: u32 = 5;
 /// One that is found only where the frame is shown larger than the detector's own choice needs a
 /// second sign: scales of searches that differ by this factor, ...
 const OTHER_SCALE: f32 = 1.2;
@@ -379,9 +381,15 @@ impl Track {
         !self.confirmed && !self.from_tile && self.miss_cost == 0
     }
 
-    /// Whether another search of the tile it lies in may confirm it.
+    /// Whether another search of the tile it lies in may confirm it. What many searches have found
+    /// without a second sign is no face that is worth haste.
     pub(super) fn awaits_tile(&self) -> bool {
-        !self.confirmed && self.from_tile && self.miss_cost < MISS
+        !self.confirmed && self.from_tile && self.miss_cost < MISS && self.hits < MANY_HITS
+    }
+
+    /// Whether it is known, but its pixels are not found.
+    pub(super) fn is_lost(&self) -> bool {
+        self.confirmed && !self.followed && self.template.is_some()
     }
 
     pub(super) fn state(&self) -> TrackState {

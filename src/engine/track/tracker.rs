@@ -8,7 +8,7 @@ use crate::frame::Frame;
 use crate::geometry::{CropSquare, Rect};
 use crate::search::{SearchResult, is_same, is_small};
 
-/// A detection of the full frame with this score is believed at once: more than 95 of 100 such
+/// A detection with this score is believed at once: more than 95 of 100 such
 /// detections are faces, whichever the detector (docs/performance.md).
 const CONFIRM_SCORE: f32 = 0.7;
 
@@ -108,15 +108,14 @@ impl Tracker {
 
     /// Whether a face is out of sight since a moment.
     pub(crate) fn has_lost(&self) -> bool {
-        self.tracks
-            .iter()
-            .any(|t| t.confirmed && !t.followed && t.template.is_some() && !t.suspended)
+        self.tracks.iter().any(|t| t.is_lost() && !t.suspended)
     }
 
-    /// Boxes of the tracks that a tile found, and whether each awaits confirmation by one.
+    /// Boxes of the tracks that a tile found, and whether each is to be searched for soon: it awaits
+    /// confirmation, or is out of sight.
     pub(crate) fn small_faces(&self) -> impl Iterator<Item = (Rect, bool)> {
         let small = self.tracks.iter().filter(|t| t.from_tile && !t.suspended);
-        small.map(|t| (t.rect(), t.awaits_tile()))
+        small.map(|t| (t.rect(), t.awaits_tile() || t.is_lost()))
     }
 
     /// Number of tracks that were confirmed so far.
@@ -243,9 +242,8 @@ impl Tracker {
         // At the start of a scene there is nothing to compare with, and a viewer would see the
         // faces jump into focus a moment later.
         let plain = is_plain(&detection.rect, result);
-        let sure = !result.is_tile()
-            && (self.fresh && plain
-                || detection.score >= if plain { CONFIRM_SCORE } else { CONFIRM_TINY });
+        let sure = self.fresh && plain && !result.is_tile()
+            || detection.score >= if plain { CONFIRM_SCORE } else { CONFIRM_TINY };
         self.confirmed += u64::from(sure);
         self.tracks.push(Track::begin(self.next_id, detection, at, sure, result));
         self.next_id += 1;
