@@ -232,7 +232,7 @@ S=h.HTTPServer(('127.0.0.1',18475),H); open('ready','w'); S.handle_request()" 2>
     "$program" enhance --detector none http://127.0.0.1:18475/a.ts -o o.mp4 2>said &
     pid=$!
     sleep 6
-    kill -INT $pid
+    kill -TERM $pid
     code=0
     wait $pid || code=$?
     exits 130
