@@ -7,11 +7,15 @@ use crate::term::Failure;
 /// Starts GStreamer with the elements of facesr. What its libraries complain of goes to its debug
 /// log, not to the terminal.
 pub(crate) fn start_gstreamer() -> Result<(), Failure> {
-    gst::glib::log_set_writer_func(|level, fields| {
-        let text = fields.iter().find(|field| field.key() == "MESSAGE");
-        let text = text.and_then(|field| field.value_str()).unwrap_or_default();
-        gst::warning!(gst::CAT_RUST, "{level:?}: {text}");
-        gst::glib::LogWriterOutput::Handled
+    // It can be set only once.
+    static LOG: std::sync::Once = std::sync::Once::new();
+    LOG.call_once(|| {
+        gst::glib::log_set_writer_func(|level, fields| {
+            let text = fields.iter().find(|field| field.key() == "MESSAGE");
+            let text = text.and_then(|field| field.value_str()).unwrap_or_default();
+            gst::warning!(gst::CAT_RUST, "{level:?}: {text}");
+            gst::glib::LogWriterOutput::Handled
+        });
     });
     gst::init().map_err(|e| Failure::running(format_args!("GStreamer does not start: {e}")))?;
     gstfacesr::plugin_register_static().map_err(Failure::running)
