@@ -52,7 +52,8 @@ impl RoiFilter {
         // Even, for chroma that is halved; not so small that no face fits in.
         let fit = |from: f32, to: f32, limit: u32| {
             let from = ((from - MARGIN).max(0.0) as u32).min(limit.saturating_sub(1)) & !1;
-            let to = ((to + MARGIN).max(0.0) as u32).next_multiple_of(2).clamp(from + 1, limit);
+            let to = ((to + MARGIN).max(0.0) as u32).min(limit).next_multiple_of(2);
+            let to = to.clamp(from + 1, limit);
             (from, to - from)
         };
         let ((x, width_in), (y, height_in)) = (fit(x0, x1, width), fit(y0, y1, height));
