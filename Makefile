@@ -3,7 +3,7 @@
 export CARGO_TARGET_DIR ?= $(CURDIR)/target
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-tests build install uninstall deb debian-check demo check test faults bench live ray-test \
+.PHONY: train-test help setup setup-tests build install uninstall deb debian-check demo check test faults bench live ray-test \
     gpu-check lint fmt leaks supply soak asan fuzz train-setup weights clean distclean
 
 help: ## list the targets
@@ -41,6 +41,9 @@ test: ## everything that has to pass; sets up, builds, ends with a count
 
 faults: build ## the fault cases of tests/faults (ARGS=NAME for some; needs FFmpeg)
 	@scripts/faults.sh $(ARGS)
+
+train-test: ## clippy and tests of the trainer (fetches and binds libtorch: many minutes)
+	@scripts/train-test.sh
 
 ray-test: build ## run an archive on a Ray cluster of two nodes and kill one (fetches Ray)
 	@scripts/ray-test.sh

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Everything that has to pass, what fails most often first: format and lints, unit tests, all other tests,
-# then what needs the release build, last the trainer. It sets up and builds by itself.
+# then what needs the release build. The trainer has checks of its own (make train-test). It sets up and builds by itself.
 # What can't be checked on this machine is left out aloud and counted. FACESR_REQUIRE_ALL=1 makes that a
 # failure, unless nothing could be installed to mend it.
 source "$(dirname "$0")/lib.sh"
@@ -88,21 +88,7 @@ fi
 check "what is fetched, and that nothing is at run time" scripts/supply.sh
 check "an installation into a folder" scripts/install-check.sh
 
-# The trainer is no default member: only its own tests need libtorch.
-if [ "$(uname -m)" = x86_64 ]; then
-    check "the trainer: set-up" sh src/train/scripts/setup.sh "$target/train"
-    filter=()
-    if [ ! -f "$target/train/identity.safetensors" ]; then
-        skip "npm, which fetches the network of identity, is not installed: the trainer's tests of it"
-        filter=(-E 'not binary(identity)')
-    fi
-    export LIBTORCH=$target/train/libtorch/torch
-    export ORT_DYLIB_PATH=$target/train/onnxruntime/libonnxruntime.so
-    check "the trainer: clippy" cargo clippy --locked --package facesr-train --all-targets -- -D warnings
-    check "the trainer: tests" nextest --package facesr-train "${filter[@]}"
-else
-    cannot "the trainer: its libtorch is fetched for x86_64 only"
-fi
+cannot "the trainer: its own checks are 'make train-test', which compiles the binding of libtorch"
 
 sort -u "$FACESR_SKIP_LOG" | while read -r line; do printf 'SKIP: %s\n' "$line"; done
 skipped=$(sort -u "$FACESR_SKIP_LOG" | wc -l)
