@@ -27,8 +27,13 @@ fn keeps(name: &str, extension: &str, options: &[&str]) -> Value {
     assert_eq!(before.packets.len(), after.packets.len(), "{name}: frames");
     // Matroska counts in milliseconds; MP4 gets the ticks of the input.
     let tolerance = if extension == "mkv" { 500_000 } else { 1 };
+    let mut last = None;
     for (a, b) in before.times().iter().zip(after.times()) {
         let (a, b) = (a.unwrap(), b.unwrap());
+        // A frame with the time of the one before it gets a time of its own.
+        if last.replace(a) == Some(a) {
+            continue;
+        }
         assert!((a - b).abs() <= tolerance, "{name}: {a} became {b}");
     }
     // What the caps leave open is filled in by size, as every element does.
