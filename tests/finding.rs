@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use facesr::detect::{self, DetectorOptions};
 use facesr::{Finder, FinderOptions, Rect, Timestamp};
+use facesr_testkit::checked_faces::{Checked, checked_faces};
 use facesr_testkit::clips::Clip;
 
 /// Limits of the size classes: longer side of the box, pixels.
@@ -18,32 +19,8 @@ const SIZES: [f32; 6] = [6.0, 10.0, 16.0, 24.0, 40.0, 80.0];
 /// Least overlap of a box with the face that it shows.
 const MIN_IOU: f32 = 0.4;
 
-/// What is known of a frame.
-#[derive(Debug, Default, Clone)]
-struct Checked {
-    /// Only faces in here were checked; none for all of the frame.
-    region: Option<Rect>,
-    faces: Vec<Rect>,
-    /// Turned away, hidden, on a poster: found or not, it does not count.
-    ignored: Vec<Rect>,
-}
-
 fn checked(clip: &str) -> BTreeMap<usize, Checked> {
-    let list = include_str!("../src/testkit/fixtures/faces.csv");
-    let mut frames = BTreeMap::<_, Checked>::new();
-    for line in list.lines().skip(1).filter(|line| line.split(',').next() == Some(clip)) {
-        let fields: Vec<&str> = line.split(',').collect();
-        let number = |i: usize| fields[i].parse::<f32>().unwrap();
-        let rect = Rect::new(number(3), number(4), number(5), number(6));
-        let frame = frames.entry(fields[1].parse().unwrap()).or_default();
-        match fields[2] {
-            "face" => frame.faces.push(rect),
-            "ignore" => frame.ignored.push(rect),
-            "region" => frame.region = Some(rect),
-            other => panic!("{other}"),
-        }
-    }
-    frames
+    checked_faces().remove(clip).unwrap_or_default()
 }
 
 /// A clip of the folder that is shared by all who work on this.

@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
 
 pub mod browser;
+pub mod checked_faces;
 pub mod clips;
 pub mod fuzz;
 pub mod kernels;

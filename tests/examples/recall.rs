@@ -10,13 +10,13 @@
 //! with `as-filed` in the precision of the file, even if the engine has a better one.
 #![allow(clippy::unwrap_used, reason = "a measurement that cannot go on ends")]
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
 use facesr::Rect;
 use facesr::detect::{self, Detection, DetectorOptions, Precision};
 use facesr::util::cpu_time::CpuTimer;
+use facesr_testkit::checked_faces::checked_faces;
 use facesr_testkit::clips::Clip;
 
 /// Least overlap of a detection with the face that it has found.
@@ -24,34 +24,6 @@ const MIN_IOU: f32 = 0.4;
 /// Limits of the size classes: longer side of the box in pixels of the frame.
 const SIZES: [f32; 5] = [8.0, 16.0, 24.0, 34.0, 80.0];
 const PRECISION: f64 = 0.95;
-
-/// What is known of a frame.
-#[derive(Debug, Default)]
-struct Checked {
-    /// Only faces in here were checked; none for all of the frame.
-    region: Option<Rect>,
-    faces: Vec<Rect>,
-    /// Turned away, hidden, on a poster: found or not, it does not count.
-    ignored: Vec<Rect>,
-}
-
-fn checked() -> BTreeMap<(String, usize), Checked> {
-    let list = Path::new(env!("CARGO_MANIFEST_DIR")).join("../src/testkit/fixtures/faces.csv");
-    let mut frames = BTreeMap::<_, Checked>::new();
-    for line in std::fs::read_to_string(list).unwrap().lines().skip(1) {
-        let fields: Vec<&str> = line.split(',').collect();
-        let number = |i: usize| fields[i].parse::<f32>().unwrap();
-        let rect = Rect::new(number(3), number(4), number(5), number(6));
-        let frame = frames.entry((fields[0].into(), fields[1].parse().unwrap())).or_default();
-        match fields[2] {
-            "face" => frame.faces.push(rect),
-            "ignore" => frame.ignored.push(rect),
-            "region" => frame.region = Some(rect),
-            other => panic!("{other}"),
-        }
-    }
-    frames
-}
 
 fn size_class(r: &Rect) -> Option<usize> {
     let side = r.w.max(r.h);
@@ -84,48 +56,44 @@ fn main() {
     let (mut total, mut spent, mut searched) = ([0usize; SIZES.len() - 1], Duration::ZERO, 0u32);
     // Score, and the size of the face that was found, or that it was none.
     let mut hits: Vec<(f32, Option<usize>)> = Vec::new();
-    let frames = checked();
-    let mut open: Option<(String, Clip)> = None;
-    for ((name, number), truth) in &frames {
-        if open.as_ref().is_none_or(|(is, _)| is != name) {
-            let last = frames.keys().filter(|(is, _)| is == name).map(|(_, n)| *n).max().unwrap();
-            let clip = Clip::open(&Path::new(clips).join(format!("{name}.mp4")), last + 1);
-            open = Some((name.clone(), clip));
-        }
-        let (_, clip) = open.as_ref().unwrap();
-        let mut found: Vec<Detection> = Vec::new();
-        let watch = CpuTimer::start();
-        let frame = clip.frame(*number);
-        if tiles {
-            detect::search_closely(&mut *detector, &frame, &mut found).unwrap();
-        } else {
-            detector.detect(&frame, &mut found).unwrap();
-        }
-        spent += watch.elapsed();
-        searched += 1;
-        truth.faces.iter().filter_map(size_class).for_each(|class| total[class] += 1);
-        found.sort_by(|a, b| b.score.total_cmp(&a.score));
-        let mut open_faces = truth.faces.clone();
-        for Detection { rect, score } in found {
-            let c = rect.center();
-            let inside =
-                |r: &Rect| (r.x..r.x + r.w).contains(&c.x) && (r.y..r.y + r.h).contains(&c.y);
-            if truth.region.as_ref().is_some_and(|r| !inside(r)) {
-                continue;
+    for (name, frames) in checked_faces() {
+        let last = frames.keys().max().unwrap();
+        let clip = Clip::open(&Path::new(clips).join(format!("{name}.mp4")), last + 1);
+        for (number, truth) in &frames {
+            let mut found: Vec<Detection> = Vec::new();
+            let watch = CpuTimer::start();
+            let frame = clip.frame(*number);
+            if tiles {
+                detect::search_closely(&mut *detector, &frame, &mut found).unwrap();
+            } else {
+                detector.detect(&frame, &mut found).unwrap();
             }
-            let best = open_faces
-                .iter()
-                .enumerate()
-                .map(|(i, face)| (face.iou(&rect), i))
-                .max_by(|a, b| a.0.total_cmp(&b.0))
-                .filter(|best| best.0 >= MIN_IOU);
-            match best {
-                Some((_, i)) => {
-                    let face = open_faces.remove(i);
-                    hits.extend(size_class(&face).map(|class| (score, Some(class))));
+            spent += watch.elapsed();
+            searched += 1;
+            truth.faces.iter().filter_map(size_class).for_each(|class| total[class] += 1);
+            found.sort_by(|a, b| b.score.total_cmp(&a.score));
+            let mut open_faces = truth.faces.clone();
+            for Detection { rect, score } in found {
+                let c = rect.center();
+                let inside =
+                    |r: &Rect| (r.x..r.x + r.w).contains(&c.x) && (r.y..r.y + r.h).contains(&c.y);
+                if truth.region.as_ref().is_some_and(|r| !inside(r)) {
+                    continue;
                 }
-                None if truth.ignored.iter().any(|r| inside(r) || r.iou(&rect) > 0.2) => {}
-                None => hits.push((score, None)),
+                let best = open_faces
+                    .iter()
+                    .enumerate()
+                    .map(|(i, face)| (face.iou(&rect), i))
+                    .max_by(|a, b| a.0.total_cmp(&b.0))
+                    .filter(|best| best.0 >= MIN_IOU);
+                match best {
+                    Some((_, i)) => {
+                        let face = open_faces.remove(i);
+                        hits.extend(size_class(&face).map(|class| (score, Some(class))));
+                    }
+                    None if truth.ignored.iter().any(|r| inside(r) || r.iou(&rect) > 0.2) => {}
+                    None => hits.push((score, None)),
+                }
             }
         }
     }
