@@ -7,15 +7,15 @@ use crate::frame::{ColorModel, FrameInfo, Range};
 /// Color conversion for one kind of frame.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Color {
-    model: ColorModel,
-    kr: f32,
-    kg: f32,
-    kb: f32,
-    luma_zero: f32,
+    pub(crate) model: ColorModel,
+    pub(crate) kr: f32,
+    pub(crate) kg: f32,
+    pub(crate) kb: f32,
+    pub(crate) luma_zero: f32,
     /// Codes for 255 steps of luma.
-    luma_gain: f32,
+    pub(crate) luma_gain: f32,
     /// Codes for 255 steps of chroma, peak to peak.
-    chroma_gain: f32,
+    pub(crate) chroma_gain: f32,
 }
 
 impl Color {

@@ -4,7 +4,8 @@ use std::ffi::c_void;
 
 use bytemuck::{Pod, Zeroable};
 
-use crate::frame::{ColorModel, FrameInfo, Range};
+use crate::frame::{ColorModel, FrameInfo};
+use crate::imgproc::color::Color;
 
 /// The kernels as a pinned NVRTC compiled them (`scripts/ptx.sh`): for every NVIDIA GPU since
 /// Turing.
@@ -49,21 +50,17 @@ impl Frame {
             hsub: c.hsub as i32,
             vsub: c.vsub as i32,
         });
-        let (kr, kb) = info.matrix.coefficients();
-        let (luma_zero, luma_gain, chroma_gain) = match info.range {
-            Range::Full => (0.0, 1.0, 1.0),
-            Range::Limited => (16.0, 219.0 / 255.0, 224.0 / 255.0),
-        };
+        let Color { model, kr, kg, kb, luma_zero, luma_gain, chroma_gain } = Color::of(info);
         Self {
             components,
             count: info.format.component_count() as i32,
-            model: match info.format.model() {
+            model: match model {
                 ColorModel::Rgb => 0,
                 ColorModel::Yuv => 1,
                 ColorModel::Gray => 2,
             },
             kr,
-            kg: 1.0 - kr - kb,
+            kg,
             kb,
             luma_zero,
             luma_gain,
