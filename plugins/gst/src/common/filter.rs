@@ -108,6 +108,26 @@ impl FilterStream {
     }
 }
 
+/// Ends the work on a frame, when nothing is locked any more: posts the messages that came up (the
+/// application may answer one at once, and ask for anything), and turns a failure into an element
+/// error.
+///
+/// # Errors
+/// When the work failed.
+pub(crate) fn end_frame(
+    element: &gst::Element,
+    messages: Vec<gst::Message>,
+    done: Result<(), gst::ErrorMessage>,
+) -> Result<gst::FlowSuccess, gst::FlowError> {
+    for message in messages {
+        let _ = element.post_message(message);
+    }
+    done.map(|()| gst::FlowSuccess::Ok).map_err(|error| {
+        element.post_error_message(error);
+        gst::FlowError::Error
+    })
+}
+
 /// Takes back the offer of crop metadata (`GstVideoCropMeta`) that elements behind have made to
 /// those before: pixels are found by the caps, and a decoder that crops by metadata alone hands
 /// over another picture.

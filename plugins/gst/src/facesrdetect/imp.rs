@@ -20,7 +20,7 @@ use super::settings::{Settings, TABLE};
 use super::stats::Stats;
 use crate::common::buffer_times::BufferTimes;
 use crate::common::discontinuity::FrameClock;
-use crate::common::filter::{FilterStream, refuse_crop_meta};
+use crate::common::filter::{FilterStream, end_frame, refuse_crop_meta};
 use crate::common::roi_meta::{self, FaceWriter};
 use crate::common::{element_error, properties};
 use crate::frame_map::{self, FrameMapper};
@@ -396,13 +396,6 @@ impl BaseTransformImpl for FacesrDetect {
         let done = self.process(&mut state, &mut job, buffer);
         self.stream.latency.record(begun.elapsed());
         *self.state.lock() = Some(state);
-        // The application may answer a message at once, and ask for anything.
-        for message in job.messages {
-            let _ = self.obj().post_message(message);
-        }
-        done.map(|()| gst::FlowSuccess::Ok).map_err(|error| {
-            self.post_error_message(error);
-            gst::FlowError::Error
-        })
+        end_frame(self.obj().upcast_ref(), job.messages, done)
     }
 }

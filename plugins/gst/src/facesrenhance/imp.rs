@@ -19,7 +19,7 @@ use super::settings::{Settings, TABLE};
 use super::stats::Stats;
 use crate::common::buffer_times::BufferTimes;
 use crate::common::discontinuity::FrameClock;
-use crate::common::filter::{FilterStream, refuse_crop_meta};
+use crate::common::filter::{FilterStream, end_frame, refuse_crop_meta};
 use crate::common::latency::waiting;
 use crate::common::qos::Lateness;
 use crate::common::roi_meta::{self, FaceReader};
@@ -508,13 +508,6 @@ impl BaseTransformImpl for FacesrEnhance {
         let mut state = self.state.lock().take().ok_or(gst::FlowError::Flushing)?;
         let done = self.process(&mut state, &mut job, buffer);
         *self.state.lock() = Some(state);
-        // The application may answer a message at once, and ask for anything.
-        for message in job.messages {
-            let _ = self.obj().post_message(message);
-        }
-        done.map(|()| gst::FlowSuccess::Ok).map_err(|error| {
-            self.post_error_message(error);
-            gst::FlowError::Error
-        })
+        end_frame(self.obj().upcast_ref(), job.messages, done)
     }
 }
