@@ -97,6 +97,27 @@ pub fn fixed_batch(faces: &Faces, indices: &[usize], device: Device) -> Tensor {
     to_tensor(&pictures, faces.side(), device)
 }
 
+/// Pairs of still faces: LR faces [n, 3, s, s], which `degrade` makes of each original, and those
+/// originals [n, 3, 4s, 4s].
+fn still_pairs(
+    faces: &Faces,
+    indices: &[usize],
+    how: Variation,
+    rng: &mut Rng,
+    device: Device,
+    degrade: impl Fn(&[f32], &mut Rng) -> Vec<f32>,
+) -> (Tensor, Tensor) {
+    let side = faces.side();
+    let (lrs, hrs): (Vec<_>, Vec<_>) = indices
+        .iter()
+        .map(|&i| {
+            let hr = draw_face(faces, i, how, rng);
+            (degrade(&hr, rng), hr)
+        })
+        .unzip();
+    (to_tensor(&lrs, side / 4, device), to_tensor(&hrs, side, device))
+}
+
 /// Pairs of the synthetic camera: LR faces [n, 3, s, s] and their originals [n, 3, 4s, 4s].
 pub fn camera_pairs(
     faces: &Faces,
@@ -107,14 +128,7 @@ pub fn camera_pairs(
     device: Device,
 ) -> (Tensor, Tensor) {
     let side = faces.side();
-    let (lrs, hrs): (Vec<_>, Vec<_>) = indices
-        .iter()
-        .map(|&i| {
-            let hr = draw_face(faces, i, how, rng);
-            (camera.degrade(&hr, side, rng), hr)
-        })
-        .unzip();
-    (to_tensor(&lrs, side / 4, device), to_tensor(&hrs, side, device))
+    still_pairs(faces, indices, how, rng, device, |hr, rng| camera.degrade(hr, side, rng))
 }
 
 /// Pairs of real encoders, half of them mirrored where `flip` is set: LR faces [n, 3, s, s] and their
@@ -182,14 +196,9 @@ pub fn bicubic_pairs(
     device: Device,
 ) -> (Tensor, Tensor) {
     let side = faces.side();
-    let (lrs, hrs): (Vec<_>, Vec<_>) = indices
-        .iter()
-        .map(|&i| {
-            let hr = draw_face(faces, i, how, rng);
-            let mut lr = resize(&hr, side, side, side / 4, side / 4, Filter::Bicubic);
-            lr.iter_mut().for_each(|v| *v = (*v * 255.0).round().clamp(0.0, 255.0) / 255.0);
-            (lr, hr)
-        })
-        .unzip();
-    (to_tensor(&lrs, side / 4, device), to_tensor(&hrs, side, device))
+    still_pairs(faces, indices, how, rng, device, |hr, _| {
+        let mut lr = resize(hr, side, side, side / 4, side / 4, Filter::Bicubic);
+        lr.iter_mut().for_each(|v| *v = (*v * 255.0).round().clamp(0.0, 255.0) / 255.0);
+        lr
+    })
 }
