@@ -14,9 +14,9 @@ use crate::error::{Error, ModelError};
 use crate::face::Detection;
 use crate::frame::Frame;
 use crate::geometry::Rect;
-use crate::inference::loader;
 use crate::inference::model_source::ModelSource;
 use crate::inference::session_pool::{self, Fingerprint, SessionPool};
+use crate::inference::{arena, loader};
 use facesr_onnx as onnx;
 
 /// Both networks halve their input five times.
@@ -78,12 +78,17 @@ pub(super) struct Network {
     open: Vec<Open>,
 }
 
-/// Sessions for one tensor size, and the tensor.
+/// Sessions for the tensors of one size.
 struct Open {
-    /// The picture that the tensor holds.
     layout: Layout,
     pool: Arc<SessionPool>,
-    tensor: Vec<f32>,
+}
+
+/// What a session reads.
+struct InputTensor {
+    /// The picture that it holds. Around the picture it is black.
+    layout: Layout,
+    values: Vec<f32>,
 }
 
 /// Tensor sizes that are kept open, the latest first. Full frames, tiles and windows take turns.
@@ -95,7 +100,18 @@ struct Model {
     file: Vec<u8>,
     input: String,
     outputs: Vec<String>,
+    /// Tensors that nobody uses just now, the latest last: streams need one each only while they
+    /// search, which is a few at a time.
+    idle: Mutex<Vec<InputTensor>>,
 }
+
+/// After a run on more pixels the arena gives back what nobody uses. CenterFace on 1280x960 computes
+/// in 227 MB; two streams that searched frames so large by turns held up to 1.1 GB, in which small
+/// tensors lay where a large one might have been.
+const SHRINK_PIXELS: usize = 700_000;
+
+/// Idle tensors that are kept: those of as many sizes as a stream [keeps open](KEPT_OPEN), twice.
+const KEPT_IDLE: usize = 2 * KEPT_OPEN;
 
 /// Models in use, which were found to be what they should.
 static MODELS: LazyLock<Mutex<HashMap<Fingerprint, Weak<Model>>>> = LazyLock::new(Mutex::default);
@@ -137,7 +153,9 @@ impl Network {
         let mut models = MODELS.lock();
         let known = models.get(&key).and_then(Weak::upgrade);
         let is_new = known.is_none();
-        let model = known.unwrap_or_else(|| Arc::new(Model { source, file, input, outputs }));
+        let model = known.unwrap_or_else(|| {
+            Arc::new(Model { source, file, input, outputs, idle: Mutex::default() })
+        });
         let mut network = Self {
             kind,
             model,
@@ -168,7 +186,7 @@ impl Network {
         let contract = |reason: String| ModelError::Contract { model, reason, wanted };
         let lengths =
             |outputs: &[&[f32]]| outputs.iter().map(|output| output.len()).collect::<Vec<_>>();
-        let got = self.fit(layout).and_then(|()| self.run(lengths));
+        let got = self.fit(layout).and_then(|()| self.run(layout, |_, _| (), lengths));
         // Streams have other sizes.
         self.open.clear();
         match got {
@@ -198,12 +216,13 @@ impl Network {
         let (width, height) = Sizing::scaled(shown, high, scale);
         let layout = Layout::padded(width, height, MULTIPLE);
         self.fit(layout)?;
-        if let Some(open) = self.open.first_mut() {
-            self.preprocessor.planar(frame, layout, self.kind.channels, &mut open.tensor);
-        }
         let scale = Scale::new((info.width, info.height), (width, height));
-        let least = self.scores.faint;
-        let mut boxes = self.run(|outputs| (self.kind.decode)(outputs, layout, least))?;
+        let (kind, least) = (self.kind, self.scores.faint);
+        let mut boxes = self.run(
+            layout,
+            |preprocessor, tensor| preprocessor.planar(frame, layout, kind.channels, tensor),
+            |outputs| (kind.decode)(outputs, layout, least),
+        )?;
         nms::suppress(&mut boxes, self.kind.max_iou);
         self.kind.fit.apply(&mut boxes);
         found.extend(boxes.iter().map(|d| Detection { rect: scale.apply(&d.rect), ..*d }));
@@ -215,12 +234,6 @@ impl Network {
     fn fit(&mut self, layout: Layout) -> Result<(), Error> {
         if let Some(known) = self.open.iter().position(|open| open.layout.has_tensor_of(&layout)) {
             self.open[..=known].rotate_right(1);
-            let open = &mut self.open[0];
-            if open.layout != layout {
-                // Around the picture the tensor is black.
-                open.tensor.fill(0.0);
-                open.layout = layout;
-            }
             return Ok(());
         }
         self.open.truncate(KEPT_OPEN - 1);
@@ -228,20 +241,28 @@ impl Network {
         let dims = [1, 3, layout.padded_height, layout.padded_width];
         let file = onnx::with_fixed_input(&model.file, &model.input, &dims, &model.outputs)
             .map_err(|e| ModelError::invalid(&model.source, e.into()))?;
-        // All black, and black it stays around the picture.
-        let tensor = vec![0.0; layout.len()];
-        let check = |session: &mut Session| model.run(session, layout, &tensor, |_| ());
+        let check = |session: &mut Session| model.run(session, layout, |_| (), |_| ());
         let pool = SessionPool::open(&model.source, file.into(), self.threads, check)?;
-        self.open.insert(0, Open { layout, pool, tensor });
+        self.open.insert(0, Open { layout, pool });
         Ok(())
     }
 
-    /// Runs a session on the tensor of the layout that was fitted last.
-    fn run<R>(&self, use_outputs: impl FnOnce(&[&[f32]]) -> R) -> Result<R, Error> {
-        let Some(Open { layout, pool, tensor }) = self.open.first() else {
+    /// Runs a session of the size that was fitted last on a tensor of `layout`, into which `paint`
+    /// has written the picture.
+    fn run<R>(
+        &mut self,
+        layout: Layout,
+        paint: impl FnOnce(&mut Preprocessor, &mut [f32]),
+        use_outputs: impl FnOnce(&[&[f32]]) -> R,
+    ) -> Result<R, Error> {
+        let Some(Open { pool, .. }) = self.open.first() else {
             return Err(self.model.failed("no session is open".into()));
         };
-        pool.run(|session| self.model.run(session, *layout, tensor, use_outputs))?
+        let (model, preprocessor) = (&*self.model, &mut self.preprocessor);
+        pool.run(|session| {
+            let paint = |tensor: &mut [f32]| paint(preprocessor, tensor);
+            model.run(session, layout, paint, use_outputs)
+        })?
     }
 }
 
@@ -277,20 +298,68 @@ impl Model {
         &self,
         session: &mut Session,
         layout: Layout,
-        tensor: &[f32],
+        paint: impl FnOnce(&mut [f32]),
+        use_outputs: impl FnOnce(&[&[f32]]) -> R,
+    ) -> Result<R, Error> {
+        let mut tensor = self.take(layout);
+        paint(&mut tensor.values);
+        let result = self.run_on(session, &tensor, use_outputs);
+        let mut idle = self.idle.lock();
+        idle.push(tensor);
+        if idle.len() > KEPT_IDLE {
+            idle.remove(0);
+        }
+        result
+    }
+
+    /// A tensor for a picture of `layout`, black around it.
+    fn take(&self, layout: Layout) -> InputTensor {
+        let mut idle = self.idle.lock();
+        let known = idle.iter().rposition(|tensor| tensor.layout.has_tensor_of(&layout));
+        let known = known.map(|i| idle.remove(i));
+        drop(idle);
+        match known {
+            Some(tensor) if tensor.layout == layout => tensor,
+            Some(InputTensor { mut values, .. }) => {
+                values.fill(0.0);
+                InputTensor { layout, values }
+            }
+            None => InputTensor { layout, values: vec![0.0; layout.len()] },
+        }
+    }
+
+    fn run_on<R>(
+        &self,
+        session: &mut Session,
+        InputTensor { layout, values }: &InputTensor,
         use_outputs: impl FnOnce(&[&[f32]]) -> R,
     ) -> Result<R, Error> {
         let failed = |e: ort::Error| self.failed(loader::first_line(&e.to_string()));
         let dims = [1, 3, layout.padded_height, layout.padded_width];
-        let input = TensorRef::from_array_view((dims, tensor)).map_err(failed)?;
-        let outputs = session.run(ort::inputs![self.input.as_str() => input]).map_err(failed)?;
-        let mut values = Vec::with_capacity(self.outputs.len());
+        let input = TensorRef::from_array_view((dims, &values[..])).map_err(failed)?;
+        let input = ort::inputs![self.input.as_str() => input];
+        let is_large = layout.len() > 3 * SHRINK_PIXELS;
+        let shrinking;
+        let outputs = if is_large {
+            shrinking = arena::shrinking().map_err(failed)?;
+            session.run_with_options(input, &shrinking)
+        } else {
+            session.run(input)
+        };
+        let outputs = outputs.map_err(failed)?;
+        let mut read = Vec::with_capacity(self.outputs.len());
         for name in &self.outputs {
             let value = outputs.get(name);
             let value = value.ok_or_else(|| self.failed(format!("it has no output {name}")))?;
-            values.push(value.try_extract_tensor::<f32>().map_err(failed)?.1);
+            read.push(value.try_extract_tensor::<f32>().map_err(failed)?.1);
         }
-        Ok(use_outputs(&values))
+        let result = use_outputs(&read);
+        drop(read);
+        drop(outputs);
+        if is_large {
+            arena::release_freed();
+        }
+        Ok(result)
     }
 
     fn failed(&self, reason: String) -> Error {
@@ -322,7 +391,7 @@ mod tests {
             super::super::centerface::open(source, file, &signature, &DetectorOptions::default())
                 .unwrap()
         };
-        let (mut network, mut fresh) = (open(), open());
+        let mut network = open();
         search_white(&mut network, 672, 384);
         let pool = network.open[0].pool.clone();
         for (width, height) in [(672, 353), (641, 384), (672, 384), (672, 353)] {
@@ -331,7 +400,10 @@ mod tests {
             assert!(Arc::ptr_eq(&network.open[0].pool, &pool), "{width}x{height}");
         }
         // Nothing of the larger picture is left around the smaller one.
-        search_white(&mut fresh, 672, 353);
-        assert!(network.open[0].tensor == fresh.open[0].tensor);
+        let mut idle = network.model.idle.lock();
+        let tensor = idle.pop().unwrap();
+        assert_eq!((tensor.layout.height, idle.len()), (353, 1), "one, and that of the check");
+        let is_black = |i: usize| i / 672 % 384 >= 353;
+        assert!((0..tensor.values.len()).all(|i| (tensor.values[i] == 0.0) == is_black(i)));
     }
 }

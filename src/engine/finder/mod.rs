@@ -30,7 +30,8 @@ pub struct FinderOptions {
     pub detect_interval: Duration,
     /// CPU time for searches, milliseconds per second of video, as a machine with 8-bit vector
     /// products needs it. What searches of the full frame leave may be spent on searches that show
-    /// faces larger; 0 for none.
+    /// faces larger; 0 for none. All searches in the [background](Self::background) of a process
+    /// share half of its cores at most.
     pub detect_budget: u32,
     /// How much boxes are steadied over time, 0 (not at all) to 1.
     pub smoothing: f32,
@@ -292,6 +293,10 @@ impl Finder {
         self.scheduler.note_motion(|window| scene_cut.motion(window, size));
         let small_faces: Vec<_> = self.tracker.small_faces().collect();
         let interval = self.options.detect_interval;
+        let mut budget = f64::from(self.options.detect_budget);
+        if let Search::Beside(_) = self.search {
+            budget = budget.min(worker::fair_budget());
+        }
         self.scheduler.plan(&Situation {
             now: tick.now,
             step: tick.step,
@@ -300,7 +305,7 @@ impl Finder {
             } else {
                 interval.as_secs_f64()
             },
-            budget: f64::from(self.options.detect_budget),
+            budget,
             is_tentative: self.tracker.is_tentative(),
             is_lost: self.tracker.has_lost(),
             small_faces: &small_faces,

@@ -5,6 +5,8 @@
 //! later, with the time of the frame they are about.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::LazyLock;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -33,6 +35,20 @@ pub(super) struct DetectionJob {
     pub(super) cost: Duration,
 }
 
+/// Milliseconds per second and core that all threads of this process together may search in: the
+/// other half is for the streams that they serve.
+const SHARE_OF_CORE: f64 = 500.0;
+
+/// Counts the threads there are, by its references.
+static THREADS: LazyLock<Arc<()>> = LazyLock::new(Arc::default);
+
+/// What a thread may spend, milliseconds per second, with as many as there are now.
+pub(super) fn fair_budget() -> f64 {
+    let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
+    let threads = Arc::strong_count(&THREADS).saturating_sub(1).max(1);
+    SHARE_OF_CORE * cores as f64 / threads as f64
+}
+
 /// The thread, seen from the stream's.
 pub(super) struct DetectionWorker {
     name: &'static str,
@@ -42,6 +58,7 @@ pub(super) struct DetectionWorker {
     is_busy: bool,
     spare: Option<DetectionJob>,
     death_reported: bool,
+    _counted: Arc<()>,
 }
 
 impl DetectionWorker {
@@ -69,6 +86,7 @@ impl DetectionWorker {
             is_busy: false,
             spare,
             death_reported,
+            _counted: THREADS.clone(),
         })
     }
 

@@ -8,6 +8,7 @@
 use ort::AsPointer;
 use ort::environment::Environment;
 use ort::memory::{AllocationDevice, AllocatorType, MemoryInfo, MemoryType};
+use ort::session::RunOptions;
 use ort::sys::{OrtArenaCfg, OrtStatusPtr};
 
 /// No process computes in less, bytes: CenterFace on a whole 3840x2160 frame takes about half.
@@ -45,6 +46,26 @@ pub(crate) fn register(environment: &Environment) -> Result<(), String> {
     // SAFETY: made above, and not used any more.
     unsafe { (ort::api().ReleaseArenaCfg)(config) };
     registered
+}
+
+/// Options of a run after which the arena gives back to the system what no session uses.
+///
+/// # Errors
+/// What ONNX Runtime says if it refuses.
+pub(crate) fn shrinking() -> ort::Result<RunOptions> {
+    let mut options = RunOptions::new()?;
+    options.set("memory.enable_memory_arena_shrinkage", "cpu:0")?;
+    Ok(options)
+}
+
+/// Gives the system back what was freed, which the C library would keep for its threads: up to 14 MB
+/// for each session that was opened, and as much as a search of a large frame computes in.
+pub(crate) fn release_freed() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: it takes no pointer and may be called from any thread.
+    unsafe {
+        libc::malloc_trim(0);
+    }
 }
 
 /// The reason in `status`, which is released.

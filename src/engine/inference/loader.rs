@@ -9,6 +9,7 @@ use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 use ort::value::{TensorElementType, ValueType};
 
 use crate::error::{InvalidModel, ModelError};
+use crate::inference::arena;
 use crate::inference::model_source::ModelSource;
 use crate::inference::runtime::Runtime;
 use facesr_onnx as onnx;
@@ -88,6 +89,7 @@ fn build(
 ) -> Result<Session, ModelError> {
     let runtime = Runtime::get()?;
     let session = configure(runtime, threads, level).and_then(|mut b| b.commit_from_memory(bytes));
+    arena::release_freed();
     session.map_err(|e| refused(source, &e))
 }
 
@@ -134,6 +136,9 @@ fn configure(
     let builder = Session::builder(runtime.environment())?
         .with_optimization_level(level)?
         .with_env_allocators()?
+        // A pattern is one block as large as the whole run, beside the blocks of the first run, which
+        // the arena keeps: 394 MB instead of 227 for 1280x960 in CenterFace, and no faster.
+        .with_memory_pattern(false)?
         .with_intra_threads(threads.max(1))?
         .with_inter_threads(1)?
         // Without it a file with the mark of ONNX Runtime's own format is read as that, past the

@@ -1,6 +1,6 @@
 //! Models and ONNX Runtime: which file, whether it is safe to open, and the sessions that run it.
 
-mod arena;
+pub(crate) mod arena;
 pub mod loader;
 pub mod model_source;
 pub mod runtime;

@@ -150,7 +150,8 @@ pub(crate) fn table() -> PropertyTable<Settings> {
         "Detection budget",
         "CPU time for searches, in milliseconds per second of video: what searches of the full \
          frame leave of it is spent on searches that see faces larger, of the enlarged frame or of \
-         parts of it (0 = none of those)",
+         parts of it (0 = none of those). The live streams of a process share half of its cores at \
+         most",
         default.detect_budget,
     )
     .maximum(1_000_000)

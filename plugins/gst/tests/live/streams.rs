@@ -9,9 +9,30 @@ use crate::common::init;
 use crate::guard::{Guarded, launch};
 use crate::viewer::{footprint, stat};
 
-/// What a further 640x480 stream may cost, bytes: decoder, queues, tracks and kept faces. Models
+/// What a further 640x480 stream may hold, bytes: decoder, queues, tracks and kept faces. Models
 /// are shared, and so is what they compute in.
 const EACH: u64 = 30 << 20;
+
+/// How often streams search, milliseconds, and what they may spend on it.
+fn search(streams: &[Guarded], interval: u32, budget: u32) {
+    for f in streams.iter().filter_map(|pipeline| pipeline.by_name("f")) {
+        f.set_property("detect-interval", interval);
+        f.set_property("detect-budget", budget);
+    }
+}
+
+/// What the streams hold while none searches: what a search computes in comes and goes, and as many
+/// searches go on at the same moment as there are cores, whatever the number of streams.
+fn held(streams: &[Guarded]) -> u64 {
+    search(streams, 60_000, 0);
+    let moments = (0..60).map(|_| {
+        std::thread::sleep(Duration::from_millis(50));
+        footprint().0
+    });
+    let least = moments.min().unwrap();
+    search(streams, 320, 500);
+    least
+}
 
 /// Plays one more stream, until faces come out of it.
 fn play(camera: &std::sync::Arc<Camera>) -> Guarded {
@@ -41,19 +62,12 @@ fn further_streams_cost_little_memory() {
     // moment, as they do while each of them searches all the time.
     let cores = std::thread::available_parallelism().map_or(2, |n| n.get()).min(4);
     let mut streams: Vec<Guarded> = (0..cores).map(|_| play(&camera)).collect();
-    let search = |interval: u32| {
-        let faces = streams.iter().filter_map(|pipeline| pipeline.by_name("f"));
-        faces.for_each(|f| f.set_property("detect-interval", interval));
-    };
-    search(0);
+    search(&streams, 0, 500);
     std::thread::sleep(Duration::from_secs(2));
-    search(320);
-    std::thread::sleep(Duration::from_secs(1));
-    let (before, _) = footprint();
+    let before = held(&streams);
     let more = 3;
     streams.extend((0..more).map(|_| play(&camera)));
-    std::thread::sleep(Duration::from_secs(2));
-    let (after, _) = footprint();
+    let after = held(&streams);
     let each = after.saturating_sub(before) / more;
     println!(
         "{cores} streams take {} MB, each of {more} more {:.1} MB",
