@@ -39,7 +39,7 @@ for size in 640x480 1920x1080; do
     for faces in 1 8 32; do
         name=$size-$faces
         [ -f "$work/$name.mp4" ] || compose "${size%x*}" "${size#*x}" $faces "$work/$name.mp4"
-        "$release/facesr" enhance "$work/$name.mp4" --no-encode \
+        "$release/facesr" enhance "$work/$name.mp4" --no-encode --scale 1 \
             --json "$work/$name.json" </dev/null >"$work/$name.log" 2>&1 || {
             cat "$work/$name.log" >&2
             fail "facesr enhance failed on $work/$name.mp4"

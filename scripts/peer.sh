@@ -33,7 +33,7 @@ for clip in street-oxford-cctv stadium-crowd; do
             --generator "$generator" --detect-every 2 --detect-width 960 --threads 2 \
             --json "$work/$clip-peer-$round.json" </dev/null >"$work/peer.log" 2>&1 ||
             fail "the peer failed, see $work/peer.log"
-        "$release/facesr" enhance "$long" --no-encode --detector yunet --detector-model "$detector" \
+        "$release/facesr" enhance "$long" --no-encode --scale 1 --detector yunet --detector-model "$detector" \
             --generator "$generator" --min-score 0.5 --detect-budget 0 --threads 2 "${options[@]}" \
             --json "$work/$clip-ours-$round.json" </dev/null >"$work/ours.log" 2>&1 ||
             fail "facesr failed, see $work/ours.log"

@@ -98,13 +98,19 @@ mod tests {
 
     use super::*;
 
+    /// As they are for the scale that is asked for.
+    fn properties(video: &crate::args::VideoArgs) -> Vec<(&'static str, String)> {
+        let crate::args::Scale::Times(scale) = video.scale else { return video.properties(1) };
+        video.properties(scale)
+    }
+
     #[test]
     fn size_limits_are_meant_for_the_input() {
         let sizes = |line: &[&str]| {
             let words = ["facesr", "enhance", "in.mp4", "-o", "out.mp4"];
             let cli = Cli::try_parse_from(words.iter().chain(line)).unwrap();
             let Command::Enhance(args) = cli.command else { panic!("enhance was asked for") };
-            let properties = args.video.properties();
+            let properties = properties(&args.video);
             let value = |name: &str| {
                 properties.iter().find(|p| p.0 == name).map_or(String::new(), |p| p.1.clone())
             };
@@ -122,7 +128,7 @@ mod tests {
         let line = ["--roi=1,2,3,4", "--roi=5,6,7,8", "--exclude=9,9,1,1"];
         let cli = Cli::try_parse_from(words.iter().chain(&line)).unwrap();
         let Command::Enhance(args) = cli.command else { panic!("enhance was asked for") };
-        let properties = args.video.properties();
+        let properties = properties(&args.video);
         assert!(properties.contains(&("roi", "2,4,6,8;10,12,14,16".into())), "{properties:?}");
         assert!(properties.contains(&("exclude", "18,18,2,2".into())), "{properties:?}");
         let error = Cli::try_parse_from(words.iter().chain(&["--roi=1,2"])).unwrap_err();
@@ -158,7 +164,7 @@ mod tests {
         let line = ["facesr", "enhance", "a", "-o", "b.mp4", "--strength", "0.5", "--max-faces=3"];
         let Command::Enhance(args) = Cli::try_parse_from(line).unwrap().command else { panic!() };
         assert_eq!(
-            args.video.properties(),
+            properties(&args.video),
             [("strength", "0.5".to_string()), ("max-faces", "3".to_string())]
         );
     }

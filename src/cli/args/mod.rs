@@ -1,15 +1,21 @@
 //! Groups of options that several commands share, and their parsers.
 
+mod scale;
+
 use std::convert::Infallible;
 use std::path::PathBuf;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum, value_parser};
+use facesr::detect::{DetectorKind, DetectorOptions};
 use facesr::frame::MAX_DIMENSION;
 use facesr::search::Rects;
 use facesr::{EnhancerOptions, Rect};
 
+pub(crate) use scale::{MOST_ENLARGED, Scale};
+
 use crate::media::EncoderOptions;
+use crate::term::Failure;
 
 /// Budget of searches without limit, milliseconds of CPU time per second.
 const THOROUGH: u32 = 1_000_000;
@@ -137,9 +143,11 @@ pub(crate) struct StreamArgs {
 /// How the video of a file is sharpened and written: what `enhance` and `batch` have in common.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct VideoArgs {
-    /// Enlarge the picture first: small faces gain the most
-    #[arg(long, value_name = "2|4", hide_possible_values = true, value_parser = scale_parser())]
-    pub(crate) scale: Option<u32>,
+    /// Enlarge the picture first, as small faces gain the most: 1 (not at all), 2 or 4 times, or as
+    /// the size of the picture and of its faces suggests, and then not beyond 1920 pixels
+    #[arg(long, value_name = "auto|1|2|4", hide_possible_values = true, default_value = "auto",
+          value_parser = Scale::parser())]
+    pub(crate) scale: Scale,
     /// Show before (left) and after (right) side by side
     #[arg(long)]
     pub(crate) compare: bool,
@@ -215,6 +223,23 @@ impl FaceArgs {
 }
 
 impl FindArgs {
+    /// The detector that was asked for, with so many threads; `None` if it is none.
+    pub(crate) fn options(&self, threads: usize) -> Result<Option<DetectorOptions>, Failure> {
+        let kind: DetectorKind = match self.detector.as_deref() {
+            Some("none") => return Ok(None),
+            Some(name) => name.parse().map_err(Failure::usage)?,
+            None => DetectorKind::default(),
+        };
+        Ok(Some(DetectorOptions {
+            kind,
+            model: self.detector_model.clone(),
+            width: self.detect_width.unwrap_or(0),
+            min_score: self.min_score,
+            threads,
+            ..DetectorOptions::default()
+        }))
+    }
+
     /// The properties of `facesrdetect` that were asked for, as name and value.
     pub(crate) fn properties(&self) -> Vec<(&'static str, String)> {
         given([
@@ -233,9 +258,10 @@ impl VideoArgs {
         EncoderOptions { crf: self.crf, preset: self.preset.name() }
     }
 
-    /// The element's properties that were asked for, as name and value.
-    pub(crate) fn properties(&self) -> Vec<(&'static str, String)> {
-        self.stream.properties(self.scale)
+    /// The element's properties that were asked for, as name and value, where the picture is
+    /// enlarged `scale` times first.
+    pub(crate) fn properties(&self, scale: u32) -> Vec<(&'static str, String)> {
+        self.stream.properties((scale != 1).then_some(scale))
     }
 }
 

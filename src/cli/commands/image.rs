@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, value_parser};
 
-use facesr::detect::{self, Detection, DetectorKind, DetectorOptions};
+use facesr::detect::{self, Detection};
 use facesr::enhance::generator::Device;
 use facesr::frame::MAX_DIMENSION;
 use facesr::{
@@ -242,22 +242,11 @@ fn enhance(args: &ImageArgs, pixels: &mut DynamicImage) -> Result<Value, Failure
         Some(threads) => threads as usize,
         None => std::thread::available_parallelism().map_or(1, |n| n.get()),
     };
-    let kind: DetectorKind = match faces.find.detector.as_deref() {
-        Some("none") => {
-            return Err(Failure::usage("a picture needs a detector; 'none' is for streams"));
-        }
-        Some(name) => name.parse().map_err(Failure::usage)?,
-        None => DetectorKind::default(),
-    };
-    let mut detector = detect::open(&DetectorOptions {
-        kind,
-        model: faces.find.detector_model.clone(),
-        width: faces.find.detect_width.unwrap_or(0),
-        min_score: faces.find.min_score,
-        threads,
-        ..DetectorOptions::default()
-    })
-    .map_err(Failure::running)?;
+    let options = faces
+        .find
+        .options(threads)?
+        .ok_or_else(|| Failure::usage("a picture needs a detector; 'none' is for streams"))?;
+    let mut detector = detect::open(&options).map_err(Failure::running)?;
     let device: Device =
         faces.device.as_deref().unwrap_or("auto").parse().map_err(Failure::usage)?;
     let default = EnhancerOptions::default();

@@ -58,8 +58,10 @@ def main():
     side = model.graph.input[0].type.tensor_type.shape.dim[3].dim_value
     x = faces(args.data, side, args.faces)
     meta = {p.key: p.value for p in model.metadata_props}
-    # The network proper: head, blocks.*, body, last. The rest is what holds the output to the input.
-    proper = ("node.head", "node.blocks", "node.body", "node.last")
+    # The network proper: blocks.*, body, last. The rest is what holds the output to the input, and the head, which reads the
+    # picture itself: in 8 bits it cost 9 dB of the 32x32 net (39.2 instead of 48.3, worst face 28.5 instead of 44.0) and
+    # has less than a hundredth of the arithmetic.
+    proper = ("node.blocks", "node.body", "node.last")
     chosen = [n.name for n in model.graph.node if n.op_type in ("Conv", "Add") and n.name.startswith(proper)]
     if not chosen:
         sys.exit(f"{args.source}: not a compact generator of facesr-train")

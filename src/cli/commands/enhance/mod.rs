@@ -6,13 +6,15 @@ mod run_report;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
+use facesr::detect;
 use serde_json::{Value, json};
 
 pub(crate) use args::EnhanceArgs;
 
+use crate::args::{MOST_ENLARGED, Scale};
 use crate::files::{AtomicFile, RunPaths, check_json, write_json};
 use crate::media::{
-    Container, FrameObserver, Input, Outcome, Plan, encoder, face_element, have, lock,
+    Container, FrameObserver, Input, Outcome, Plan, Survey, encoder, face_element, have, lock,
     start_gstreamer, transcode,
 };
 use crate::report::{BestShots, ReportTargets};
@@ -43,10 +45,10 @@ pub(crate) fn run(args: &EnhanceArgs) -> Result<(), Failure> {
     let targets = ReportTargets::create(page, gallery, args.force)?;
     start_gstreamer()?;
     let video = &args.video;
-    let scale = video.scale.unwrap_or(1);
+    let scale = resolve_scale(args, &source)?;
     let shots = Arc::new(Mutex::new(BestShots::new(faces.sizes(scale))));
     let plan = Plan {
-        element: face_element("facesr", &video.properties())?,
+        element: face_element("facesr", &video.properties(scale))?,
         scale,
         compare: video.compare,
         encoder: if args.no_encode { None } else { Some(encoder(&video.encoder())?) },
@@ -56,7 +58,7 @@ pub(crate) fn run(args: &EnhanceArgs) -> Result<(), Failure> {
     };
     let mut progress = Progress::start(args.progress.unwrap_or(ProgressMode::unless(args.quiet)));
     let outcome = transcode(plan, &source, file.zip(format), &mut progress)?;
-    let stats = report(args, &source, &outcome);
+    let stats = report(args, &source, &outcome, scale);
     if targets.wanted() {
         // The pipeline may still hold a reference; what it saw is all in here.
         let shots = std::mem::replace(&mut *lock(&shots), BestShots::new((0.0, 0.0)));
@@ -86,10 +88,37 @@ pub(crate) fn run(args: &EnhanceArgs) -> Result<(), Failure> {
     }
 }
 
-fn report(args: &EnhanceArgs, source: &Input, outcome: &Outcome) -> Value {
+/// How much the picture is enlarged; where the program decides, it says so.
+fn resolve_scale(args: &EnhanceArgs, source: &Input) -> Result<u32, Failure> {
+    if let Scale::Times(times) = args.video.scale {
+        return Ok(times);
+    }
+    let threads = std::thread::available_parallelism().map_or(1, |n| n.get());
+    let find = &args.video.stream.faces.find;
+    let Some(options) = find.options(find.threads.map_or(threads, |n| n as usize))? else {
+        return Ok(1);
+    };
+    // The run itself tells what is wrong with a detector.
+    let Ok(mut detector) = detect::open(&options) else { return Ok(1) };
+    let Some(survey) = Survey::of(source, MOST_ENLARGED, &mut *detector) else { return Ok(1) };
+    let scale = Scale::suggested(survey.size, &survey.faces);
+    if scale > 1 && !args.quiet {
+        let (width, height) = survey.size;
+        say(&format!(
+            "facesr: note: the picture of {width}x{height} is enlarged {scale} times, as its faces are \
+             small; --scale 1 leaves it as it is"
+        ));
+    }
+    Ok(scale)
+}
+
+fn report(args: &EnhanceArgs, source: &Input, outcome: &Outcome, scale: u32) -> Value {
     let video = &args.video;
-    let given: serde_json::Map<_, _> =
-        video.properties().into_iter().map(|(name, value)| (name.into(), json!(value))).collect();
+    let given: serde_json::Map<_, _> = video
+        .properties(scale)
+        .into_iter()
+        .map(|(name, value)| (name.into(), json!(value)))
+        .collect();
     run_report::Report {
         input: source.name(),
         output: args.output.as_ref().map(|p| p.display().to_string()),
@@ -97,7 +126,7 @@ fn report(args: &EnhanceArgs, source: &Input, outcome: &Outcome) -> Value {
             .then(|| if have("x264enc") { "x264enc" } else { "openh264enc" }.to_string()),
         outcome,
         options: json!({
-            "scale": video.scale.unwrap_or(1),
+            "scale": scale,
             "compare": video.compare,
             "crf": video.crf,
             "preset": video.preset.name(),

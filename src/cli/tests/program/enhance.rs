@@ -5,7 +5,7 @@ use std::path::Path;
 use facesr_testkit::media::{frames, launch};
 use serde_json::Value;
 
-use crate::{enhance, facesr, said, scratch};
+use crate::{enhance, facesr, said, scratch, small_carphone};
 
 fn clip(path: &Path) {
     launch(&format!(
@@ -120,4 +120,37 @@ fn uris_are_read_too() {
     let uri = format!("file://{}", file("in.mp4").display());
     enhance(Path::new(&uri), &file("out.mp4"), &["--detector=none"]);
     assert_eq!(frames(&file("out.mp4")).times(), frames(&file("in.mp4")).times());
+}
+
+/// The scale that the program chose for `input`, and what it said.
+fn chosen_scale(input: &Path, options: &[&str]) -> (u64, String) {
+    let output = facesr()
+        .args([Path::new("enhance"), input, Path::new("--no-encode"), Path::new("--json=-")])
+        .args(options)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", said(&output));
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    (json["options"]["scale"].as_u64().unwrap(), said(&output))
+}
+
+#[test]
+fn small_pictures_with_small_faces_are_enlarged_unasked() {
+    let (_dir, file) = scratch();
+    let [small, no_face] = ["small.mp4", "no-face.mp4"].map(file);
+    // The face has some 65 of 176 pixels.
+    small_carphone(&small, 176, 30);
+    let (scale, said) = chosen_scale(&small, &[]);
+    assert!(
+        scale == 2 && said.contains("enlarged 2 times") && said.contains("--scale 1"),
+        "{said}"
+    );
+    assert_eq!(chosen_scale(&small, &["--scale=1"]).0, 1);
+    assert_eq!(chosen_scale(&small, &["--detector=none"]).0, 1, "nobody looked");
+    let pattern = "videotestsrc num-buffers=30 pattern=smpte ! video/x-raw,width=320,height=240";
+    facesr_testkit::media::launch(&format!(
+        "{pattern} ! x264enc speed-preset=ultrafast ! mp4mux ! filesink location=\"{}\"",
+        no_face.display()
+    ));
+    assert_eq!(chosen_scale(&no_face, &[]).0, 1);
 }

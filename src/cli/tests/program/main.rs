@@ -36,8 +36,12 @@ fn said(output: &Output) -> String {
 
 /// `facesr enhance` from file to file; must succeed. Answers what it said.
 fn enhance(input: &Path, output: &Path, options: &[&str]) -> String {
+    // What the program would choose by itself is tested by itself.
+    let scale =
+        (!options.iter().any(|option| option.starts_with("--scale"))).then_some("--scale=1");
     let output = facesr()
         .args(["enhance", "--preset=superfast"])
+        .args(scale)
         .args([input, Path::new("-o"), output])
         .args(options)
         .output()
