@@ -14,6 +14,7 @@ use gst_base::subclass::prelude::*;
 use parking_lot::Mutex;
 
 use super::Device;
+use super::face_quota::FaceQuota;
 use super::late_frame_policy::{LONGEST, LateFramePolicy};
 use super::settings::{Settings, TABLE};
 use super::stats::Stats;
@@ -80,11 +81,28 @@ struct State {
     followed: Option<(Arc<Settings>, Arc<FrameMapper>)>,
     regions: RoiFilter,
     policy: LateFramePolicy,
+    quota: FaceQuota,
     reader: FaceReader,
     faces: Vec<Face>,
     warned: bool,
     /// Somebody has been told, or need not be, that regions are there but no faces.
     told_of_types: bool,
+}
+
+impl State {
+    /// Lets no more faces be sharpened than there is time for.
+    fn limit_faces(&mut self, settings: &Settings) {
+        let asked = settings.enhancer_options().max_faces;
+        let most = match self.quota.limit() {
+            Some(limit) if asked == 0 => limit,
+            Some(limit) => limit.min(asked),
+            None => asked,
+        };
+        if self.options.max_faces != most {
+            self.options.max_faces = most;
+            self.enhancer.set_options(self.options.clone());
+        }
+    }
 }
 
 /// A frame on its way through the element.
@@ -242,7 +260,9 @@ impl FacesrEnhance {
         let frame = i64::try_from(duration(&job.frames).nseconds()).unwrap_or(i64::MAX);
         let bearable = if job.is_live { frame } else { i64::MAX };
         let longest = frames_in(LONGEST, &job.frames);
-        let late = state.policy.passes(self.lateness(job), bearable, longest);
+        let late = self.lateness(job);
+        state.quota.judge(late.is_some(), duration(&job.frames).into());
+        let late = state.policy.passes(late, bearable, longest);
         let Some(late) = late else { return true };
         gst::debug!(CAT, imp = self, "frame is {} ns late, passes untouched", late.jitter);
         {
@@ -262,6 +282,7 @@ impl FacesrEnhance {
         buffer: &mut gst::BufferRef,
     ) -> Result<(), gst::ErrorMessage> {
         self.idle.store(0, Ordering::Relaxed);
+        state.limit_faces(&job.settings);
         let begun = Instant::now();
         let at = job.times.running.map(|time| Timestamp::from_nanos(time.nseconds()));
         let done = self.enhance(state, &job.frames, buffer, at);
@@ -270,6 +291,7 @@ impl FacesrEnhance {
         self.follow_device(&mut state.enhancer, &mut job.messages);
         match done {
             Ok(Ok(count)) => {
+                state.quota.record(count, begun.elapsed());
                 gst::log!(CAT, imp = self, "{count} of {} faces enhanced", state.faces.len());
             }
             Ok(Err(error)) => {
@@ -420,6 +442,7 @@ impl BaseTransformImpl for FacesrEnhance {
             followed: None,
             regions: RoiFilter::default(),
             policy: LateFramePolicy::default(),
+            quota: FaceQuota::default(),
             reader: FaceReader::default(),
             faces: Vec::new(),
             warned: false,

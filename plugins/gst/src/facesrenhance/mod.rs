@@ -3,6 +3,7 @@
 use gst::glib;
 use gst::prelude::*;
 
+mod face_quota;
 mod imp;
 mod late_frame_policy;
 pub(crate) mod settings;
@@ -46,6 +47,8 @@ glib::wrapper! {
     /// `qos`), and so does one for which the generator fails, with one warning message a run.
     /// In live use (property `live`) a frame whose time is over also passes untouched if two or
     /// more wait behind it in the queue before this element: not all sinks tell.
+    /// Where a crowd takes longer than frames are apart, the number of faces is cut to what there is
+    /// time for, the largest and those that were sharp before first, and grows again in time.
     /// Lateness that comes of the work done here is not told to the elements before this one:
     /// passing frames untouched cures it, and a decoder would drop them.
     ///
