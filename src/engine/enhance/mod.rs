@@ -3,6 +3,7 @@
 pub mod backend;
 pub mod cpu;
 pub mod cuda;
+mod focus;
 pub mod generator;
 pub mod ladder;
 mod options;

@@ -68,7 +68,7 @@ const GENERATED: (f32, f32) = (1.4, 2.8);
 const FADE: f32 = 0.8;
 
 /// Where `value` lies between `from` and `to`, 0..=1, without a corner at either.
-fn smoothstep(value: f32, from: f32, to: f32) -> f32 {
+pub(super) fn smoothstep(value: f32, from: f32, to: f32) -> f32 {
     let t = ((value - from) / (to - from).max(1e-3)).clamp(0.0, 1.0);
     t * t * (3.0 - 2.0 * t)
 }
@@ -88,11 +88,12 @@ impl EnhancerOptions {
         self.strength.clamp(0.0, 1.0) * grows.min(falls)
     }
 
-    /// What is shown of a face whose crop square has `side` luma pixels, by a generator of `shape`.
-    pub(crate) fn weights_at(&self, side: f32, shape: Shape) -> BlendWeights {
+    /// What is shown of a face whose crop square has `side` luma pixels and which is so far in
+    /// `focus`, 0..=1, by a generator of `shape`.
+    pub(crate) fn weights_at(&self, side: f32, shape: Shape, focus: f32) -> BlendWeights {
         let fidelity = self.fidelity.clamp(0.0, 1.0);
         let ratio = self.source_side(side) / shape.lr() as f32;
-        let fit = 1.0 - smoothstep(ratio, GENERATED.0, GENERATED.1);
+        let fit = focus * (1.0 - smoothstep(ratio, GENERATED.0, GENERATED.1));
         // Below the middle what the camera saw comes in, above it what is generated goes.
         let (lower, upper) = ((2.0 * fidelity).min(1.0), (2.0 * fidelity - 1.0).max(0.0));
         BlendWeights { generated: (1.0 + lower * (fit - 1.0)) * (1.0 - upper), detail: lower }
@@ -136,21 +137,23 @@ mod tests {
     #[test]
     fn generated_share_falls_where_the_camera_saw_more_than_the_crop_holds() {
         let options = EnhancerOptions::default();
-        let weights = |side: f32, shape: Shape| options.weights_at(side, shape);
+        let weights = |side: f32, shape: Shape| options.weights_at(side, shape, 1.0);
         assert_eq!(weights(44.0, Shape::LARGE), BlendWeights { generated: 1.0, detail: 1.0 });
         assert_eq!(weights(16.0, Shape::SMALL), BlendWeights { generated: 1.0, detail: 1.0 });
         assert!((0.4..0.8).contains(&weights(64.0, Shape::LARGE).generated));
         assert_eq!(weights(90.0, Shape::LARGE), BlendWeights { generated: 0.0, detail: 1.0 });
         // An enlarged picture holds no more than the camera saw.
         let enlarged = EnhancerOptions { source_scale: 4.0, ..options.clone() };
-        assert_eq!(enlarged.weights_at(160.0, Shape::LARGE).generated, 1.0);
+        assert_eq!(enlarged.weights_at(160.0, Shape::LARGE, 1.0).generated, 1.0);
+        let unfocused = options.weights_at(44.0, Shape::LARGE, 0.25);
+        assert_eq!(unfocused, BlendWeights { generated: 0.25, detail: 1.0 });
     }
 
     #[test]
     fn fidelity_leads_from_the_generated_face_to_the_frame() {
         let at = |fidelity: f32| {
             let options = EnhancerOptions { fidelity, ..Default::default() };
-            let weights = options.weights_at(64.0, Shape::LARGE);
+            let weights = options.weights_at(64.0, Shape::LARGE, 1.0);
             (weights.generated, weights.detail)
         };
         assert_eq!(at(0.0), (1.0, 0.0));

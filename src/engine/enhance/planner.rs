@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use super::backend::{Crops, FaceLayer, FacePlan, MAX_RUNGS, RenderTimes};
+use super::focus::{SteadyFocus, focus};
 use super::ladder::rung_for;
 use super::reuse::{self, CostModel, Signature};
 use crate::enhance::options::EnhancerOptions;
@@ -57,6 +58,7 @@ struct FaceHistory {
     /// The rung it is shown on; `None` before its first frame.
     rung: Option<usize>,
     fade: Option<Fade>,
+    focus: SteadyFocus,
     /// When it was seen last.
     seen: Duration,
     /// In which frame.
@@ -239,13 +241,17 @@ impl Planner {
             let Some(history) = self.histories.get_mut(key) else { continue };
             let share = history.share(at);
             let mut layers = [None; 2];
+            let mut in_focus = None;
             for (k, rung) in history.shown().enumerate() {
                 let own = &mut history.rungs[rung];
                 let slot = *own.slot.get_or_insert_with(|| self.slots[rung].take());
                 let shape = crops.list()[crop].shape;
-                let weights = options.weights_at(square.side, shape);
-                layers[k] = Some(FaceLayer { rung, slot, generate: false, keep: 0.0, weights });
                 let signature = Signature::new(crops.get(crop), shape);
+                let in_focus = *in_focus.get_or_insert_with(|| {
+                    history.focus.follow(focus(&signature, options.source_side(square.side)), at)
+                });
+                let weights = options.weights_at(square.side, shape, in_focus);
+                layers[k] = Some(FaceLayer { rung, slot, generate: false, keep: 0.0, weights });
                 let change = own.signature.as_ref().map(|last| signature.change(last));
                 let priority = change.map_or(f32::INFINITY, |change| {
                     let visible = change * signature.sensitivity();

@@ -69,6 +69,13 @@ impl Signature {
         Self { values, contrast }
     }
 
+    /// Luma, 16x16, in -1..=1.
+    pub(crate) fn luma(&self) -> Vec<f32> {
+        let [red, green, blue] = [0, 1, 2].map(|c| &self.values[c * PLANE..][..PLANE]);
+        let luma = |i: usize| 0.299 * red[i] + 0.587 * green[i] + 0.114 * blue[i];
+        (0..PLANE).map(luma).collect()
+    }
+
     /// Root mean square difference to another, the middle counting most.
     pub(crate) fn change(&self, other: &Self) -> f32 {
         let mut sums = [0.0; SIDE];
