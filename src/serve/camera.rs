@@ -1,0 +1,173 @@
+//! One camera: its ingest, again and again for ever, and its outputs, which never stop.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crate::backoff;
+use crate::config::CameraConfig;
+use crate::encoder::EncoderSettings;
+use crate::error::ServeError;
+use crate::ingest::{self, End, Sinks};
+use crate::output::{Output, OutputSettings};
+use crate::status::{EventSink, Status};
+
+/// How often outputs are looked after: a lost camera's picture is repeated as often.
+const TICK: Duration = Duration::from_millis(200);
+
+/// A camera that is served.
+pub(crate) struct Camera {
+    pub(crate) config: CameraConfig,
+    pub(crate) sinks: Sinks,
+    ingest: Worker,
+    keeper: Worker,
+}
+
+/// A thread and how to end it.
+struct Worker {
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Worker {
+    fn start(
+        name: String,
+        work: impl FnOnce(&AtomicBool) + Send + 'static,
+    ) -> Result<Self, ServeError> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let asked = stop.clone();
+        let thread = std::thread::Builder::new().name(name).spawn(move || work(&asked))?;
+        Ok(Self { stop, thread: Some(thread) })
+    }
+
+    fn ask_to_stop(&self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(thread) = &self.thread {
+            thread.thread().unpark();
+        }
+    }
+
+    /// Waits for it until `deadline`; answers whether it has ended.
+    fn join(&mut self, deadline: Instant) -> bool {
+        while self.thread.as_ref().is_some_and(|thread| !thread.is_finished()) {
+            if Instant::now() >= deadline {
+                return false;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        self.thread.take().is_none_or(|thread| thread.join().is_ok())
+    }
+}
+
+impl Camera {
+    /// Starts to serve a camera.
+    ///
+    /// # Errors
+    /// No thread can be started.
+    pub(crate) fn start(
+        name: &str,
+        config: CameraConfig,
+        events: EventSink,
+    ) -> Result<Self, ServeError> {
+        let sinks = sinks(name, &config, events);
+        let keeper = {
+            let (sinks, name) = (sinks.clone(), name.to_string());
+            Worker::start(format!("keep {name}"), move |stop| {
+                while !stop.load(Ordering::Relaxed) {
+                    sinks.after.tick(&name);
+                    sinks.before.tick(&name);
+                    std::thread::park_timeout(TICK);
+                }
+            })?
+        };
+        let ingest = start_ingest(name, &config, &sinks)?;
+        Ok(Self { config, sinks, ingest, keeper })
+    }
+
+    /// The camera's outputs, by what stands behind its name in their path.
+    pub(crate) fn outputs(&self) -> impl Iterator<Item = (&'static str, &Arc<Output>)> {
+        let before = self.config.before.then_some(("/before", &self.sinks.before));
+        [("", &self.sinks.after)].into_iter().chain(before)
+    }
+
+    /// Whether what is served stays the same with another configuration, so that viewers keep their session.
+    pub(crate) fn can_become(&self, config: &CameraConfig) -> bool {
+        *self.sinks.after.settings() == output_settings(config)
+    }
+
+    /// Reads the camera by another configuration, on the same paths.
+    ///
+    /// # Errors
+    /// No thread can be started.
+    pub(crate) fn become_other(
+        &mut self,
+        name: &str,
+        config: CameraConfig,
+    ) -> Result<(), ServeError> {
+        self.ingest.ask_to_stop();
+        self.ingest.join(Instant::now() + Duration::from_secs(5));
+        self.ingest = start_ingest(name, &config, &self.sinks)?;
+        self.config = config;
+        Ok(())
+    }
+
+    pub(crate) fn ask_to_stop(&self) {
+        self.ingest.ask_to_stop();
+        self.keeper.ask_to_stop();
+    }
+
+    /// Waits for its end until `deadline`; answers whether it has come.
+    pub(crate) fn join(&mut self, deadline: Instant) -> bool {
+        // Both are waited for.
+        self.ingest.join(deadline) & self.keeper.join(deadline)
+    }
+}
+
+/// Outputs and condition of a camera that has not been read yet.
+pub(crate) fn sinks(name: &str, config: &CameraConfig, events: EventSink) -> Sinks {
+    let settings = output_settings(config);
+    Sinks {
+        after: Arc::new(Output::new(settings.clone(), true)),
+        before: Arc::new(Output::new(settings, false)),
+        status: Arc::new(Status::new(name, events)),
+    }
+}
+
+fn output_settings(config: &CameraConfig) -> OutputSettings {
+    OutputSettings {
+        size: config.size,
+        encoder: EncoderSettings {
+            name: config.encoder.clone(),
+            bitrate: config.bitrate,
+            key_interval: config.key_interval,
+        },
+    }
+}
+
+fn start_ingest(name: &str, config: &CameraConfig, sinks: &Sinks) -> Result<Worker, ServeError> {
+    let (name, config, sinks) = (name.to_string(), config.clone(), sinks.clone());
+    Worker::start(format!("read {name}"), move |stop| {
+        while !stop.load(Ordering::Relaxed) {
+            sinks.status.attempts.fetch_add(1, Ordering::Relaxed);
+            let started = Instant::now();
+            let end = ingest::run(&config, &sinks, stop);
+            if end == End::Stopped {
+                return;
+            }
+            // A file that has come to its end begins again; one without pictures is no better for haste.
+            if end == End::Ended
+                && config.source.is_file()
+                && started.elapsed() > Duration::from_millis(200)
+            {
+                continue;
+            }
+            let outage = sinks.status.down(&end.reason());
+            let pause = backoff::pause(outage, end == End::Refused, backoff::chance(&name));
+            let until = Instant::now() + pause;
+            while Instant::now() < until && !stop.load(Ordering::Relaxed) {
+                std::thread::park_timeout(until.saturating_duration_since(Instant::now()));
+            }
+        }
+    })
+}

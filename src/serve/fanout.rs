@@ -1,0 +1,123 @@
+//! One encoded stream, given to everyone who takes it. Nobody who takes it slowly holds up another.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use gst::prelude::*;
+use parking_lot::Mutex;
+
+/// Frames that a taker may have waiting. With more it gets none until it has caught up, and then goes on with a key
+/// frame.
+const MOST_WAITING: u64 = 5;
+/// Key frames are asked for no more often.
+const KEY_EVERY: Duration = Duration::from_millis(200);
+
+/// Where the frames go.
+struct Taker {
+    id: u64,
+    source: gst_app::AppSrc,
+    /// Whether it gets nothing before the next key frame.
+    skips: bool,
+    last: Option<gst::ClockTime>,
+}
+
+/// Everyone who takes the stream.
+#[derive(Default)]
+pub(crate) struct Fanout {
+    takers: Mutex<Vec<Taker>>,
+    next: AtomicU64,
+    asked: Mutex<Option<Instant>>,
+    /// Frames that went out, and bytes.
+    pub(crate) frames: AtomicU64,
+    pub(crate) bytes: AtomicU64,
+}
+
+impl Fanout {
+    /// From now on `source` gets the stream, from a key frame on. Answers what to take it out by.
+    pub(crate) fn add(&self, source: gst_app::AppSrc) -> u64 {
+        let id = self.next.fetch_add(1, Ordering::Relaxed);
+        self.takers.lock().push(Taker { id, source, skips: true, last: None });
+        id
+    }
+
+    /// It gets nothing any more.
+    pub(crate) fn remove(&self, id: u64) {
+        self.takers.lock().retain(|taker| taker.id != id);
+    }
+
+    /// Tells all that nothing more will come.
+    pub(crate) fn end(&self) {
+        for taker in self.takers.lock().drain(..) {
+            let _ = taker.source.end_of_stream();
+        }
+    }
+
+    /// How many take it.
+    pub(crate) fn len(&self) -> usize {
+        self.takers.lock().len()
+    }
+
+    /// Hands a frame, encoded `age` after it came from the camera, to all. Answers whether a key frame is needed.
+    pub(crate) fn deliver(&self, sample: &gst::Sample, age: gst::ClockTime) -> bool {
+        let Some((buffer, caps)) = sample.buffer_owned().zip(sample.caps_owned()) else {
+            return false;
+        };
+        self.frames.fetch_add(1, Ordering::Relaxed);
+        self.bytes.fetch_add(buffer.size() as u64, Ordering::Relaxed);
+        let mut wants_key = false;
+        self.takers.lock().retain_mut(|taker| {
+            let outcome = taker.take(&buffer, &caps, age);
+            wants_key |= outcome == Some(true);
+            outcome.is_some()
+        });
+        let mut asked = self.asked.lock();
+        if wants_key && asked.is_none_or(|at| at.elapsed() >= KEY_EVERY) {
+            *asked = Some(Instant::now());
+            return true;
+        }
+        false
+    }
+}
+
+impl Taker {
+    /// Answers whether it needs a key frame; `None` if it has gone.
+    fn take(
+        &mut self,
+        buffer: &gst::Buffer,
+        caps: &gst::Caps,
+        age: gst::ClockTime,
+    ) -> Option<bool> {
+        let waiting = self.source.current_level_buffers();
+        let is_key = !buffer.flags().contains(gst::BufferFlags::DELTA_UNIT);
+        if self.skips && (waiting > 0 || !is_key) {
+            return Some(waiting == 0);
+        }
+        self.skips = waiting >= MOST_WAITING;
+        // It is not playing yet.
+        let Some(now) = self.source.current_running_time() else {
+            self.skips = true;
+            return Some(false);
+        };
+        if self.skips {
+            return Some(false);
+        }
+        // The time at which the picture came, by the taker's own clock; later than the last one.
+        let after = self.last.map_or(gst::ClockTime::ZERO, |last| last + gst::ClockTime::MSECOND);
+        let time = now.saturating_sub(age).max(after);
+        self.last = Some(time);
+        let mut copy = buffer.copy();
+        let it = copy.make_mut();
+        it.set_pts(time);
+        it.set_dts(None);
+        self.source.set_caps(Some(caps));
+        match self.source.push_buffer(copy) {
+            Ok(_) => Some(false),
+            // Between two states: it may come back.
+            Err(gst::FlowError::Flushing) => {
+                self.skips = true;
+                Some(false)
+            }
+            Err(_) => None,
+        }
+    }
+}

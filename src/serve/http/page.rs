@@ -1,0 +1,192 @@
+//! What is where: the page, pictures, health and figures.
+
+use std::io::{self, Write};
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use super::{Context, answer, metrics, request::Request};
+use crate::output::Output;
+use crate::service::Entry;
+use crate::status::State;
+
+/// Live pictures come no faster.
+const PICTURE_EVERY: Duration = Duration::from_millis(200);
+/// A picture that nobody has looked at before is waited for.
+const FIRST_WITHIN: Duration = Duration::from_secs(1);
+
+const STYLE: &str = include_str!("page.css");
+const SCRIPT: &str = include_str!("page.js");
+const HTML: &str = "text/html; charset=utf-8";
+
+/// Answers a request that may be answered.
+pub(super) fn route(out: &mut TcpStream, context: &Context, request: &Request) -> io::Result<()> {
+    let shared = &context.shared;
+    let text = |out: &mut TcpStream, kind: &str, body: &str| {
+        answer::whole(out, "200 OK", kind, "", body.as_bytes(), request.is_head)
+    };
+    match request.path.as_str() {
+        "/" => text(out, HTML, &index(&shared.entries())),
+        "/page.css" => text(out, "text/css; charset=utf-8", STYLE),
+        "/page.js" => text(out, "text/javascript; charset=utf-8", SCRIPT),
+        "/metrics" => {
+            text(out, "text/plain; version=0.0.4; charset=utf-8", &metrics::text(&shared.entries()))
+        }
+        "/health" => {
+            let (is_well, body) = health(&shared.entries());
+            let status = if is_well { "200 OK" } else { "503 Service Unavailable" };
+            let body = format!("{body}\n");
+            answer::whole(out, status, "application/json", "", body.as_bytes(), request.is_head)
+        }
+        path => camera(out, context, request, path),
+    }
+}
+
+/// `/camera/NAME`, `/camera/NAME.jpg` and `/camera/NAME.mjpg`.
+fn camera(out: &mut TcpStream, context: &Context, request: &Request, path: &str) -> io::Result<()> {
+    let file = path.strip_prefix("/camera/").unwrap_or_default();
+    let (name, kind) = file.split_once('.').unwrap_or((file, ""));
+    let Some(entry) = context.shared.entry(name) else {
+        return answer::status(out, 404, "Not Found");
+    };
+    let is_before = request.query.split('&').any(|part| part == "before");
+    let output = if is_before { &entry.sinks.before } else { &entry.sinks.after };
+    match kind {
+        "" => {
+            let body = live(name);
+            answer::whole(out, "200 OK", HTML, "", body.as_bytes(), request.is_head)
+        }
+        "jpg" => match first(output) {
+            Some(jpeg) => {
+                let state = entry.sinks.status.condition().state.word();
+                let more = format!("X-Facesr-State: {state}\r\n");
+                answer::whole(out, "200 OK", "image/jpeg", &more, &jpeg, request.is_head)
+            }
+            None => answer::status(out, 503, "No Picture Yet"),
+        },
+        "mjpg" => {
+            answer::begin_pictures(out)?;
+            while !request.is_head && !context.stop.load(Ordering::Relaxed) {
+                let start = Instant::now();
+                match output.jpeg() {
+                    Some(jpeg) => answer::picture(out, &jpeg)?,
+                    // Whoever has gone meanwhile is noticed.
+                    None => out.write_all(b"\r\n")?,
+                }
+                std::thread::sleep(PICTURE_EVERY.saturating_sub(start.elapsed()));
+            }
+            Ok(())
+        }
+        _ => answer::status(out, 404, "Not Found"),
+    }
+}
+
+/// A picture, waited for a moment: one as it came is kept only while somebody looks.
+fn first(output: &Output) -> Option<Arc<Vec<u8>>> {
+    let start = Instant::now();
+    loop {
+        match output.jpeg() {
+            Some(jpeg) => return Some(jpeg),
+            None if start.elapsed() >= FIRST_WITHIN => return None,
+            None => std::thread::sleep(Duration::from_millis(20)),
+        }
+    }
+}
+
+/// How one camera is.
+fn condition(entry: &Entry) -> Value {
+    let status = &entry.sinks.status;
+    let it = status.condition();
+    let is_live = it.state == State::Live;
+    let (rate, delay) = status.pace();
+    json!({
+        "state": it.state.word(),
+        "for_s": it.since.elapsed().as_secs(),
+        "reason": it.reason,
+        "size": it.size.map(|(w, h)| format!("{w}x{h}")),
+        "frames_per_s": if is_live { (rate * 10.0).round() / 10.0 } else { 0.0 },
+        "delay_ms": delay.as_millis() as u64,
+        "faces_enhanced": status.faces.lock().enhanced,
+        "enhanced": !status.bypass.load(Ordering::Relaxed),
+        "viewers": entry.sinks.after.fanout.len() + entry.sinks.before.fanout.len(),
+        "reconnects": status.reconnects.load(Ordering::Relaxed),
+        "last_picture_s": it.last.map(|last| last.elapsed().as_secs()),
+    })
+}
+
+/// How all are, and whether all are well.
+fn health(entries: &[(String, Entry)]) -> (bool, Value) {
+    let is_live =
+        |(_, entry): &(String, Entry)| entry.sinks.status.condition().state == State::Live;
+    let is_well = entries.iter().all(is_live);
+    let cameras: serde_json::Map<_, _> =
+        entries.iter().map(|(name, entry)| (name.clone(), condition(entry))).collect();
+    (is_well, json!({ "status": if is_well { "ok" } else { "degraded" }, "cameras": cameras }))
+}
+
+/// Text as it may stand in a page.
+fn escape(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => out += "&amp;",
+            '<' => out += "&lt;",
+            '>' => out += "&gt;",
+            '"' => out += "&quot;",
+            '\'' => out += "&#39;",
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+fn page(title: &str, body: &str) -> String {
+    format!(
+        "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+         <title>{title}</title>\n<link rel=\"stylesheet\" href=\"/page.css\">\n<body>\n{body}\
+         <p class=\"guess\">A generated face is a plausible guess and never evidence of anyone's \
+         identity.</p>\n<script src=\"/page.js\"></script>\n</body>\n</html>\n"
+    )
+}
+
+fn index(entries: &[(String, Entry)]) -> String {
+    let mut body = String::from("<h1>Cameras</h1>\n<main>\n");
+    for (name, entry) in entries {
+        let it = condition(entry);
+        let word = |key: &str| it[key].as_str().unwrap_or_default().to_string();
+        body += &format!(
+            "<article id=\"{name}\" data-state=\"{state}\">\n<h2><a href=\"/camera/{name}\">{name}</a> \
+             <span class=\"state\" role=\"status\">{state}</span></h2>\n\
+             <a href=\"/camera/{name}\"><img src=\"/camera/{name}.jpg\" alt=\"{name}, enhanced\"></a>\n\
+             <p class=\"figures\">{size}, {rate} frames/s, {delay} ms delay, {faces} faces enhanced</p>\n\
+             <p class=\"reason\">{reason}</p>\n<p class=\"source\">{source}</p>\n</article>\n",
+            state = word("state"),
+            size = word("size"),
+            rate = it["frames_per_s"],
+            delay = it["delay_ms"],
+            faces = it["faces_enhanced"],
+            reason = escape(&word("reason")),
+            source = escape(&entry.source),
+        );
+    }
+    page("Cameras", &(body + "</main>\n"))
+}
+
+/// One camera, live: as it is served and as it came.
+fn live(name: &str) -> String {
+    let figure = |query: &str, what: &str| {
+        format!(
+            "<figure><img src=\"/camera/{name}.mjpg{query}\" alt=\"{name}, {what}\">\
+             <figcaption>{what}</figcaption></figure>\n"
+        )
+    };
+    let (after, before) = (figure("", "enhanced"), figure("?before", "as it came"));
+    let body = format!(
+        "<h1><a href=\"/\">Cameras</a>: {name}</h1>\n<main class=\"live\">\n{after}{before}</main>\n"
+    );
+    page(name, &body)
+}

@@ -1,0 +1,116 @@
+//! One request, as far as this server wants to know: it is read in time, is small, and names who asks.
+
+use std::io::{self, Read};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+/// Bytes of a head at most, and lines in it.
+const MOST_HEAD: usize = 8 << 10;
+const MOST_LINES: usize = 64;
+/// A head must have come by then, however slowly it comes.
+const HEAD_WITHIN: Duration = Duration::from_secs(5);
+
+/// What was asked for.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Request {
+    pub(super) is_head: bool,
+    pub(super) path: String,
+    pub(super) query: String,
+    pub(super) host: String,
+    pub(super) authorization: String,
+}
+
+/// Why there is no answer but a status.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// Nobody to answer to.
+    Gone,
+    /// A status and its words.
+    Status(u16, &'static str),
+}
+
+/// Reads the head of a request.
+pub(super) fn read(stream: &mut TcpStream) -> Result<Request, Refusal> {
+    let until = Instant::now() + HEAD_WITHIN;
+    let mut head = Vec::with_capacity(1024);
+    let mut part = [0; 1024];
+    loop {
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(Refusal::Status(408, "Request Timeout"));
+        }
+        stream.set_read_timeout(Some(left)).map_err(|_| Refusal::Gone)?;
+        match stream.read(&mut part) {
+            Ok(0) => return Err(Refusal::Gone),
+            Ok(n) => head.extend(part.iter().take(n)),
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+            Err(e) if matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
+                return Err(Refusal::Status(408, "Request Timeout"));
+            }
+            Err(_) => return Err(Refusal::Gone),
+        }
+        if let Some(request) = parse(&head)? {
+            return Ok(request);
+        }
+        if head.len() >= MOST_HEAD {
+            return Err(Refusal::Status(431, "Request Header Fields Too Large"));
+        }
+    }
+}
+
+/// Understands a head; `None` if it is not all there.
+pub(super) fn parse(head: &[u8]) -> Result<Option<Request>, Refusal> {
+    let mut lines = [httparse::EMPTY_HEADER; MOST_LINES];
+    let mut parsed = httparse::Request::new(&mut lines);
+    match parsed.parse(head) {
+        Ok(httparse::Status::Complete(_)) => {}
+        Ok(httparse::Status::Partial) => return Ok(None),
+        Err(httparse::Error::TooManyHeaders) => {
+            return Err(Refusal::Status(431, "Request Header Fields Too Large"));
+        }
+        Err(_) => return Err(Refusal::Status(400, "Bad Request")),
+    }
+    let is_head = match parsed.method {
+        Some("GET") => false,
+        Some("HEAD") => true,
+        _ => return Err(Refusal::Status(405, "Method Not Allowed")),
+    };
+    let mut request = Request { is_head, ..Request::default() };
+    let target = parsed.path.unwrap_or_default();
+    let (path, query) = target.split_once('?').unwrap_or((target, ""));
+    (request.path, request.query) = (path.into(), query.into());
+    for line in parsed.headers.iter() {
+        let place = match () {
+            () if line.name.eq_ignore_ascii_case("host") => &mut request.host,
+            () if line.name.eq_ignore_ascii_case("authorization") => &mut request.authorization,
+            () => continue,
+        };
+        *place = String::from_utf8_lossy(line.value).into_owned();
+    }
+    Ok(Some(request))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn head_is_understood_or_refused() {
+        let request =
+            parse(b"GET /camera/a.jpg?before HTTP/1.1\r\nhOST: x\r\n\r\n").unwrap().unwrap();
+        assert_eq!((request.path.as_str(), request.query.as_str()), ("/camera/a.jpg", "before"));
+        assert_eq!(request.host, "x");
+        assert_eq!(parse(b"GET / HTTP/1.1\r\nHost: x\r\n"), Ok(None));
+        for (head, status) in [
+            (&b"POST / HTTP/1.1\r\n\r\n"[..], 405),
+            (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400),
+            (b"GET / HTTP/9.9\r\n\r\n", 400),
+            (b"GET / HTTP/1.1\r\nno colon\r\n\r\n", 400),
+        ] {
+            let refusal = parse(head).unwrap_err();
+            assert!(matches!(refusal, Refusal::Status(s, _) if s == status), "{refusal:?}");
+        }
+        let many = format!("GET / HTTP/1.1\r\n{}\r\n", "a: b\r\n".repeat(100));
+        assert!(matches!(parse(many.as_bytes()), Err(Refusal::Status(431, _))));
+    }
+}

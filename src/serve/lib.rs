@@ -1,0 +1,38 @@
+//! What `facesr serve` runs: cameras come in, and each goes out again with sharper faces, on a path of its own
+//! that stays up whatever the camera does.
+//!
+//! ```text
+//! config    what is to be served: a TOML file, checked
+//! service   all of it: starts, changes and stops cameras and servers
+//! rtsp      one path for each output, shared by its viewers
+//! camera    one camera: its ingest again and again, its outputs, its figures
+//! governor  who loses enhancement while the machine is much too slow
+//! http      page, pictures, health and figures
+//! ingest    a pipeline from the camera to pictures; ends with any fault of the camera
+//! output    a pipeline from pictures to H.264; never ends, repeats the last picture with a sign
+//! fanout    one encoded stream to everyone who takes it
+//! ```
+//!
+//! Two pipelines a camera, which share nothing but pictures: that is why a fault of the camera cannot reach a
+//! viewer, and a viewer not a camera.
+
+mod backoff;
+mod camera;
+pub mod config;
+mod elements;
+mod encoder;
+mod error;
+mod fanout;
+mod governor;
+mod http;
+mod ingest;
+mod output;
+mod picture;
+mod rtsp;
+mod service;
+mod status;
+
+pub use config::Config;
+pub use error::{ConfigError, ServeError};
+pub use service::{Service, check};
+pub use status::{Event, EventSink};
