@@ -15,7 +15,8 @@ packages=(
     gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad
     gstreamer1.0-plugins-ugly gstreamer1.0-libav
 )
-elements=(avdec_h264 x264enc h264parse mp4mux matroskamux decodebin videoscale compositor pngenc)
+elements=(avdec_h264 x264enc h264parse mp4mux matroskamux decodebin videoscale compositor pngenc textoverlay
+    rtspsrc rtph264pay jpegenc)
 
 # Only tests need these: the report page is opened in Chromium, the window of `facesr view` on an X server
 # of its own, files are judged by FFmpeg, examples run in Python.

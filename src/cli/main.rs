@@ -20,6 +20,7 @@ use commands::enhance::{self, EnhanceArgs};
 use commands::harvest::{self, HarvestArgs};
 use commands::image::{self, ImageArgs};
 use commands::manual::{self, CompletionsArgs, ManualArgs};
+use commands::serve::{self, ServeArgs};
 use commands::view::{self, ViewArgs};
 use term::DISCLAIMER;
 
@@ -57,6 +58,12 @@ pub(crate) enum Command {
     /// Show a video, a camera or a stream in a window, before and after parted by a line.
     #[command(after_help = DISCLAIMER)]
     View(ViewArgs),
+    /// Serve cameras, each with sharper faces, by RTSP; for months.
+    ///
+    /// A camera that goes away is tried again for ever, and its path stays up: viewers keep their
+    /// session and see the last picture with a sign that it is old. SIGHUP reads the file again.
+    #[command(after_help = DISCLAIMER)]
+    Serve(ServeArgs),
     /// Tell what is installed, what was found where, and what is missing.
     #[command(after_help = DISCLAIMER)]
     Doctor(DoctorArgs),
@@ -77,6 +84,7 @@ fn main() -> ExitCode {
         Command::Image(args) => image::run(&args),
         Command::Harvest(args) => harvest::run(&args),
         Command::View(args) => view::run(&args),
+        Command::Serve(args) => serve::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Completions(args) => manual::completions(&args, Cli::command()),
         Command::Manual(args) => manual::manual(&args, Cli::command()),

@@ -6,4 +6,5 @@ pub(crate) mod enhance;
 pub(crate) mod harvest;
 pub(crate) mod image;
 pub(crate) mod manual;
+pub(crate) mod serve;
 pub(crate) mod view;

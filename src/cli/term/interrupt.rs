@@ -1,6 +1,7 @@
 //! Ctrl-C, SIGTERM and a closed terminal: noted here, acted on by whoever works, so that nothing
 //! half-written stays.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -33,7 +34,20 @@ fn is_ignored(signal: libc::c_int) -> bool {
 /// From now on the first SIGINT, SIGTERM or SIGHUP is only noted; one that comes more than a
 /// second later ends the program at once.
 pub(crate) fn watch() {
-    for signal in [SIGINT, SIGTERM, SIGHUP] {
+    watch_for(&[SIGINT, SIGTERM, SIGHUP]);
+}
+
+/// The same for SIGINT and SIGTERM. SIGHUP sets what is returned, as services have it: read the configuration again.
+pub(crate) fn watch_service() -> Arc<AtomicBool> {
+    watch_for(&[SIGINT, SIGTERM]);
+    let hangup = Arc::new(AtomicBool::new(false));
+    // It cannot fail for this signal; without it SIGHUP ends the program as ever.
+    let _ = signal_hook::flag::register(SIGHUP, hangup.clone());
+    hangup
+}
+
+fn watch_for(signals: &[libc::c_int]) {
+    for &signal in signals {
         if is_ignored(signal) {
             continue;
         }

@@ -13,6 +13,7 @@ mod harvest;
 mod manual;
 mod pages;
 mod pictures;
+mod serve;
 mod shared;
 mod view;
 

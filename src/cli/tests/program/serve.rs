@@ -1,0 +1,71 @@
+//! `facesr serve`: from the example to a clean end.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::{facesr, run, said, scratch};
+
+/// The example, on any ports and without faces.
+fn example(path: &std::path::Path) -> String {
+    let output = run(&["serve", "--example"]);
+    assert!(output.status.success(), "{}", said(&output));
+    let text = String::from_utf8(output.stdout).unwrap();
+    let text = text
+        .replace("127.0.0.1:8554", "127.0.0.1:0")
+        .replace("127.0.0.1:8580", "127.0.0.1:0")
+        .replace("source = \"test\"", "source = \"test\"\nfacesr = { detector = \"none\" }");
+    std::fs::write(path, &text).unwrap();
+    text
+}
+
+fn signal(child: &Child, signal: i32) {
+    // SAFETY: the child runs and is ours.
+    assert_eq!(unsafe { libc::kill(child.id() as i32, signal) }, 0);
+}
+
+#[test]
+fn example_can_be_checked() {
+    let (_dir, file) = scratch();
+    let path = file("cameras.toml");
+    let text = example(&path);
+    let output = facesr().args(["serve", "--check"]).arg(&path).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "test: 640x360\n", "{}", said(&output));
+    assert!(output.status.success());
+    std::fs::write(&path, text.clone() + "\n[cameras.b]\nsource = \"/nowhere.mp4\"\n").unwrap();
+    let output = facesr().args(["serve", "--check"]).arg(&path).output().unwrap();
+    assert!(String::from_utf8_lossy(&output.stdout).contains("b: no picture:"));
+    assert_eq!(output.status.code(), Some(3));
+    std::fs::write(&path, text.replace("source", "sorce")).unwrap();
+    let output = facesr().arg("serve").arg(&path).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(said(&output).contains("\"source\" was probably meant"), "{}", said(&output));
+}
+
+#[test]
+fn signals_read_the_file_again_and_end_it_cleanly() {
+    let (_dir, file) = scratch();
+    let path = file("cameras.toml");
+    let text = example(&path);
+    let mut child = facesr().arg("serve").arg(&path).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
+    let mut until = |wanted: &str| {
+        let found = lines.find(|line| line.contains(wanted));
+        assert!(found.is_some(), "it ended without: {wanted}");
+    };
+    until("rtsp://127.0.0.1:");
+    until("http://127.0.0.1:");
+    until("test: 640x360");
+    std::fs::write(&path, "[cameras.test]\n").unwrap();
+    signal(&child, libc::SIGHUP);
+    until("all goes on as before");
+    std::fs::write(&path, text + "\n[cameras.b]\nsource = \"test\"\n").unwrap();
+    signal(&child, libc::SIGHUP);
+    until("b: added");
+    until("b: 640x360");
+    let start = Instant::now();
+    signal(&child, libc::SIGTERM);
+    let status = child.wait().unwrap();
+    assert!(status.success(), "{status}");
+    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+}
