@@ -29,10 +29,26 @@ fn package(name: &str) -> &'static str {
     }
 }
 
+/// Whether a number lies in the range of a property; setting another one would panic.
+pub(crate) fn is_in_range(spec: &glib::ParamSpec, value: &glib::Value) -> bool {
+    if let Some(spec) = spec.downcast_ref::<glib::ParamSpecUInt>() {
+        return value.get::<u32>().is_ok_and(|n| (spec.minimum()..=spec.maximum()).contains(&n));
+    }
+    if let Some(spec) = spec.downcast_ref::<glib::ParamSpecInt>() {
+        return value.get::<i32>().is_ok_and(|n| (spec.minimum()..=spec.maximum()).contains(&n));
+    }
+    if let Some(spec) = spec.downcast_ref::<glib::ParamSpecDouble>() {
+        return value.get::<f64>().is_ok_and(|n| (spec.minimum()..=spec.maximum()).contains(&n));
+    }
+    true
+}
+
 /// Sets a property if the element has it and it can have that value.
 pub(crate) fn set_if_there(element: &gst::Element, name: &str, text: &str) {
     let Some(spec) = element.find_property(name) else { return };
-    if let Ok(value) = glib::Value::deserialize_with_pspec(text, &spec) {
+    if let Ok(value) = glib::Value::deserialize_with_pspec(text, &spec)
+        && is_in_range(&spec, &value)
+    {
         element.set_property_from_value(name, &value);
     }
 }

@@ -17,6 +17,8 @@ use crate::status::{FaceFigures, Status};
 
 /// How often the wish to stop is looked at.
 const TICK: gst::ClockTime = gst::ClockTime::from_mseconds(50);
+/// The first picture has at least so long: models are opened, and a key frame is waited for.
+const FIRST_WITHIN: Duration = Duration::from_secs(10);
 
 /// Why it ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,6 +86,8 @@ fn watch(
     // A failed start is told by an error message.
     let _ = pipeline.set_state(gst::State::Playing);
     let mut added = Instant::now();
+    let frames = || sinks.status.frames_in.load(Ordering::Relaxed);
+    let frames_before = frames();
     loop {
         let message = bus.timed_pop(TICK);
         if stop.load(Ordering::Relaxed) {
@@ -93,8 +97,12 @@ fn watch(
             added = Instant::now();
             add();
         }
-        if came.lock().elapsed() >= config.timeout {
-            let seconds = config.timeout.as_secs();
+        let timeout = match frames() == frames_before {
+            true => config.timeout.max(FIRST_WITHIN),
+            false => config.timeout,
+        };
+        if came.lock().elapsed() >= timeout {
+            let seconds = timeout.as_secs();
             return End::Failed(format!("no picture came for {seconds} s"));
         }
         let Some(message) = message else { continue };

@@ -4,6 +4,7 @@ use gst::glib;
 use gst::prelude::*;
 
 use super::nearest;
+use crate::elements::is_in_range;
 
 /// Those that a camera has another key for, or that are of no use here.
 const TAKEN: [&str; 6] =
@@ -42,11 +43,8 @@ pub(super) fn check(table: &toml::Table) -> Result<Vec<(String, String)>, String
                 None => format!("facesr has no property {name:?} that can be set here"),
             });
         };
-        // What is out of range is moved into it by the element.
-        let fits = glib::Value::deserialize_with_pspec(&text, spec).is_ok_and(|value| {
-            element.set_property_from_value(name, &value);
-            element.property_value(name).compare(&value) == Some(std::cmp::Ordering::Equal)
-        });
+        let fits = glib::Value::deserialize_with_pspec(&text, spec)
+            .is_ok_and(|value| is_in_range(spec, &value));
         if !fits {
             return Err(format!("facesr: {name} cannot have that value"));
         }

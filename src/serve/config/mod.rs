@@ -135,7 +135,7 @@ struct SharedTable {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct CameraTable {
-    source: Secret,
+    source: Option<Secret>,
     user: Option<String>,
     password: Option<Secret>,
     password_file: Option<PathBuf>,
@@ -306,7 +306,8 @@ fn camera(
     defaults: &SharedTable,
     folder: &Path,
 ) -> Result<CameraConfig, String> {
-    let (source, in_address) = Source::parse(table.source.expose(), folder)?;
+    let source = table.source.ok_or("source is missing")?;
+    let (source, in_address) = Source::parse(source.expose(), folder)?;
     let access = credentials(table.user, table.password, table.password_file, folder)?;
     if access.is_some() && in_address.is_some() {
         return Err("user and password stand in the address and beside it; once will do".into());

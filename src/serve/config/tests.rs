@@ -31,7 +31,7 @@ fn example_is_valid_and_all_that_it_explains_is_known() {
     let all: String = EXAMPLE
         .lines()
         .map(|line| match line.strip_prefix('#') {
-            Some(key) if key.contains(" = ") || key.starts_with('[') => format!("{key}\n"),
+            Some(key) if !key.starts_with(' ') && !key.is_empty() => format!("{key}\n"),
             _ => format!("{line}\n"),
         })
         .collect();

@@ -35,9 +35,11 @@ fn viewer_stays_while_the_camera_dies_and_returns_with_another_size_and_codec() 
         (jpeg("black", 480, 360), false),
         (h264("white", 320, 240), true),
     ];
-    for (turn, (line, is_white)) in turns.iter().enumerate() {
+    let side_before = (served.ups("side"), served.downs("side"));
+    for (line, is_white) in &turns {
+        let (ups, downs) = (served.ups("front"), served.downs("front"));
         drop(camera.take());
-        until("that it is told", || served.downs("front") > turn);
+        until("that it is told", || served.downs("front") > downs);
         let lost = Instant::now();
         for viewer in &viewers {
             // The last picture, with white letters on a dark ground in it.
@@ -49,7 +51,7 @@ fn viewer_stays_while_the_camera_dies_and_returns_with_another_size_and_codec() 
             });
         }
         camera = Some(CameraServer::start(port, line));
-        until("that it is back", || served.ups("front") == turn + 2);
+        until("that it is back", || served.ups("front") > ups);
         for viewer in &viewers {
             until("its picture", || {
                 viewer.last().is_some_and(|seen| (seen.mean > 200) == *is_white)
@@ -62,7 +64,7 @@ fn viewer_stays_while_the_camera_dies_and_returns_with_another_size_and_codec() 
         viewer.assert_well();
     }
     // The other camera had no part in it.
-    assert_eq!((served.ups("side"), served.downs("side")), (1, 0));
+    assert_eq!((served.ups("side"), served.downs("side")), side_before);
     assert!(side.seen().iter().all(|seen| seen.mean > 200));
     served.stop();
 }
@@ -75,15 +77,16 @@ fn viewer_stays_while_the_camera_is_silent() {
     let viewer = Viewer::start(&served.address("front"), "tcp");
     until("pictures", || viewer.last().is_some());
     let start = Instant::now();
+    let (ups, downs) = (served.ups("front"), served.downs("front"));
     camera.silence(true);
-    until("that it is told", || served.downs("front") == 1);
+    until("that it is told", || served.downs("front") > downs);
     let told = Instant::now();
     until("more pictures", || viewer.last().is_some_and(|seen| seen.at > told));
     camera.silence(false);
-    until("that it is back", || served.ups("front") == 2);
+    until("that it is back", || served.ups("front") > ups);
     assert!(viewer.longest_gap(start) < LONGEST_GAP, "{:?}", viewer.longest_gap(start));
     viewer.assert_well();
-    assert_eq!(served.count(|e| matches!(e, Event::CameraUp { outage: Some(_), .. })), 1);
+    assert!(served.count(|e| matches!(e, Event::CameraUp { outage: Some(_), .. })) >= 1);
     served.stop();
 }
 
