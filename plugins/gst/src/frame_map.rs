@@ -12,11 +12,16 @@ use gst_video::{VideoFormat, VideoFrameRef, VideoInfo};
 
 use crate::cuda_context as cuda;
 
-const FORMATS: [(VideoFormat, PixelFormat); 15] = [
+const FORMATS: [(VideoFormat, PixelFormat); 20] = [
     (VideoFormat::Nv12, PixelFormat::Nv12),
     (VideoFormat::I420, PixelFormat::I420),
     (VideoFormat::Yv12, PixelFormat::Yv12),
+    (VideoFormat::Nv21, PixelFormat::Nv21),
+    (VideoFormat::Nv16, PixelFormat::Nv16),
+    (VideoFormat::Y42b, PixelFormat::Y42b),
+    (VideoFormat::Y444, PixelFormat::Y444),
     (VideoFormat::Yuy2, PixelFormat::Yuy2),
+    (VideoFormat::Uyvy, PixelFormat::Uyvy),
     (VideoFormat::Rgb, PixelFormat::Rgb),
     (VideoFormat::Bgr, PixelFormat::Bgr),
     (VideoFormat::Rgbx, PixelFormat::Rgbx),
@@ -37,6 +42,11 @@ pub(crate) fn caps() -> gst::Caps {
         .width_range(1..=MAX_DIMENSION as i32)
         .height_range(1..=MAX_DIMENSION as i32)
         .build()
+}
+
+/// Whether frames of the format named `format` are taken.
+pub(crate) fn is_known(format: &str) -> bool {
+    FORMATS.iter().any(|(known, _)| known.to_str() == format)
 }
 
 /// Always pads of these caps, and of those in CUDA memory where that is to be had, the same on both
@@ -450,7 +460,9 @@ mod tests {
 
     #[test]
     fn unknown_formats_are_refused() {
-        assert!(from("video/x-raw,format=NV16,width=8,height=8").is_none());
-        assert!(from("video/x-raw,format=P010_10LE,width=8,height=8").is_none());
+        for format in ["P010_10LE", "I420_10LE", "GRAY16_LE", "NV12_4L4", "NV61", "Y41B", "DMA_DRM"]
+        {
+            assert!(from(&format!("video/x-raw,format={format},width=8,height=8")).is_none());
+        }
     }
 }

@@ -211,18 +211,35 @@ fn planes_in_memories_of_their_own_are_enhanced() {
 #[test]
 fn other_caps_are_refused() {
     let refused = [
-        "video/x-raw,format=NV16,width=64,height=64,framerate=25/1",
-        "video/x-raw,format=GRAY16_LE,width=64,height=64,framerate=25/1",
-        "video/x-raw(memory:GLMemory),format=RGBA,width=64,height=64,framerate=25/1",
-        "video/x-raw,format=NV12,width=64,height=64,framerate=25/1,interlace-mode=alternate,\
-         field-order=top-field-first",
-        "audio/x-raw,format=S16LE,rate=8000,channels=1,layout=interleaved",
+        ("video/x-raw,format=NV61,width=64,height=64,framerate=25/1", "videoconvert"),
+        ("video/x-raw,format=GRAY16_LE,width=64,height=64,framerate=25/1", "videoconvert"),
+        ("video/x-raw,format=NV12_4L4,width=64,height=64,framerate=25/1", "videoconvert"),
+        (
+            "video/x-raw(memory:GLMemory),format=RGBA,width=64,height=64,framerate=25/1",
+            "gldownload",
+        ),
+        ("video/x-raw(memory:DMABuf),format=NV12,width=64,height=64,framerate=25/1", "vapostproc"),
+        (
+            "video/x-raw(memory:DMABuf),format=DMA_DRM,drm-format=NV12:0x0100000000000002,width=64,\
+             height=64,framerate=25/1",
+            "NV12:0x0100000000000002",
+        ),
+        (
+            "video/x-raw,format=NV12,width=64,height=64,framerate=25/1,interlace-mode=alternate,\
+             field-order=top-field-first",
+            "deinterlace",
+        ),
+        ("audio/x-raw,format=S16LE,rate=8000,channels=1,layout=interleaved", ""),
     ];
-    for caps in refused {
+    for (caps, word) in refused {
         let mut bench = Bench::new(enhance());
         bench.harness.set_src_caps_str(caps);
         let flow = bench.harness.push(gst::Buffer::with_size(64 * 64 * 4).unwrap());
         assert_eq!(flow, Err(gst::FlowError::NotNegotiated), "{caps}");
+        // Told once, in words, with what to put before the element.
+        let told = bench.warnings();
+        assert_eq!(told.len(), usize::from(!word.is_empty()), "{caps}: {told:?}");
+        assert!(told.iter().all(|text| text.contains(word)), "{caps}: {told:?}");
     }
 }
 

@@ -13,8 +13,18 @@ pub enum PixelFormat {
     I420,
     /// 4:2:0, planes Y, V, U.
     Yv12,
+    /// 4:2:0, Y plane, then one plane of interleaved V and U.
+    Nv21,
+    /// 4:2:2, Y plane, then one plane of interleaved U and V.
+    Nv16,
+    /// 4:2:2, planes Y, U, V.
+    Y42b,
+    /// 4:4:4, planes Y, U, V.
+    Y444,
     /// 4:2:2 packed, Y0 U Y1 V.
     Yuy2,
+    /// 4:2:2 packed, U Y0 V Y1.
+    Uyvy,
     /// Packed 24 bit.
     Rgb,
     /// Packed 24 bit, blue first.
@@ -75,11 +85,16 @@ const fn packed(step: usize, r: usize, g: usize, b: usize) -> [ComponentLayout; 
 
 impl PixelFormat {
     /// Every format the engine reads and writes.
-    pub const ALL: [PixelFormat; 15] = [
+    pub const ALL: [PixelFormat; 20] = [
         PixelFormat::Nv12,
         PixelFormat::I420,
         PixelFormat::Yv12,
+        PixelFormat::Nv21,
+        PixelFormat::Nv16,
+        PixelFormat::Y42b,
+        PixelFormat::Y444,
         PixelFormat::Yuy2,
+        PixelFormat::Uyvy,
         PixelFormat::Rgb,
         PixelFormat::Bgr,
         PixelFormat::Rgbx,
@@ -96,7 +111,8 @@ impl PixelFormat {
     /// What the components mean.
     pub const fn model(self) -> ColorModel {
         match self {
-            Self::Nv12 | Self::I420 | Self::Yv12 | Self::Yuy2 => ColorModel::Yuv,
+            Self::Nv12 | Self::I420 | Self::Yv12 | Self::Nv21 | Self::Nv16 => ColorModel::Yuv,
+            Self::Y42b | Self::Y444 | Self::Yuy2 | Self::Uyvy => ColorModel::Yuv,
             Self::Gray8 => ColorModel::Gray,
             _ => ColorModel::Rgb,
         }
@@ -105,8 +121,8 @@ impl PixelFormat {
     /// Number of planes, 1 to 3.
     pub const fn plane_count(self) -> usize {
         match self {
-            Self::Nv12 => 2,
-            Self::I420 | Self::Yv12 => 3,
+            Self::Nv12 | Self::Nv21 | Self::Nv16 => 2,
+            Self::I420 | Self::Yv12 | Self::Y42b | Self::Y444 => 3,
             _ => 1,
         }
     }
@@ -117,7 +133,12 @@ impl PixelFormat {
             Self::Nv12 => [comp(0, 0, 1, 0, 0), comp(1, 0, 2, 1, 1), comp(1, 1, 2, 1, 1)],
             Self::I420 => [comp(0, 0, 1, 0, 0), comp(1, 0, 1, 1, 1), comp(2, 0, 1, 1, 1)],
             Self::Yv12 => [comp(0, 0, 1, 0, 0), comp(2, 0, 1, 1, 1), comp(1, 0, 1, 1, 1)],
+            Self::Nv21 => [comp(0, 0, 1, 0, 0), comp(1, 1, 2, 1, 1), comp(1, 0, 2, 1, 1)],
+            Self::Nv16 => [comp(0, 0, 1, 0, 0), comp(1, 0, 2, 1, 0), comp(1, 1, 2, 1, 0)],
+            Self::Y42b => [comp(0, 0, 1, 0, 0), comp(1, 0, 1, 1, 0), comp(2, 0, 1, 1, 0)],
+            Self::Y444 => [comp(0, 0, 1, 0, 0), comp(1, 0, 1, 0, 0), comp(2, 0, 1, 0, 0)],
             Self::Yuy2 => [comp(0, 0, 2, 0, 0), comp(0, 1, 4, 1, 0), comp(0, 3, 4, 1, 0)],
+            Self::Uyvy => [comp(0, 1, 2, 0, 0), comp(0, 0, 4, 1, 0), comp(0, 2, 4, 1, 0)],
             Self::Rgb => packed(3, 0, 1, 2),
             Self::Bgr => packed(3, 2, 1, 0),
             Self::Rgbx | Self::Rgba => packed(4, 0, 1, 2),
@@ -140,10 +161,13 @@ impl PixelFormat {
     pub const fn plane_size(self, plane: usize, width: u32, height: u32) -> (usize, usize) {
         let (w, h) = (width as usize, height as usize);
         match (self, plane) {
-            (Self::Nv12, 1) => (2 * w.div_ceil(2), h.div_ceil(2)),
+            (Self::Nv12 | Self::Nv21, 1) => (2 * w.div_ceil(2), h.div_ceil(2)),
+            (Self::Nv16, 1) => (2 * w.div_ceil(2), h),
             (Self::I420 | Self::Yv12, 1 | 2) => (w.div_ceil(2), h.div_ceil(2)),
-            (Self::Nv12 | Self::I420 | Self::Yv12 | Self::Gray8, _) => (w, h),
-            (Self::Yuy2, _) => (4 * w.div_ceil(2), h),
+            (Self::Y42b, 1 | 2) => (w.div_ceil(2), h),
+            (Self::Nv12 | Self::I420 | Self::Yv12 | Self::Nv21 | Self::Nv16, _) => (w, h),
+            (Self::Y42b | Self::Y444 | Self::Gray8, _) => (w, h),
+            (Self::Yuy2 | Self::Uyvy, _) => (4 * w.div_ceil(2), h),
             (Self::Rgb | Self::Bgr, _) => (3 * w, h),
             _ => (4 * w, h),
         }

@@ -4,6 +4,7 @@
 //! for longer than it takes to copy a value, so none of them waits.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use gst::prelude::*;
 use parking_lot::Mutex;
@@ -12,6 +13,7 @@ use super::discontinuity::DiscontTracker;
 use super::latency::LatencyReport;
 use super::live::{LiveMode, LiveQuery};
 use super::qos::QosState;
+use super::refusal;
 use crate::frame_map::FrameMapper;
 
 /// Caps, discontinuities, liveness, lateness and latency of a filter's stream.
@@ -22,6 +24,8 @@ pub(crate) struct FilterStream {
     pub(crate) qos: QosState,
     pub(crate) live: LiveQuery,
     pub(crate) latency: LatencyReport,
+    /// Somebody has been told why caps are refused.
+    told_of_refusal: AtomicBool,
 }
 
 impl FilterStream {
@@ -31,6 +35,7 @@ impl FilterStream {
         self.qos.reset();
         self.live.forget();
         self.latency.reset();
+        self.told_of_refusal.store(false, Ordering::Relaxed);
     }
 
     /// Follows negotiated caps. Faces of another picture are forgotten.
@@ -72,6 +77,22 @@ impl FilterStream {
                 self.live.forget();
             }
             _ => {}
+        }
+    }
+
+    /// Tells the application, once, why caps that come down the stream are refused: GStreamer does
+    /// not.
+    pub(crate) fn tell_of_refusal(
+        &self,
+        category: gst::DebugCategory,
+        element: &gst::Element,
+        caps: &gst::CapsRef,
+    ) {
+        let Some(text) = refusal::reason(caps) else { return };
+        gst::warning!(category, obj = element, "{text}");
+        if !self.told_of_refusal.swap(true, Ordering::Relaxed) {
+            let message = gst::message::Warning::builder(gst::StreamError::Format, &text);
+            let _ = element.post_message(message.src(element).build());
         }
     }
 

@@ -76,7 +76,7 @@ fn whatever_one_side_can_do_is_what_the_other_is_told() {
         assert_eq!(caps, caps.intersect(&wanted), "{line}");
         for (text, accepted) in [
             ("video/x-raw,format=I420,width=320,height=480,framerate=25/1", true),
-            ("video/x-raw,format=NV16,width=320,height=480,framerate=25/1", false),
+            ("video/x-raw,format=NV61,width=320,height=480,framerate=25/1", false),
             ("audio/x-raw,format=S16LE,rate=8000,channels=1,layout=interleaved", false),
         ] {
             let caps: gst::Caps = text.parse().unwrap();

@@ -35,11 +35,16 @@ pub fn clip() -> PathBuf {
     path
 }
 
-pub const FORMATS: [(&str, PixelFormat); 15] = [
+pub const FORMATS: [(&str, PixelFormat); 20] = [
     ("NV12", PixelFormat::Nv12),
     ("I420", PixelFormat::I420),
     ("YV12", PixelFormat::Yv12),
+    ("NV21", PixelFormat::Nv21),
+    ("NV16", PixelFormat::Nv16),
+    ("Y42B", PixelFormat::Y42b),
+    ("Y444", PixelFormat::Y444),
     ("YUY2", PixelFormat::Yuy2),
+    ("UYVY", PixelFormat::Uyvy),
     ("RGB", PixelFormat::Rgb),
     ("BGR", PixelFormat::Bgr),
     ("RGBx", PixelFormat::Rgbx),
