@@ -8,8 +8,9 @@
 //!
 //! All real work is done by the engine, crate `facesr`; here are caps, buffers, metadata,
 //! properties and messages. Imports run one way: `facesr`, then the two filters, then `common`,
-//! which holds what they share, then `frame_map`, `cuda_context`, and the engine.
+//! which holds what they share, then `frame_map`, `analytics`, `cuda_context`, and the engine.
 
+mod analytics;
 mod common;
 mod cuda_context;
 pub mod facesr;
@@ -18,8 +19,8 @@ pub mod facesrenhance;
 mod frame_map;
 mod plugin;
 
+pub use common::face_meta::FaceReader;
 pub use common::live::LiveMode;
-pub use common::roi_meta::FaceReader;
 pub use facesrdetect::Detector;
 pub use facesrenhance::Device;
 pub use frame_map::{FrameMapper, MapError};

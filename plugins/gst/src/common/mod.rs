@@ -6,11 +6,11 @@
 pub(crate) mod buffer_times;
 pub(crate) mod discontinuity;
 pub(crate) mod element_error;
+pub(crate) mod face_meta;
 pub(crate) mod filter;
 pub(crate) mod latency;
 pub(crate) mod live;
-pub(crate) mod place_tracker;
 pub(crate) mod properties;
 pub(crate) mod qos;
-pub(crate) mod roi_meta;
+pub(crate) mod refusal;
 pub(crate) mod roi_text;

@@ -20,8 +20,8 @@ use super::settings::{Settings, TABLE};
 use super::stats::Stats;
 use crate::common::buffer_times::BufferTimes;
 use crate::common::discontinuity::FrameClock;
+use crate::common::face_meta::{self, FaceWriter};
 use crate::common::filter::{FilterStream, end_frame, refuse_crop_meta};
-use crate::common::roi_meta::{self, FaceWriter};
 use crate::common::{element_error, properties};
 use crate::frame_map::{self, FrameMapper};
 
@@ -196,12 +196,12 @@ impl FacesrDetect {
         // Where this element searches, `roi` says nothing of the faces of others.
         let everywhere = RoiFilter { exclude: regions.exclude.clone(), ..RoiFilter::default() };
         let others = if search.is_some() { &everywhere } else { &*regions };
-        roi_meta::retain(buffer, size, |rect| others.contains(rect.center()));
+        face_meta::retain(buffer, size, |rect| others.contains(rect.center()));
         if search.is_none() {
             return;
         }
         faces.retain(|face| regions.contains(face.rect.center()));
-        writer.write(buffer, faces, size);
+        writer.write(buffer, faces, size, job.times.running);
         if job.settings.post_messages {
             let message = self.faces_message(state, &job.times);
             job.messages.extend(message);
@@ -345,7 +345,19 @@ impl BaseTransformImpl for FacesrDetect {
     }
 
     fn set_caps(&self, caps: &gst::Caps, _out: &gst::Caps) -> Result<(), gst::LoggableError> {
-        self.stream.set_caps(*CAT, caps)
+        let followed = self.stream.set_caps(*CAT, caps);
+        if followed.is_err() {
+            self.stream.tell_of_refusal(*CAT, self.obj().upcast_ref(), caps);
+        }
+        followed
+    }
+
+    fn accept_caps(&self, direction: gst::PadDirection, caps: &gst::Caps) -> bool {
+        let accepted = self.parent_accept_caps(direction, caps);
+        if !accepted && direction == gst::PadDirection::Sink {
+            self.stream.tell_of_refusal(*CAT, self.obj().upcast_ref(), caps);
+        }
+        accepted
     }
 
     fn sink_event(&self, event: gst::Event) -> bool {

@@ -37,8 +37,9 @@ glib::wrapper! {
     /// Pixels pass through untouched. Every face becomes a `GstVideoRegionOfInterestMeta` of type
     /// "face" with the parameters `detection` (`confidence`, `x_min`, `y_min`, `x_max`, `y_max`
     /// from 0 to 1) and `object_id` (`id`, the same for the same face in each frame), which is
-    /// what DL Streamer's elements read and write. Faces that an element before this one has
-    /// described are replaced, unless `detector=none`.
+    /// what DL Streamer's elements read and write. From GStreamer 1.24 on it becomes an object
+    /// detection of type `face` with its track in the analytics metadata too. Faces that an element
+    /// before this one has described are left, and not described again.
     ///
     /// When faces come or go, an element message `facesr-faces` is posted, with the fields
     /// `timestamp`, `stream-time`, `running-time`, `duration` (all `guint64`, where known) and

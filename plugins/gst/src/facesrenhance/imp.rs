@@ -20,10 +20,10 @@ use super::settings::{Settings, TABLE};
 use super::stats::Stats;
 use crate::common::buffer_times::BufferTimes;
 use crate::common::discontinuity::FrameClock;
+use crate::common::face_meta::{self, FaceReader};
 use crate::common::filter::{FilterStream, end_frame, refuse_crop_meta};
 use crate::common::latency::waiting;
 use crate::common::qos::Lateness;
-use crate::common::roi_meta::{self, FaceReader};
 use crate::common::{element_error, properties};
 use crate::cuda_context::{self, CudaContext};
 use crate::frame_map::{self, FrameMapper, MapError};
@@ -229,13 +229,9 @@ impl FacesrEnhance {
         state.reader.read(buffer, job.frames.size(), scale, &mut state.faces);
         state.told_of_types |= !state.faces.is_empty();
         if !state.told_of_types
-            && let Some(types) = roi_meta::other_types(buffer)
+            && let Some(text) = face_meta::why_no_face(buffer)
         {
             state.told_of_types = true;
-            let text = format!(
-                "Regions of type {types} come with the frames, but none of type \"face\": only \
-                 those are sharpened"
-            );
             gst::info!(CAT, imp = self, "{text}");
             let message = gst::message::Info::builder(gst::LibraryError::Settings, &text);
             job.messages.push(message.src(&*self.obj()).build());
@@ -471,7 +467,19 @@ impl BaseTransformImpl for FacesrEnhance {
     }
 
     fn set_caps(&self, caps: &gst::Caps, _out: &gst::Caps) -> Result<(), gst::LoggableError> {
-        self.stream.set_caps(*CAT, caps)
+        let followed = self.stream.set_caps(*CAT, caps);
+        if followed.is_err() {
+            self.stream.tell_of_refusal(*CAT, self.obj().upcast_ref(), caps);
+        }
+        followed
+    }
+
+    fn accept_caps(&self, direction: gst::PadDirection, caps: &gst::Caps) -> bool {
+        let accepted = self.parent_accept_caps(direction, caps);
+        if !accepted && direction == gst::PadDirection::Sink {
+            self.stream.tell_of_refusal(*CAT, self.obj().upcast_ref(), caps);
+        }
+        accepted
     }
 
     fn sink_event(&self, event: gst::Event) -> bool {
