@@ -52,7 +52,8 @@ fn difference(values: &[f32], halves: &[f32], weights: &[f32], side: usize) -> f
     // Two neighbors and their shares, a quarter of a pixel off the nearer.
     let taps = |i: usize| {
         let near = i / 2;
-        let far = if i.is_multiple_of(2) { near.saturating_sub(1) } else { (near + 1).min(half - 1) };
+        let far =
+            if i.is_multiple_of(2) { near.saturating_sub(1) } else { (near + 1).min(half - 1) };
         (near, far)
     };
     let mut sum = 0.0;
