@@ -203,6 +203,7 @@ case_named_pipe() {
 case_addresses() {
     enhance http://127.0.0.1:9/a.mp4 -o o.mp4
     exits 1
+    says "cannot connect to 127.0.0.1:9: connection refused"
     ff "${BOTH[@]}" -c:v libx264 -g 25 -c:a aac -hls_time 1 -hls_list_size 0 a.m3u8
     ff "${VIDEO[@]}" b.mp4
     python3 -m http.server -b 127.0.0.1 18473 >/dev/null 2>&1 &
@@ -254,8 +255,160 @@ case_metadata_stays() {
     done
     is "$(entry o.mkv format_tags=title)" "Front door" title
     is "$(entry o.mkv format_tags=comment)" "cam 3" comment
-    enhance a.mp4 -o p.mp4
-    is "$(entry p.mp4 format_tags=location)" "+52.5200+013.4050/" "place in MP4"
+    is "$(entry o.mkv format_tags=title)" "Front door" title
+    for to in p.mp4 p.mkv; do
+        enhance a.mp4 -o $to
+        is "$(entry $to format_tags=location)" "+52.5200+013.4050/" "place in $to"
+    done
+    enhance p.mkv -o q.mp4
+    is "$(entry q.mp4 format_tags=location)" "+52.5200+013.4050/" "place, Matroska to MP4"
+}
+
+# Names of tracks, and which one players choose, stay.
+case_names_and_choice_of_tracks_stay() {
+    ff "${BOTH[@]}" "${AUDIO[@]}" -map 0 -map 1 -map 2 -c:v libx264 -c:a aac -metadata:s:a:0 title=Crew -metadata:s:a:1 title=Street -metadata:s:a:1 language=deu -disposition:a:0 0 -disposition:a:1 default+forced a.mkv
+    choice() { ffprobe -v error -select_streams a -show_entries stream_disposition=default,forced:stream_tags="$2" -of csv=p=0 "$1" | tr '\n' ' '; }
+    enhance a.mkv -o o.mkv
+    exits 0
+    is "$(choice o.mkv language,title)" "$(choice a.mkv language,title)" "tracks in Matroska"
+    enhance a.mkv -o o.mp4
+    exits 0
+    is "$(ffprobe -v error -select_streams a -show_entries stream_disposition=default:stream_tags=handler_name -of csv=p=0 o.mp4 | tr '\n' ' ')" "0,Crew 1,Street " "tracks in MP4"
+}
+
+# Full range stays full range, whoever says so: the index, or the stream alone.
+case_color_range_stays() {
+    ff -f lavfi -i color=0x303030:s=160x120:r=25:d=1 -vf scale=out_range=full,format=yuvj420p -c:v libx264 -qp 0 -color_range pc -colorspace smpte170m -color_primaries smpte170m -color_trc smpte170m a.mp4
+    ff -i a.mp4 -c copy b.mov
+    grey() { ffmpeg -v error -i "$1" -frames:v 1 -vf format=gray,scale=1:1 -f rawvideo - </dev/null | od -An -tu1 | tr -d ' '; }
+    for from in a.mp4 b.mov; do
+        for to in o.mp4 o.mkv; do
+            enhance $from -o $to --crf 0 --force
+            exits 0
+            is "$(entry $to stream=color_range v)" pc "range, $from to $to"
+            is "$(grey $to)" "$(grey $from)" "grey, $from to $to"
+        done
+    done
+}
+
+# Pixels keep their shape to the exact fraction.
+case_pixel_shape_stays() {
+    ff "${VIDEO[@]}" -vf setsar=16/11 -c:v libx264 a.mp4
+    for to in o.mp4 o.mkv; do
+        enhance a.mp4 -o $to
+        exits 0
+        is "$(entry $to stream=sample_aspect_ratio v)" 16:11 "shape in $to"
+    done
+}
+
+# What lies before the start of a sound track stays, and is not heard.
+case_priming_stays() {
+    ff "${BOTH[@]}" -c:v libx264 -c:a aac a.mp4
+    packets() { ffprobe -v error -count_packets -select_streams a -show_entries stream=nb_read_packets -of csv=p=0 "$1"; }
+    for to in o.mp4 o.mkv; do
+        enhance a.mp4 -o $to
+        exits 0
+        is "$(packets $to)" "$(packets a.mp4)" "packets of sound in $to"
+    done
+}
+
+# The last subtitle stays as long as it did.
+case_last_subtitle_stays_its_time() {
+    printf '1\n00:00:00,500 --> 00:00:01,000\none\n\n2\n00:00:01,200 --> 00:00:01,900\ntwo\n' >s.srt
+    ff "${VIDEO[@]}" -i s.srt -c:v libx264 -c:s mov_text a.mp4
+    enhance a.mp4 -o o.mp4
+    exits 0
+    ff -i o.mp4 o.srt
+    grep -q "00:00:01,200 --> 00:00:01,9" o.srt || flunk "$(cat o.srt)"
+}
+
+# H.264 in a program stream that does not say so, behind the head of a recorder or not.
+case_program_streams_of_recorders() {
+    ff "${VIDEO[@]}" -c:v libx264 -f mpeg p.mpg
+    (printf 'IMKH\1\1\0\0' && head -c 32 /dev/zero && cat p.mpg) >a.mp4
+    for file in p.mpg a.mp4; do
+        enhance $file -o o.mp4 --force
+        exits 0
+        is "$(frames o.mp4)" 50 "frames of $file"
+    done
+}
+
+# Ogg files joined: the first, and the rest is told of.
+case_joined_ogg_files_are_told() {
+    ff -f lavfi -i testsrc2=s=160x120:r=25:d=1 -f lavfi -i sine=d=1 -c:v libtheora -c:a libvorbis p.ogv
+    cat p.ogv p.ogv >a.ogv
+    enhance a.ogv -o o.mkv
+    exits 4
+    says "2 Ogg files"
+    is "$(frames o.mkv)" 25 frames
+}
+
+# A picture that becomes interlaced is told of.
+case_interlaced_pictures_are_told() {
+    ff "${VIDEO[@]}" -c:v mpeg2video 1.m2v
+    ff -f lavfi -i testsrc2=s=160x120:r=50:d=2 -vf interlace=lowpass=0 -c:v mpeg2video -flags +ilme+ildct 2.m2v
+    cat 1.m2v 2.m2v >a.m2v
+    enhance a.m2v -o o.mp4
+    exits 0
+    says "interlaced"
+}
+
+# A part of a film: its frames, its sound, from whichever container.
+case_excerpts() {
+    ff -f lavfi -i testsrc2=s=160x120:r=25:d=10 -f lavfi -i sine=d=10 -c:v libx264 -g 50 -bf 2 -c:a aac a.mp4
+    ff -i a.mp4 -c copy a.mkv
+    ff -i a.mp4 -c copy a.ts
+    for from in mp4 mkv ts; do
+        for to in mp4 mkv; do
+            enhance a.$from -o o.$to --force --start 3.5 --end 0:06
+            exits 0
+            near "$(frames o.$to)" 62 2 "frames, $from to $to"
+            near "$(sound o.$to)" 2500 130 "sound, $from to $to"
+        done
+    done
+    enhance a.mp4 -o o.mp4 --force --duration 1
+    exits 0
+    near "$(frames o.mp4)" 25 1 "frames of the first second"
+    enhance a.mp4 -o o.mp4 --force --start 9 --end 8
+    exits 2
+    enhance a.mp4 -o p.png --preview --start 2
+    exits 0
+    is "$(entry p.png stream=codec_name)" png "preview"
+}
+
+# Other containers and encoders.
+case_other_containers_and_encoders() {
+    ff "${BOTH[@]}" -c:v libx264 -c:a aac a.mp4
+    ff "${BOTH[@]}" -c:v libx264 -c:a pcm_alaw -ar 8000 b.mov
+    for file in a.mp4 b.mov; do
+        for to in mov webm ts; do
+            enhance $file -o o.$to --force
+            exits 0
+            is "$(frames o.$to)" 50 "frames, $file to $to"
+            near "$(sound o.$to)" 2000 120 "sound, $file to $to"
+        done
+    done
+    enhance a.mp4 -o o.mp4 --encoder x265
+    exits 0
+    is "$(entry o.mp4 stream=codec_name v)" hevc codec
+    enhance a.mp4 -o p.webm --encoder x264
+    exits 2
+    says "WebM does not hold H.264"
+}
+
+# To standard output, as the frames come.
+case_standard_output_gets_a_stream() {
+    ff "${BOTH[@]}" -c:v libx264 -c:a aac a.mp4
+    for kind in ts mkv webm; do
+        code=0
+        "$program" enhance --detector none a.mp4 -o - --container $kind 2>said >o.$kind || code=$?
+        exits 0
+        is "$(frames o.$kind)" 50 "frames of $kind"
+    done
+    enhance a.mp4 -o - --container mp4
+    exits 2
+    codes=$("$program" enhance --detector none a.mp4 -o - 2>said | head -c 1000 | wc -c; echo "${PIPESTATUS[0]}")
+    [ "$(echo "$codes" | tail -n 1)" -lt 100 ] || flunk "it panics without a reader: $codes"
 }
 
 # That faces were generated stands in the file.
@@ -268,11 +421,15 @@ case_output_says_that_faces_are_generated() {
     done
 }
 
-# Attachments and timecodes are told of.
-case_attachments_and_timecodes_are_told() {
+# Attachments stay in Matroska and are told of elsewhere, as timecodes are.
+case_attachments_and_timecodes() {
     echo font >f.ttf
     ff "${VIDEO[@]}" -attach f.ttf -metadata:s:t mimetype=application/x-truetype-font -c:v libx264 a.mkv
     enhance a.mkv -o o.mkv
+    exits 0
+    is "$(entry o.mkv stream_tags=filename t)" f.ttf "attached file"
+    is "$(frames o.mkv)" 50 frames
+    enhance a.mkv -o o.mp4
     exits 4
     says "attached"
     ff "${VIDEO[@]}" -c:v libx264 -timecode 01:02:03:04 b.mov

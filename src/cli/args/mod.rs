@@ -14,7 +14,7 @@ use facesr::{EnhancerOptions, Rect};
 
 pub(crate) use scale::{MOST_ENLARGED, Scale};
 
-use crate::media::EncoderOptions;
+use crate::media::{Container, EncoderOptions, encoder_names};
 use crate::term::Failure;
 
 /// Budget of searches without limit, milliseconds of CPU time per second.
@@ -158,12 +158,55 @@ pub(crate) struct VideoArgs {
     /// x264's effort: slower makes smaller files
     #[arg(long, value_enum, value_name = "NAME", default_value_t = Preset::Fast)]
     pub(crate) preset: Preset,
+    /// Encoder of the video: auto, x264, x265, openh264, vp8, vp9, av1, or one of a GPU such as
+    /// nvh264, nvh265, vah264, vah265, qsvh264, v4l2h264 [default: auto]
+    #[arg(long, value_name = "NAME", hide_possible_values = true, value_parser = encoder_parser())]
+    pub(crate) encoder: Option<String>,
     /// Frames a second of an input that does not tell when its frames are shown [default: 25]
     #[arg(long, value_name = "N|N/D", value_parser = frame_rate)]
     pub(crate) fps: Option<(i32, i32)>,
     /// Which faces, and how, over time.
     #[command(flatten)]
     pub(crate) stream: StreamArgs,
+}
+
+/// A container that can be asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ContainerName {
+    /// MP4.
+    Mp4,
+    /// QuickTime.
+    Mov,
+    /// Matroska.
+    Mkv,
+    /// WebM.
+    Webm,
+    /// MPEG transport stream.
+    Ts,
+}
+
+impl ContainerName {
+    /// What it names.
+    pub(crate) fn container(self) -> Container {
+        match self {
+            Self::Mp4 => Container::Mp4,
+            Self::Mov => Container::Mov,
+            Self::Mkv => Container::Matroska,
+            Self::Webm => Container::WebM,
+            Self::Ts => Container::MpegTs,
+        }
+    }
+
+    /// The ending of a file's name.
+    pub(crate) fn extension(self) -> &'static str {
+        match self {
+            Self::Mp4 => "mp4",
+            Self::Mov => "mov",
+            Self::Mkv => "mkv",
+            Self::Webm => "webm",
+            Self::Ts => "ts",
+        }
+    }
 }
 
 /// x264's presets that make sense for files.
@@ -253,9 +296,16 @@ impl FindArgs {
 }
 
 impl VideoArgs {
-    /// What is wished of the encoder.
-    pub(crate) fn encoder(&self) -> EncoderOptions {
-        EncoderOptions { crf: self.crf, preset: self.preset.name() }
+    /// What is wished of the encoder whose pictures go into `container`; whether somebody waits for
+    /// each of them.
+    pub(crate) fn encoder(&self, container: Container, is_stream: bool) -> EncoderOptions<'_> {
+        EncoderOptions {
+            crf: self.crf,
+            preset: self.preset.name(),
+            name: self.encoder.as_deref(),
+            container,
+            is_stream,
+        }
     }
 
     /// The element's properties that were asked for, as name and value, where the picture is
@@ -341,6 +391,30 @@ fn number_in(text: &str, low: f32, high: f32) -> Result<f32, String> {
     }
 }
 
+fn encoder_parser() -> impl TypedValueParser<Value = String> {
+    PossibleValuesParser::new(std::iter::once("auto").chain(encoder_names()))
+}
+
+/// A moment or a length of time: seconds, or minutes and seconds or hours, minutes and seconds
+/// parted by colons. Answers nanoseconds.
+pub(crate) fn moment(text: &str) -> Result<u64, String> {
+    let mut seconds = 0.0;
+    let parts: Vec<_> = text.split(':').collect();
+    for (i, part) in parts.iter().enumerate() {
+        let number: f64 = part.parse().map_err(|_| String::new()).unwrap_or(f64::NAN);
+        let is_last = i + 1 == parts.len();
+        let in_range = number >= 0.0 && (parts.len() == 1 || i == 0 || number < 60.0);
+        if !in_range || !is_last && number.fract() != 0.0 || parts.len() > 3 {
+            return Err("wanted seconds, such as 90 or 1.5, or a time such as 1:02:03.5".into());
+        }
+        seconds = seconds * 60.0 + number;
+    }
+    if seconds > 1e9 {
+        return Err("that is more than thirty years".into());
+    }
+    Ok((seconds * 1e9).round() as u64)
+}
+
 /// A frame rate: a whole or decimal number, or a fraction.
 fn frame_rate(text: &str) -> Result<(i32, i32), String> {
     let parse = || -> Option<(i32, i32)> {
@@ -362,4 +436,22 @@ pub(crate) fn unit(text: &str) -> Result<f32, String> {
 
 pub(crate) fn pixels(text: &str) -> Result<f32, String> {
     number_in(text, 1.0, 32768.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moments_are_seconds_or_clock_times() {
+        let second = 1_000_000_000;
+        for (text, wanted) in
+            [("0", 0), ("1.5", 1_500_000_000), ("90", 90 * second), ("1:02:03", 3723 * second)]
+        {
+            assert_eq!(moment(text), Ok(wanted), "{text}");
+        }
+        for bad in ["", "x", "-1", "nan", "inf", "1:60", "1.5:00", "1:2:3:4", ":"] {
+            assert!(moment(bad).is_err(), "{bad}");
+        }
+    }
 }

@@ -45,14 +45,28 @@ pub(super) fn are_simple(movie: &Movie) -> bool {
     !movie.has_fragments && movie.tracks.iter().all(|track| shown(track, movie.timescale).is_some())
 }
 
-/// Hides the edit lists of `movie` from whoever reads it through `source`.
-pub(super) fn hide(source: &gst::Element, movie: &Movie) {
+/// Hides from whoever reads `movie` through `source` what is carried out here: what it says of its
+/// colours, which the demuxer believes more than the stream, and loses half of; and `with_edits`
+/// its edit lists.
+pub(super) fn hide(source: &gst::Element, movie: &Movie, with_edits: bool) {
     let Some(pad) = source.static_pad("src") else { return };
+    let free = |at: u64| (at, b"free".to_vec());
+    let colors = movie.tracks.iter().filter_map(|track| track.colors_at);
+    let mut changes: Vec<(u64, Vec<u8>)> = colors.map(free).collect();
     let lists = movie.tracks.iter().flat_map(|track| track.edit_lists_at.iter().copied());
-    let mut changes: Vec<(u64, Vec<u8>)> = lists.map(|at| (at, b"free".to_vec())).collect();
-    if changes.is_empty() {
+    let lists: Vec<_> = lists.filter(|_| with_edits).map(free).collect();
+    if changes.is_empty() && lists.is_empty() {
         return;
     }
+    if !lists.is_empty() {
+        changes.extend(lists);
+        changes.push(longest(movie));
+    }
+    change(&pad, changes);
+}
+
+/// What the duration of a film without edit lists is, and where that stands.
+fn longest(movie: &Movie) -> (u64, Vec<u8>) {
     // The demuxer reads no track for longer than the film says it is, and that is without what the
     // lists leave out.
     let longest = movie.tracks.iter().map(|track| {
@@ -60,10 +74,14 @@ pub(super) fn hide(source: &gst::Element, movie: &Movie) {
         u64::try_from(ticks / u128::from(track.timescale.max(1)) + 1).unwrap_or(0)
     });
     let longest = longest.max().unwrap_or(0).max(movie.duration);
-    changes.push(match movie.duration_at {
+    match movie.duration_at {
         (at, 8) => (at, longest.to_be_bytes().to_vec()),
         (at, _) => (at, u32::try_from(longest).unwrap_or(u32::MAX - 1).to_be_bytes().to_vec()),
-    });
+    }
+}
+
+/// Puts other bytes into the file that is read through `pad`: where, and which.
+fn change(pad: &gst::Pad, changes: Vec<(u64, Vec<u8>)>) {
     let what = gst::PadProbeType::BUFFER | gst::PadProbeType::PULL | gst::PadProbeType::PUSH;
     pad.add_probe(what, move |_, info| {
         let Some(gst::PadProbeData::Buffer(buffer)) = &mut info.data else {

@@ -42,13 +42,17 @@ pub(crate) fn have(name: &str) -> bool {
 /// The Debian package that holds an element this program uses.
 pub(crate) fn element_package(name: &str) -> &'static str {
     match name {
-        "filesrc" | "filesink" | "fakesink" | "queue" | "multiqueue" | "capsfilter" => {
+        "filesrc" | "filesink" | "fdsink" | "fakesink" | "queue" | "multiqueue" | "capsfilter" => {
             "libgstreamer1.0-0"
         }
         "parsebin" | "decodebin" | "urisourcebin" | "videoconvert" | "videoscale" | "opusparse"
         | "vp8dec" => "gstreamer1.0-plugins-base",
         "x264enc" => "gstreamer1.0-plugins-ugly",
-        "openh264enc" | "h264parse" | "h265parse" => "gstreamer1.0-plugins-bad",
+        "openh264enc" | "x265enc" | "av1enc" | "svtav1enc" | "mpegtsmux" | "h264parse"
+        | "h265parse" | "av1parse" => "gstreamer1.0-plugins-bad",
+        name if name.starts_with("nv") || name.starts_with("qsv") => "gstreamer1.0-plugins-bad",
+        name if name.starts_with("vaapi") => "gstreamer1.0-vaapi",
+        name if name.starts_with("va") => "gstreamer1.0-plugins-bad",
         name if name.starts_with("avdec_") => "gstreamer1.0-libav",
         _ => "gstreamer1.0-plugins-good",
     }

@@ -4,6 +4,7 @@ use gst::prelude::*;
 
 use super::elements::decoder_package;
 use super::input::Input;
+use crate::term::io_reason;
 
 /// What is known when an error message arrives.
 pub(super) struct Context<'a> {
@@ -115,6 +116,51 @@ pub(super) fn sentence(error: &gst::message::Error, context: &Context<'_>) -> St
     format!("{input}: {text}")
 }
 
+/// Why nothing can come from an address of the web, if nobody answers there: GStreamer's source does
+/// not say.
+pub(super) fn unreachable(uri: &str) -> Option<String> {
+    use std::net::{TcpStream, ToSocketAddrs};
+    let (host, port) = host_and_port(uri)?;
+    let all = match (host, port).to_socket_addrs() {
+        Ok(all) => all,
+        Err(_) => return Some(format!("cannot connect to {host}: its name is not known")),
+    };
+    let mut reason = None;
+    for address in all.take(4) {
+        match TcpStream::connect_timeout(&address, CONNECT) {
+            Ok(_) => return None,
+            Err(e) if e.kind() == std::io::ErrorKind::TimedOut => {
+                reason = Some("it does not answer".to_string());
+            }
+            Err(e) => reason = Some(io_reason(&e)),
+        }
+    }
+    Some(format!("cannot connect to {host}:{port}: {}", reason?))
+}
+
+/// Host and port of an address of the web.
+fn host_and_port(uri: &str) -> Option<(&str, u16)> {
+    let (scheme, rest) = uri.split_once("://")?;
+    let default = match scheme.to_ascii_lowercase().as_str() {
+        "http" => 80,
+        "https" => 443,
+        _ => return None,
+    };
+    let authority = rest.split(['/', '?', '#']).next()?;
+    let place = authority.rsplit_once('@').map_or(authority, |(_, place)| place);
+    let (host, port) = match place.strip_prefix('[') {
+        Some(rest) => {
+            let (host, rest) = rest.split_once(']')?;
+            (host, rest.strip_prefix(':'))
+        }
+        None => place.split_once(':').map_or((place, None), |(host, port)| (host, Some(port))),
+    };
+    Some((host, port.map_or(Some(default), |port| port.parse().ok())?))
+}
+
+/// How long an address may take to answer.
+const CONNECT: std::time::Duration = std::time::Duration::from_secs(3);
+
 /// The reason that a source gives in its debug text only.
 fn reason_in(error: &gst::message::Error) -> Option<String> {
     let debug = error.debug()?.to_lowercase();
@@ -145,4 +191,22 @@ fn own_words(debug: &str) -> String {
 
 fn plain(text: &str) -> String {
     text.trim_end_matches('.').to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn host_and_port_of_an_address() {
+        for (uri, wanted) in [
+            ("http://127.0.0.1:9/a.mp4", Some(("127.0.0.1", 9))),
+            ("https://user:a:b@cam.local?x=1", Some(("cam.local", 443))),
+            ("HTTP://[::1]:8080/x", Some(("::1", 8080))),
+            ("rtsp://cam/x", None),
+            ("http://cam:port/", None),
+        ] {
+            assert_eq!(host_and_port(uri), wanted, "{uri}");
+        }
+    }
 }

@@ -21,8 +21,11 @@ pub(crate) enum Format {
     Avi,
     /// MPEG transport stream; the bytes from one packet to the next, and those before the first.
     Ts { stride: usize, offset: usize },
-    /// MPEG program stream behind the head of 40 bytes that some recorders write.
-    Imkh,
+    /// MPEG program stream; bytes before it that some recorders write, and what its video is if it
+    /// does not say so itself: a number of ISO/IEC 13818-1.
+    Ps { skip: u64, untold: Option<u8> },
+    /// Ogg files, one behind the other: how many, and where the first ends.
+    Ogg { files: usize, first: u64 },
     /// JPEG pictures one after the other.
     Mjpeg,
     /// An animated picture: how many frames.
@@ -59,7 +62,8 @@ impl Format {
         let at = |at: usize, magic: &[u8]| bytes.get(at..).is_some_and(|b| b.starts_with(magic));
         Ok(match () {
             () if is_playlist(&bytes) => Self::Playlist,
-            () if starts(b"IMKH") => Self::Imkh,
+            () if starts(b"IMKH") || starts(PACK) => program_stream(&head(path, PS_HEAD)?),
+            () if starts(b"OggS") => ogg(path)?,
             () if starts(b"\x1aE\xdf\xa3") => Self::Matroska,
             () if starts(b"RIFF") && at(8, b"AVI ") => Self::Avi,
             () if starts(b"GIF8") => gif(&head(path, PICTURE)?),
@@ -74,6 +78,82 @@ impl Format {
             () => ts(&bytes).unwrap_or(Self::Other),
         })
     }
+}
+
+/// What a pack of an MPEG program stream begins with.
+const PACK: &[u8] = b"\x00\x00\x01\xba";
+/// Bytes of a program stream that are searched for what its video is.
+const PS_HEAD: u64 = 1 << 20;
+
+/// A program stream, maybe behind the head of a recorder.
+fn program_stream(bytes: &[u8]) -> Format {
+    let begin = bytes.windows(4).take(4096).position(|window| window == PACK);
+    let Some(begin) = begin else { return Format::Other };
+    let mut rest = &bytes[begin..];
+    let mut untold = None;
+    while let Some(at) = rest.windows(3).position(|window| window == [0, 0, 1]) {
+        rest = &rest[at + 3..];
+        match rest.first() {
+            // It has a map.
+            Some(0xbc) => {
+                untold = None;
+                break;
+            }
+            Some(0xe0..=0xef) if untold.is_none() => untold = video_in(rest),
+            _ => {}
+        }
+    }
+    Format::Ps { skip: begin as u64, untold }
+}
+
+/// The type of the video in a packet of it, where players would take it for MPEG-1 or 2 and it is
+/// not.
+fn video_in(packet: &[u8]) -> Option<u8> {
+    let head = 6 + usize::from(*packet.get(5)?);
+    let is_mpeg2 = packet.get(3)? & 0xc0 == 0x80;
+    let payload = packet.get(if is_mpeg2 { head } else { 3 }..)?;
+    // The first unit that tells.
+    payload.windows(5).take(1024).filter(|w| w[..3] == [0, 0, 1]).find_map(|w| {
+        match (w[3], w[4]) {
+            (0xb3, _) => Some(None),
+            (0xb0 | 0x20, _) => Some(Some(0x10)),
+            // Parameter sets of H.264 and H.265.
+            (0x27 | 0x47 | 0x67, _) => Some(Some(0x1b)),
+            (0x40 | 0x42, 0x01) => Some(Some(0x24)),
+            _ => None,
+        }
+    })?
+}
+
+/// Pages of an Ogg file that are looked at.
+const MAX_PAGES: usize = 1 << 22;
+
+/// How many Ogg files there are in one. Each begins with the first pages of its streams.
+fn ogg(path: &Path) -> io::Result<Format> {
+    use std::io::BufReader;
+    let mut file = BufReader::new(File::open(path)?);
+    let (mut files, mut first, mut at) = (1, u64::MAX, 0u64);
+    let mut is_in_beginning = true;
+    for _ in 0..MAX_PAGES {
+        let mut head = [0; 27];
+        if file.read_exact(&mut head).is_err() || !head.starts_with(b"OggS") {
+            break;
+        }
+        let begins = head[5] & 2 != 0;
+        if begins && !is_in_beginning {
+            files += 1;
+            first = first.min(at);
+        }
+        is_in_beginning = begins;
+        let mut sizes = vec![0; head[26].into()];
+        if file.read_exact(&mut sizes).is_err() {
+            break;
+        }
+        let body: u64 = sizes.iter().map(|size| u64::from(*size)).sum();
+        file.seek_relative(body as i64)?;
+        at += 27 + sizes.len() as u64 + body;
+    }
+    Ok(Format::Ogg { files, first })
 }
 
 fn is_playlist(bytes: &[u8]) -> bool {
@@ -177,6 +257,36 @@ mod tests {
             assert!(is_playlist(text.as_bytes()), "{text}");
         }
         assert!(!is_playlist(b"<html>") && !is_playlist(b"v=01"));
+    }
+
+    #[test]
+    fn program_streams_tell_what_they_hold() {
+        let stream = |unit: &[u8]| {
+            let video = [&[0, 0, 1, 0xe0, 0, 9, 0x80, 0, 0, 0, 0, 0, 1][..], unit].concat();
+            [b"IMKH", &[0; 36][..], PACK, &[0x44; 10], &video, &[0; 8]].concat()
+        };
+        let untold = |unit: &[u8]| match program_stream(&stream(unit)) {
+            Format::Ps { skip: 40, untold } => untold,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(untold(&[0x67, 0x64]), Some(0x1b));
+        assert_eq!(untold(&[0x40, 0x01]), Some(0x24));
+        assert_eq!(untold(&[0xb3, 0x10]), None);
+        assert_eq!(program_stream(b"IMKH"), Format::Other);
+        let mapped = [&stream(&[0x67, 0x64])[..], &[0, 0, 1, 0xbc, 0, 0]].concat();
+        assert_eq!(program_stream(&mapped), Format::Ps { skip: 40, untold: None });
+    }
+
+    #[test]
+    fn ogg_files_in_a_row_are_counted() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.ogg");
+        let page = |flags: u8| [b"OggS", &[0, flags][..], &[0; 20], &[1, 3], b"abc"].concat();
+        let one = [page(2), page(2), page(0), page(4)].concat();
+        std::fs::write(&path, &one).unwrap();
+        assert_eq!(ogg(&path).unwrap(), Format::Ogg { files: 1, first: u64::MAX });
+        std::fs::write(&path, [one.clone(), one.clone()].concat()).unwrap();
+        assert_eq!(ogg(&path).unwrap(), Format::Ogg { files: 2, first: one.len() as u64 });
     }
 
     #[test]

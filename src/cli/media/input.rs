@@ -14,6 +14,7 @@ use gst::prelude::*;
 
 use super::elements::make;
 use super::format::Format;
+use super::prepared::Preparation;
 use crate::term::{Failure, interrupt, io_reason, without_passwords};
 
 /// The input.
@@ -150,19 +151,30 @@ impl Input {
         super::restrict_factories(!matches!(self, Self::Uri(_)));
         let parser = make("parsebin")?;
         let source = match self {
-            Self::File(path, format) => {
-                let source = make("filesrc")?;
-                source.set_property("location", path);
-                if *format == Format::Imkh {
-                    // GStreamer does not know the head, but its demuxer passes it over.
-                    let caps = gst::Caps::builder("video/mpeg")
-                        .field("mpegversion", 2)
-                        .field("systemstream", true)
-                        .build();
-                    parser.set_property("sink-caps", caps);
+            Self::File(path, format) => match Preparation::of(*format) {
+                None => {
+                    let source = make("filesrc")?;
+                    source.set_property("location", path);
+                    source
                 }
-                source
-            }
+                Some(preparation) => {
+                    let cannot = |e| {
+                        let (name, why) = (self.name(), io_reason(&e));
+                        Failure::running(format_args!("cannot read {name}: {why}"))
+                    };
+                    let pipe = preparation.open(path).map_err(cannot)?;
+                    let source = make("fdsrc")?;
+                    source.set_property("fd", pipe.as_raw_fd());
+                    // Stays open as long as the source is there.
+                    if let Some(pad) = source.static_pad("src") {
+                        pad.add_probe(gst::PadProbeType::EVENT_UPSTREAM, move |_, _| {
+                            let _open = &pipe;
+                            gst::PadProbeReturn::Ok
+                        });
+                    }
+                    source
+                }
+            },
             Self::Pipe(_, file) => {
                 Self::wait_for_bytes(file)?;
                 let source = make("fdsrc")?;

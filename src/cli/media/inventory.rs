@@ -8,6 +8,8 @@ use std::sync::atomic::Ordering;
 
 use gst::glib;
 
+use super::container::Container;
+use super::excerpt::Excerpt;
 use super::format::Format;
 use super::ledger::Ledger;
 use super::{Input, matroska, mp4};
@@ -27,6 +29,10 @@ pub(super) struct Inventory {
     programs: usize,
     /// Whether an AVI ends before what it announces, and how long it should be, nanoseconds.
     avi: Option<(bool, Option<u64>)>,
+    /// Ogg files that are one behind the other.
+    ogg_files: Option<usize>,
+    /// What of it is wanted.
+    excerpt: Excerpt,
 }
 
 /// Seconds from 1904 to 1970, which MP4 counts from.
@@ -45,24 +51,42 @@ impl Inventory {
                 Self { programs: programs(path, stride, offset), ..Self::default() }
             }
             Format::Avi => Self { avi: avi(path), ..Self::default() },
+            Format::Ogg { files, .. } => Self { ogg_files: Some(files), ..Self::default() },
             _ => Self::default(),
         }
     }
 
+    /// The same for a part of the input: its chapters lie elsewhere, and less is promised.
+    pub(super) fn part(mut self, excerpt: Excerpt) -> Self {
+        self.excerpt = excerpt;
+        if let Some(movie) = &mut self.movie {
+            movie.chapters = self.excerpt.chapters(std::mem::take(&mut movie.chapters));
+        }
+        self
+    }
+
     /// What can be said before the work.
-    pub(super) fn notes(&self) -> Vec<Note> {
+    pub(super) fn notes(&self, output: Option<Container>) -> Vec<Note> {
         let mut notes = Vec::new();
         let mut loss = |text: String| notes.push(Note { text, is_loss: true });
+        if let Some(files) = self.ogg_files.filter(|files| *files > 1) {
+            loss(format!(
+                "the file is {files} Ogg files in a row; only the first is in the output"
+            ));
+        }
         if self.programs > 1 {
             loss(format!(
                 "the stream holds {} programs; only the first is in the output",
                 self.programs
             ));
         }
+        let keeps_files = output == Some(Container::Matroska);
         if let Some(matroska) = &self.matroska
             && matroska.attachments > 0
+            && !(keeps_files && matroska.can_copy_attached())
         {
-            loss(format!("left out {} attached files", matroska.attachments));
+            let advice = if keeps_files { "" } else { "; Matroska keeps them" };
+            loss(format!("left out {} attached files{advice}", matroska.attachments));
         }
         if let Some(movie) = &self.movie {
             for _ in movie.tracks.iter().filter(|track| &track.handler == b"tmcd") {
@@ -104,10 +128,14 @@ impl Inventory {
     pub(super) fn mp4_extra(&self, mark: &'static str) -> mp4::Extra {
         let created = self.recorded().and_then(|time| time.checked_add(SINCE_1904));
         let movie = self.movie.clone().unwrap_or_default();
+        let mut user_data = movie.user_data;
+        let texts = self.matroska.iter().flat_map(|matroska| &matroska.tags);
+        let place = texts.filter(|(name, _)| name.eq_ignore_ascii_case("location")).take(1);
+        user_data.extend(place.map(|(_, place)| mp4::place_box(place)));
         mp4::Extra {
             creation_time: created.and_then(|time| u64::try_from(time).ok()).unwrap_or(0),
             mark,
-            user_data: movie.user_data,
+            user_data,
             chapters: movie.chapters,
         }
     }
@@ -115,43 +143,59 @@ impl Inventory {
     /// The chapters of an MP4 as a table of contents.
     pub(super) fn toc(&self) -> Option<gst::Toc> {
         let movie = self.movie.as_ref().filter(|movie| !movie.chapters.is_empty())?;
-        let end = movie.duration as f64 / f64::from(movie.timescale.max(1)) * 1e9;
-        let mut edition = gst::TocEntry::new(gst::TocEntryType::Edition, "edition");
-        let ends = movie.chapters.iter().skip(1).map(|(begin, _)| *begin).chain([end as u64]);
-        for (number, ((begin, title), stop)) in movie.chapters.iter().zip(ends).enumerate() {
-            let mut chapter =
-                gst::TocEntry::new(gst::TocEntryType::Chapter, &format!("chapter-{number}"));
-            let entry = chapter.make_mut();
-            entry.set_start_stop_times(*begin as i64, stop.max(*begin) as i64);
-            let mut tags = gst::TagList::new();
-            if let Some(tags) = tags.get_mut() {
-                tags.add::<gst::tags::Title>(&title.as_str(), gst::TagMergeMode::Replace);
-            }
-            entry.set_tags(tags);
-            edition.make_mut().append_sub_entry(chapter);
+        Some(toc_of(&movie.chapters, self.duration()))
+    }
+
+    /// How long the output is to be, as far as the input tells, nanoseconds.
+    pub(super) fn duration(&self) -> u64 {
+        let movie = self
+            .movie
+            .as_ref()
+            .map(|movie| (movie.duration as f64 / f64::from(movie.timescale.max(1)) * 1e9) as u64);
+        let matroska = self.matroska.as_ref().and_then(|matroska| matroska.duration);
+        self.excerpt.duration(movie.or(matroska).unwrap_or(0))
+    }
+
+    /// Tracks of the input, and the bytes of their names.
+    pub(super) fn names(&self) -> (usize, usize) {
+        let movie = self.movie.iter().flat_map(|movie| &movie.tracks);
+        let movie = movie.map(|track| track.name.as_ref().map_or(0, String::len));
+        let matroska = self.matroska.iter().flat_map(|matroska| matroska.tracks());
+        let matroska = matroska.map(|track| track.name.as_ref().map_or(0, String::len));
+        let title = self.matroska.as_ref().and_then(|m| m.title.as_ref()).map_or(0, String::len);
+        movie.chain(matroska).fold((0, title), |(n, bytes), name| (n + 1, bytes + name))
+    }
+
+    /// What a Matroska output, of the input at `source`, is told beside its tracks.
+    pub(super) fn matroska_extra<'a>(
+        &'a self,
+        source: Option<&'a Path>,
+        format: Container,
+        mark: &'static str,
+    ) -> matroska::Extra<'a> {
+        let date = self
+            .recorded()
+            .and_then(|time| time.checked_sub(UNTIL_2001)?.checked_mul(1_000_000_000));
+        let files = self.matroska.as_ref().zip(source);
+        let files = files.filter(|(m, _)| format == Container::Matroska && m.can_copy_attached());
+        matroska::Extra {
+            texts: self.texts(),
+            mark,
+            date,
+            attached: files.map(|(m, file)| matroska::Attached { file, at: m.attachments_at() }),
         }
-        let mut toc = gst::Toc::new(gst::TocScope::Global);
-        toc.make_mut().append_entry(edition);
-        Some(toc)
     }
 
     /// Texts for a Matroska output, name and value.
-    pub(super) fn texts(&self) -> Vec<(String, String)> {
+    fn texts(&self) -> Vec<(String, String)> {
         let own = ["ENCODER", "DURATION", "TITLE"];
         let mut texts: Vec<_> = self.matroska.iter().flat_map(|m| m.tags.iter().cloned()).collect();
         texts.retain(|(name, _)| !own.iter().any(|own| own.eq_ignore_ascii_case(name)));
         if let Some(title) = self.matroska.as_ref().and_then(|m| m.title.clone()) {
             texts.insert(0, ("TITLE".into(), title));
         }
-        for (kind, bytes) in self.movie.iter().flat_map(|movie| &movie.user_data) {
-            // Length, language, then the place as ISO 6709 has it.
-            if kind == b"\xa9xyz"
-                && let Some(place) = bytes.get(4..)
-            {
-                let place = String::from_utf8_lossy(place).trim_end_matches('\0').to_string();
-                texts.push(("LOCATION".into(), place));
-            }
-        }
+        let place = self.movie.iter().flat_map(|movie| &movie.user_data);
+        texts.extend(place.filter_map(|(k, b)| mp4::place(k, b)).map(|p| ("LOCATION".into(), p)));
         texts
     }
 
@@ -166,7 +210,8 @@ impl Inventory {
             }
             _ => format!("the input is cut short: {came:.1} s of it are there"),
         };
-        if let Some(movie) = &self.movie {
+        let is_whole = self.excerpt.is_whole();
+        if let Some(movie) = self.movie.as_ref().filter(|_| is_whole) {
             let wanted = movie.duration as f64 / f64::from(movie.timescale.max(1));
             if movie.is_cut {
                 loss(cut((movie.duration > 0).then_some(wanted)));
@@ -174,10 +219,11 @@ impl Inventory {
                 compare_tracks(movie, ledger).into_iter().for_each(&mut loss);
             }
         }
-        if let Some(matroska) = self.matroska.as_ref().filter(|matroska| matroska.is_cut) {
+        let matroska = self.matroska.as_ref().filter(|matroska| matroska.is_cut && is_whole);
+        if let Some(matroska) = matroska {
             loss(cut(matroska.duration.map(|ns| ns as f64 / 1e9)));
         }
-        if let Some((true, duration)) = self.avi {
+        if let Some((true, duration)) = self.avi.filter(|_| is_whole) {
             loss(cut(duration.map(|ns| ns as f64 / 1e9)));
         }
         if let Some((lost, of)) = ledger.undecoded() {
@@ -189,6 +235,27 @@ impl Inventory {
         }
         notes
     }
+}
+
+/// Chapters, each a begin in nanoseconds and a title, of a film that lasts `end` nanoseconds.
+pub(super) fn toc_of(chapters: &[(u64, String)], end: u64) -> gst::Toc {
+    let mut edition = gst::TocEntry::new(gst::TocEntryType::Edition, "edition");
+    let ends = chapters.iter().skip(1).map(|(begin, _)| *begin).chain([end]);
+    for (number, ((begin, title), stop)) in chapters.iter().zip(ends).enumerate() {
+        let mut chapter =
+            gst::TocEntry::new(gst::TocEntryType::Chapter, &format!("chapter-{number}"));
+        let entry = chapter.make_mut();
+        entry.set_start_stop_times(*begin as i64, stop.max(*begin) as i64);
+        let mut tags = gst::TagList::new();
+        if let Some(tags) = tags.get_mut() {
+            tags.add::<gst::tags::Title>(&title.as_str(), gst::TagMergeMode::Replace);
+        }
+        entry.set_tags(tags);
+        edition.make_mut().append_sub_entry(chapter);
+    }
+    let mut toc = gst::Toc::new(gst::TocScope::Global);
+    toc.make_mut().append_entry(edition);
+    toc
 }
 
 /// Tracks of an MP4 that did not come out of the demuxer whole.

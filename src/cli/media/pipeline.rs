@@ -10,8 +10,8 @@
 //! memory stays small.
 
 use std::collections::HashSet;
-use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::Instant;
 
@@ -20,10 +20,11 @@ use gst::prelude::*;
 use super::container::{self, Container, Kind};
 use super::elements::{add_chain, make};
 use super::encoder::Encoder;
+use super::excerpt::{self, Excerpt};
 use super::format::Format;
 use super::frame_times::FrameTimes;
 use super::input::Input;
-use super::inventory::Inventory;
+use super::inventory::{self, Inventory};
 use super::ledger::Ledger;
 use super::observer::FrameObserver;
 use super::video::{self, Sink};
@@ -35,10 +36,14 @@ use crate::term::{Failure, Note};
 struct OutputTrack {
     /// When it is shown.
     span: timing::SpanRecorder,
+    /// How much of it lies before the start, nanoseconds.
+    delay: Arc<AtomicI64>,
     /// What it is called.
     name: Option<String>,
     /// Whether players show it unasked.
     is_default: Option<bool>,
+    /// Elements that it has as Matroska has them.
+    copied: Vec<(u32, Vec<u8>)>,
 }
 
 /// What the pipeline tells while it runs.
@@ -60,6 +65,8 @@ pub(super) struct PipelineStatus {
     sizes: Mutex<Option<video::Sizes>>,
     /// The tracks of the output, in the muxer's order.
     tracks: Mutex<Vec<OutputTrack>>,
+    /// How wide and high the enhanced picture is shown.
+    display: Mutex<Option<(u32, u32)>>,
     /// How players have to turn the enhanced picture.
     rotation: Mutex<Option<[i32; 9]>>,
     /// Number of the enhanced video's track in the output.
@@ -122,6 +129,25 @@ impl PipelineStatus {
         *lock(&self.rotation) = Some(matrix);
     }
 
+    pub(super) fn set_display(&self, display: (u32, u32)) {
+        *lock(&self.display) = Some(display);
+    }
+
+    fn matroska_tracks(&self) -> Vec<matroska::Track> {
+        let video = self.video_track.load(Ordering::Relaxed);
+        let display = *lock(&self.display);
+        (0..)
+            .zip(lock(&self.tracks).iter())
+            .map(|(i, track)| matroska::Track {
+                name: track.name.clone(),
+                is_default: track.is_default,
+                copied: track.copied.clone(),
+                delay: u64::try_from(track.delay.load(Ordering::Relaxed)).unwrap_or(0),
+                display: display.filter(|_| i == video),
+            })
+            .collect()
+    }
+
     fn mp4_tracks(&self) -> Vec<mp4::Track> {
         let video = self.video_track.load(Ordering::Relaxed);
         let rotation = *lock(&self.rotation);
@@ -156,6 +182,8 @@ pub(crate) struct Plan {
     pub(crate) observer: Option<Arc<Mutex<dyn FrameObserver>>>,
     /// Frames a second where the input does not tell.
     pub(crate) fps: Option<(i32, i32)>,
+    /// What of the input is wanted.
+    pub(crate) excerpt: Excerpt,
     /// Name of the input, for messages.
     pub(crate) input: String,
 }
@@ -165,15 +193,19 @@ pub(super) struct Transcode {
     pub(super) pipeline: gst::Pipeline,
     pub(super) element: gst::Element,
     pub(super) status: Arc<PipelineStatus>,
+    pub(super) excerpt: Excerpt,
     queue: gst::Element,
     inventory: Arc<Inventory>,
+    /// The input, if it is a file.
+    source: Option<PathBuf>,
 }
 
 /// Where the output goes.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Target<'a> {
     pub(super) format: Container,
-    pub(super) file: &'a Path,
+    /// The file; `None` for standard output.
+    pub(super) file: Option<&'a Path>,
 }
 
 /// What is said in every output.
@@ -192,15 +224,16 @@ pub(super) fn build(
 ) -> Result<Transcode, Failure> {
     let pipeline = gst::Pipeline::new();
     let status = Arc::new(PipelineStatus::default());
-    let inventory = Arc::new(Inventory::of(source));
-    for note in inventory.notes() {
+    let excerpt = plan.excerpt;
+    let inventory = Arc::new(Inventory::of(source).part(excerpt));
+    for note in inventory.notes(target.map(|target| target.format)) {
         lock(&status.notes).push(note);
     }
     let element = plan.element.clone();
     let (reader, parser) = source.add(&pipeline)?;
     let own_edits = inventory.movie.as_ref().is_some_and(edits::are_simple);
-    if own_edits && let Some(movie) = &inventory.movie {
-        edits::hide(&reader, movie);
+    if let Some(movie) = &inventory.movie {
+        edits::hide(&reader, movie, own_edits);
     }
     let queue = make("multiqueue")?;
     // Counted in packets only: a limit in bytes or time would not give way to a starving stream.
@@ -221,6 +254,7 @@ pub(super) fn build(
         status: status.clone(),
         inventory: inventory.clone(),
         own_edits,
+        excerpt,
         is_complete: AtomicBool::new(false),
         numbers: Mutex::default(),
     };
@@ -234,7 +268,8 @@ pub(super) fn build(
             fail(&pipeline, &no_video(&name));
         }
     });
-    Ok(Transcode { pipeline, element, status, queue, inventory })
+    let source = source.path().map(Path::to_path_buf);
+    Ok(Transcode { pipeline, element, status, excerpt, queue, inventory, source })
 }
 
 /// How the frames of `source` get their times.
@@ -252,20 +287,35 @@ fn add_mux(
     target: Target<'_>,
     inventory: &Inventory,
 ) -> Result<gst::Element, Failure> {
-    let mux = target.format.muxer(inventory.recorded_at())?;
+    let mux = target.format.muxer(inventory.recorded_at(), target.file.is_none())?;
     // The muxer then writes texts, which are replaced by those of the input when it has ended.
-    if target.format == Container::Matroska
+    if target.format.is_matroska()
         && let Some(tagged) = mux.dynamic_cast_ref::<gst::TagSetter>()
     {
         tagged.add_tag::<gst::tags::Comment>(&MARK, gst::TagMergeMode::Keep);
+    }
+    if target.format.is_matroska() && target.file.is_some() {
+        let (tracks, names) = inventory.names();
+        mux.set_property("writing-app", matroska::reserve(tracks, names));
     }
     if let Some(toc) = inventory.toc()
         && let Some(setter) = mux.dynamic_cast_ref::<gst::TocSetter>()
     {
         setter.set_toc(Some(&toc));
     }
-    let sink = make("filesink")?;
-    sink.set_property("location", target.file);
+    let sink = match target.file {
+        Some(file) => {
+            let sink = make("filesink")?;
+            sink.set_property("location", file);
+            sink
+        }
+        None => {
+            let sink = make("fdsink")?;
+            sink.set_property("fd", 1i32);
+            sink.set_property("sync", false);
+            sink
+        }
+    };
     let wired = pipeline.add_many([&mux, &sink]).and_then(|()| mux.link(&sink));
     wired.map_err(Failure::running)?;
     Ok(mux)
@@ -294,6 +344,7 @@ struct StreamRouter {
     inventory: Arc<Inventory>,
     /// Whether the edit lists of the input are carried out here, not by the demuxer.
     own_edits: bool,
+    excerpt: Excerpt,
     /// Whether all streams are known: what comes later is something else.
     is_complete: AtomicBool,
     /// Streams so far of each kind.
@@ -329,10 +380,11 @@ impl StreamRouter {
             {
                 edits::apply(pad, track, movie.timescale);
             }
-            if track.is_full_range {
-                video::declare_full_range(pad);
+            if let Some(colors) = track.colors {
+                video::declare_colors(pad, colors);
             }
         }
+        excerpt::cut(pad, kind, self.excerpt);
         // Behind what changes the segment.
         count.watch(pad);
         self.watch_toc(pad);
@@ -341,12 +393,15 @@ impl StreamRouter {
             && let Some(branch) = lock(&self.branch).take()
         {
             self.status.has_video.store(true, Ordering::Relaxed);
-            if let Err(e) = self.add_video(&pipeline, pad, &caps, branch) {
+            if let Err(e) = self.add_video(&pipeline, pad, (&caps, track), branch) {
                 fail(&pipeline, &e.message);
             }
             return;
         }
         let Some((mux, format)) = &self.mux else { return };
+        if matches!(format, Container::Picture(_)) {
+            return;
+        }
         if track.is_some_and(|track| self.inventory.holds_chapters(track.id)) {
             // They are written as chapters.
             return;
@@ -358,26 +413,33 @@ impl StreamRouter {
                 }
                 remux::hold_format(&kept.sink, self.status.clone());
                 let about = self.about(kept.kind, track);
-                let (span, (name, is_default)) = (kept.span, about);
-                lock(&self.status.tracks).push(OutputTrack { span, name, is_default });
+                let (span, delay) = (kept.span, kept.delay);
+                lock(&self.status.tracks).push(OutputTrack { span, delay, ..about });
                 lock(&self.status.kept)[kept.kind as usize] += 1;
             }
             Err(refusal) => self.status.loss(refusal),
         }
     }
 
-    /// What a stream is called and whether players show it unasked, as far as the container tells.
-    fn about(&self, kind: Kind, track: Option<&mp4::TrackInfo>) -> (Option<String>, Option<bool>) {
+    /// What a stream is called and how players choose it, as far as the container tells.
+    fn about(&self, kind: Kind, track: Option<&mp4::TrackInfo>) -> OutputTrack {
         let mut numbers = lock(&self.numbers);
         let number = numbers[kind as usize];
         numbers[kind as usize] += 1;
-        match (track, &self.inventory.matroska) {
-            (Some(track), _) => (track.name.clone(), Some(track.is_enabled)),
-            (None, Some(matroska)) => {
-                let entry = matroska.track(kind, number);
-                (entry.and_then(|e| e.name.clone()), entry.map(|e| e.is_default))
-            }
-            _ => (None, None),
+        let matroska = self.inventory.matroska.as_ref();
+        match (track, matroska.and_then(|matroska| matroska.track(kind, number))) {
+            (Some(track), _) => OutputTrack {
+                name: track.name.clone(),
+                is_default: Some(track.is_enabled),
+                ..OutputTrack::default()
+            },
+            (None, Some(entry)) => OutputTrack {
+                name: entry.name.clone(),
+                is_default: Some(entry.is_default),
+                copied: entry.copied.clone(),
+                ..OutputTrack::default()
+            },
+            (None, None) => OutputTrack::default(),
         }
     }
 
@@ -401,13 +463,19 @@ impl StreamRouter {
 
     /// Takes down the chapters that come by.
     fn watch_toc(&self, pad: &gst::Pad) {
-        let status = self.status.clone();
+        let (status, excerpt) = (self.status.clone(), self.excerpt);
+        let end = self.inventory.duration();
         let what = gst::PadProbeType::EVENT_DOWNSTREAM;
         pad.add_probe(what, move |_, info| {
-            if let Some(gst::PadProbeData::Event(event)) = &info.data
+            if let Some(gst::PadProbeData::Event(event)) = &mut info.data
                 && let gst::EventView::Toc(toc) = event.view()
             {
                 let found = matroska::chapters(&toc.toc().0.to_owned());
+                let found = excerpt.chapters(found);
+                if !excerpt.is_whole() {
+                    let toc = inventory::toc_of(&found, end);
+                    *event = gst::event::Toc::builder(&toc, false).seqnum(event.seqnum()).build();
+                }
                 if !found.is_empty() {
                     *lock(&status.chapters) = found;
                 }
@@ -427,7 +495,7 @@ impl StreamRouter {
         &self,
         pipeline: &gst::Pipeline,
         pad: &gst::Pad,
-        caps: &gst::Caps,
+        (caps, track): (&gst::Caps, Option<&mp4::TrackInfo>),
         branch: video::VideoBranch,
     ) -> Result<(), Failure> {
         let broken = || Failure::running("the video cannot be led to its decoder");
@@ -436,19 +504,18 @@ impl StreamRouter {
             Some((mux, format)) => {
                 // Asked for before any packet flows, or the muxer would start without it.
                 let pad = container::request(mux, Kind::Video).ok_or_else(broken)?;
-                if *format == Container::Mp4 {
+                if format.is_boxes() {
                     let scale = timescale(self.inventory.video_timescale(), caps);
                     pad.set_property("trak-timescale", scale);
                     // Edits are counted in the movie's ticks; ones too fine would overflow.
                     let movie = if scale <= 1_000_000 { scale } else { 90_000 };
                     mux.set_property("movie-timescale", movie);
                 }
-                let track = OutputTrack::default();
+                let track = self.about(Kind::Video, track);
                 let mut tracks = lock(&self.status.tracks);
                 self.status.video_track.store(tracks.len() as u64, Ordering::Relaxed);
                 let span = track.span.clone();
                 tracks.push(track);
-                lock(&self.numbers)[Kind::Video as usize] += 1;
                 Sink::Mux { pad, format: *format, span }
             }
         };
@@ -493,37 +560,36 @@ fn timescale(input: Option<u32>, caps: &gst::CapsRef) -> u32 {
 
 impl Transcode {
     /// What is left to do once the muxer has written its file.
-    pub(super) fn finish(&self, target: Target<'_>) -> std::io::Result<()> {
+    pub(super) fn finish(&self, format: Container, file: &Path) -> std::io::Result<()> {
         let status = &self.status;
-        match target.format {
-            Container::Mp4 => {
-                let mut extra = self.inventory.mp4_extra(MARK);
-                if extra.chapters.is_empty() {
-                    extra.chapters = lock(&status.chapters).clone();
-                }
-                mp4::finish(target.file, &status.mp4_tracks(), &extra)
+        if format.is_boxes() {
+            let mut extra = self.inventory.mp4_extra(MARK);
+            if extra.chapters.is_empty() {
+                extra.chapters = lock(&status.chapters).clone();
             }
-            Container::Matroska => {
-                let tracks = lock(&status.tracks);
-                let tracks: Vec<_> = tracks
-                    .iter()
-                    .map(|track| matroska::Track { is_default: track.is_default })
-                    .collect();
-                matroska::finish(target.file, &tracks, &self.inventory.texts(), MARK)
-            }
+            mp4::finish(file, &status.mp4_tracks(), &extra)
+        } else if format.is_matroska() {
+            let extra = self.inventory.matroska_extra(self.source.as_deref(), format, MARK);
+            matroska::finish(file, &status.matroska_tracks(), &extra)
+        } else {
+            Ok(())
         }
     }
 
-    /// Holds the written file against what the input promised and what has passed.
-    ///
-    /// # Errors
-    /// A [`Failure`] if the file is not what was sent into it.
-    pub(super) fn check(&self, target: Target<'_>) -> Result<(), Failure> {
+    /// Holds what has passed against what the input promised.
+    pub(super) fn compare(&self) {
         for note in self.inventory.compare(&self.status.ledger, self.position().0) {
             lock(&self.status.notes).push(note);
         }
-        if target.format == Container::Mp4
-            && let Some(written) = mp4::Movie::read(target.file)
+    }
+
+    /// Holds the written file against what has passed.
+    ///
+    /// # Errors
+    /// A [`Failure`] if the file is not what was sent into it.
+    pub(super) fn check(&self, format: Container, file: &Path) -> Result<(), Failure> {
+        if format.is_boxes()
+            && let Some(written) = mp4::Movie::read(file)
         {
             let frames = self.status.frames.load(Ordering::Relaxed);
             let video = written.tracks.iter().find(|track| &track.handler == b"vide");

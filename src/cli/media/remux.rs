@@ -1,7 +1,7 @@
 //! Everything but the video that is enhanced: passed on packet by packet, and decoded only where
 //! the container cannot hold it as it is.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use gst::prelude::*;
@@ -9,7 +9,7 @@ use gst::prelude::*;
 use super::container::{self, Container, Kind};
 use super::elements::{add_chain, have, make, parser_for};
 use super::pipeline::{PipelineStatus, lock};
-use super::timing;
+use super::timing::{self, Early};
 
 /// How one stream is to reach the muxer.
 struct Route {
@@ -37,6 +37,8 @@ pub(super) struct Kept {
     pub(super) kind: Kind,
     /// When it is shown.
     pub(super) span: timing::SpanRecorder,
+    /// How much of it lies before the start, nanoseconds.
+    pub(super) delay: Arc<AtomicI64>,
     /// The muxer's input.
     pub(super) sink: gst::Pad,
     /// What the user should know.
@@ -80,10 +82,26 @@ pub(super) fn keep(
         }
         _ => pad.clone(),
     };
-    let span = match (format, route.conversion) {
-        (Container::Mp4, None) => timing::keep_early_packets(&pad, 0),
-        (Container::Mp4, Some(conversion)) => timing::keep_early_packets(&last, conversion.priming),
-        (Container::Matroska, _) => timing::SpanRecorder::default(),
+    let delay = Arc::new(AtomicI64::new(0));
+    let early = match format {
+        Container::Mp4 | Container::Mov => Some(Early::Shifted),
+        // Opus brings its own delay.
+        _ if format.is_matroska() => {
+            let is_opus = caps.structure(0).is_some_and(|s| s.name() == "audio/x-opus");
+            let wanted = route.kind == Kind::Audio && route.conversion.is_none() && !is_opus;
+            wanted.then(|| Early::Delayed(delay.clone()))
+        }
+        _ => Some(Early::Dropped),
+    };
+    let span = match (early, route.conversion) {
+        (None, _) => timing::SpanRecorder::default(),
+        (Some(early), None) => {
+            let texts = caps.structure(0).is_some_and(|s| s.name() == "text/x-raw");
+            timing::keep_early_packets(&pad, 0, early, texts)
+        }
+        (Some(early), Some(conversion)) => {
+            timing::keep_early_packets(&last, conversion.priming, early, false)
+        }
     };
     last.link(&sink).map_err(|e| broken(&e.to_string()))?;
     // Last of all, since packets flow at once.
@@ -98,7 +116,7 @@ pub(super) fn keep(
             format.name()
         )
     });
-    Ok(Kept { kind: route.kind, span, sink, note })
+    Ok(Kept { kind: route.kind, span, delay, sink, note })
 }
 
 /// Ends a track where its stream becomes another: one track holds one format.
@@ -207,7 +225,8 @@ fn convert(caps: &gst::Caps, format: Container) -> Option<Route> {
     }
     let (encoder, conversion) = match format {
         Container::Matroska => ("flacenc", Conversion { name: "FLAC", priming: 0 }),
-        Container::Mp4 => *ENCODERS.iter().find(|(name, _)| have(name))?,
+        Container::WebM => ("opusenc", Conversion { name: "Opus", priming: 0 }),
+        _ => *ENCODERS.iter().find(|(name, _)| have(name))?,
     };
     for name in ["audioconvert", "audioresample", encoder] {
         chain.push(make(name).ok()?);
@@ -233,8 +252,8 @@ fn decoder(caps: &gst::Caps) -> Option<gst::Element> {
 fn refusal(caps: &gst::Caps, format: Container) -> Refusal {
     let kind = Kind::of(caps).map_or("data", Kind::name);
     let codec = caps.structure(0).map_or("unknown", |s| s.name().as_str());
-    let elsewhere = format == Container::Mp4
-        && Container::Matroska.muxer(None).is_ok_and(|mkv| route(&mkv, caps).is_some());
+    let elsewhere = format != Container::Matroska
+        && Container::Matroska.muxer(None, false).is_ok_and(|mkv| route(&mkv, caps).is_some());
     let advice = if elsewhere { "; name the output .mkv to keep it" } else { "" };
     format!("left out one {kind} stream ({codec}): {} cannot hold it{advice}", format.name())
 }

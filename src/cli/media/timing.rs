@@ -1,10 +1,12 @@
-//! Times of packets on their way into an MP4.
+//! Times of packets on their way into a muxer.
 //!
 //! A player skips what lies before a stream's start (an AAC encoder's priming, by an edit list),
 //! but needs the packets to get its decoder going. The muxer would drop them, since GStreamer
 //! gives them times before the start. So every stream is moved later by [`SHIFT`] before the
 //! muxer, and the edit lists are set afterwards from the streams' true starts ([`super::mp4`]).
 
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, AtomicI64};
 use std::sync::{Arc, Mutex};
 
 use gst::prelude::*;
@@ -62,22 +64,57 @@ fn running(segment: &TimeSegment, time: gst::ClockTime) -> Option<i64> {
     Some(if time.is_negative() { -nanoseconds } else { nanoseconds })
 }
 
-fn shifted(time: i64) -> Option<gst::ClockTime> {
-    let time = time.checked_add_unsigned(SHIFT.nseconds())?;
-    u64::try_from(time).ok().map(gst::ClockTime::from_nseconds)
+/// What becomes of packets that lie before the start.
+#[derive(Debug, Clone)]
+pub(super) enum Early {
+    /// All packets are moved later by [`SHIFT`]: an edit list tells what is shown.
+    Shifted,
+    /// All packets are moved later by as much as the first lies before the start, which is noted
+    /// here in nanoseconds: the container tells players to begin so much later.
+    Delayed(Arc<AtomicI64>),
+    /// They are left out.
+    Dropped,
 }
 
-/// Moves the packets that leave `pad` later by [`SHIFT`], those before the stream's start too. The
-/// first holds `priming` samples of the time before, which an encoder adds.
-pub(super) fn keep_early_packets(pad: &gst::Pad, priming: u64) -> SpanRecorder {
+impl Early {
+    /// When a packet of running time `time` enters the muxer; `None` for not at all.
+    fn place(&self, time: i64, is_first: bool) -> Option<gst::ClockTime> {
+        let shift = match self {
+            Self::Shifted => SHIFT.nseconds() as i64,
+            Self::Delayed(delay) => {
+                if is_first {
+                    delay.store(time.saturating_neg().clamp(0, MAX_DELAY), Relaxed);
+                }
+                delay.load(Relaxed)
+            }
+            Self::Dropped => 0,
+        };
+        let time = time.checked_add(shift)?;
+        u64::try_from(time).ok().map(gst::ClockTime::from_nseconds)
+    }
+}
+
+/// No codec needs more before the start than this, nanoseconds.
+const MAX_DELAY: i64 = 1_000_000_000;
+
+/// Moves the packets that leave `pad` to where they belong, those before the stream's start as
+/// `early` says. The first holds `priming` samples of the time before, which an encoder adds. A track
+/// of `texts` begins with an empty one: readers take it for as long as its texts, and would end the
+/// last of one that begins later too early.
+pub(super) fn keep_early_packets(
+    pad: &gst::Pad,
+    priming: u64,
+    early: Early,
+    texts: bool,
+) -> SpanRecorder {
     let span = SpanRecorder::default();
     let noted = span.clone();
     let segment: Mutex<Option<TimeSegment>> = Mutex::new(None);
-    let delay = std::sync::atomic::AtomicI64::new(0);
-    let begun = std::sync::atomic::AtomicBool::new(false);
-    use std::sync::atomic::Ordering::Relaxed;
+    let delay = AtomicI64::new(0);
+    let begun = AtomicBool::new(false);
+    let is_first = AtomicBool::new(true);
     let what = gst::PadProbeType::BUFFER | gst::PadProbeType::EVENT_DOWNSTREAM;
-    pad.add_probe(what, move |_, info| {
+    pad.add_probe(what, move |pad, info| {
         let mut segment = segment.lock().unwrap_or_else(|e| e.into_inner());
         match &mut info.data {
             Some(gst::PadProbeData::Event(event)) => match event.view() {
@@ -102,7 +139,8 @@ pub(super) fn keep_early_packets(pad: &gst::Pad, priming: u64) -> SpanRecorder {
                 }
                 gst::EventView::Gap(gap) => {
                     let (time, duration) = gap.get();
-                    let time = segment.as_ref().and_then(|s| running(s, time)).and_then(shifted);
+                    let time = segment.as_ref().and_then(|s| running(s, time));
+                    let time = time.and_then(|time| early.place(time, false));
                     let Some(time) = time else { return SWALLOWED };
                     *event = gst::event::Gap::builder(time).duration(duration).build();
                 }
@@ -122,11 +160,28 @@ pub(super) fn keep_early_packets(pad: &gst::Pad, priming: u64) -> SpanRecorder {
                 // Packets before a later segment only prime a seek; their times lie in what has
                 // been written already.
                 let late_priming = !in_segment && begun.load(Relaxed);
-                let Some(time) = shifted(pts).filter(|_| !past && !late_priming) else {
+                if past || late_priming {
                     return SWALLOWED;
-                };
+                }
+                let first = is_first.swap(false, Relaxed);
+                let Some(time) = early.place(pts, first) else { return SWALLOWED };
+                if texts
+                    && first
+                    && pts > 0
+                    && let Some(start) = early.place(0, false)
+                    && let Some(peer) = pad.peer()
+                {
+                    let mut empty = gst::Buffer::from_slice([0u8]);
+                    if let Some(empty) = empty.get_mut() {
+                        empty.set_pts(start);
+                        empty.set_duration(time.saturating_sub(start));
+                    }
+                    noted.add(0, None, None);
+                    // The packet that follows tells how it went.
+                    let _ = peer.chain(empty);
+                }
                 let dts = buffer.dts().and_then(|dts| running(segment, dts));
-                let dts = dts.and_then(|dts| shifted(dts - delay));
+                let dts = dts.and_then(|dts| early.place(dts - delay, false));
                 if in_segment {
                     begun.store(true, Relaxed);
                 }

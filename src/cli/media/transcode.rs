@@ -62,21 +62,40 @@ pub(crate) fn versions() -> Value {
     })
 }
 
-/// Runs a source through a plan to its end, and publishes the output if there is one.
+/// Where an output goes.
+pub(crate) enum Output {
+    /// Into a file, which gets its name when it is whole.
+    File(AtomicFile),
+    /// To standard output, as it is made.
+    Stdout,
+}
+
+/// Runs a source through a plan to its end, and publishes the output if there is one. A stream that
+/// gives nothing for `patience` has ended.
 ///
 /// # Errors
-/// A [`Failure`] in a sentence; nothing is written then.
+/// A [`Failure`] in a sentence; no file is written then.
 pub(crate) fn transcode(
     plan: Plan,
     source: &Input,
-    output: Option<(AtomicFile, Container)>,
+    output: Option<(Output, Container)>,
+    patience: Duration,
     progress: &mut Progress,
 ) -> Result<Outcome, Failure> {
-    let target = output.as_ref().map(|(p, format)| Target { format: *format, file: p.path() });
+    let target = output.as_ref().map(|(output, format)| Target {
+        format: *format,
+        file: match output {
+            Output::File(file) => Some(file.path()),
+            Output::Stdout => None,
+        },
+    });
     let transcode = pipeline::build(plan, source, target)?;
     let before = (Instant::now(), process_time());
-    let file = output.as_ref().map(|(file, _)| file);
-    let driven = Drive::new(&transcode, source, file, progress).run();
+    let name = output.as_ref().map(|(output, _)| match output {
+        Output::File(file) => file.shown().display().to_string(),
+        Output::Stdout => "standard output".into(),
+    });
+    let driven = Drive::new(&transcode, source, name.clone(), patience, progress).run();
     let (wall, cpu) = (before.0.elapsed(), process_time().saturating_sub(before.1));
     let startup = transcode.status.first.get().map_or(wall, |first| *first - before.0);
     let stats = transcode.element.property::<gst::Structure>("stats");
@@ -84,20 +103,28 @@ pub(crate) fn transcode(
     let _ = transcode.pipeline.set_state(gst::State::Null);
     progress.finish();
     let (mut notes, was_stopped) = driven?;
-    if let Some((file, format)) = output {
-        let target = Target { format, file: file.path() };
-        transcode.finish(target).map_err(|e| {
-            let name = file.shown().display();
-            Failure::running(format_args!("cannot write {name}: {}", io_reason(&e)))
-        })?;
+    if let Some((output, format)) = output {
         if !was_stopped {
-            transcode.check(target)?;
+            transcode.compare();
+        }
+        let mut made = None;
+        if let Output::File(file) = output {
+            transcode.finish(format, file.path()).map_err(|e| {
+                let name = file.shown().display();
+                Failure::running(format_args!("cannot write {name}: {}", io_reason(&e)))
+            })?;
+            if !was_stopped {
+                transcode.check(format, file.path())?;
+            }
+            made = Some(file);
         }
         for note in transcode.status.take_notes() {
             progress.say(&format!("facesr: note: {}", note.text));
             notes.push(note);
         }
-        file.publish()?;
+        if let Some(file) = made {
+            file.publish()?;
+        }
     }
     Ok(Outcome {
         frames: transcode.position().1,
@@ -117,7 +144,10 @@ pub(crate) fn transcode(
 struct Drive<'a> {
     transcode: &'a Transcode,
     source: &'a Input,
-    file: Option<&'a AtomicFile>,
+    /// Name of the output, if there is one.
+    output: Option<String>,
+    /// How long nothing may come.
+    patience: Duration,
     progress: &'a mut Progress,
     notes: Vec<Note>,
     missing: Vec<(String, &'static str)>,
@@ -127,10 +157,12 @@ impl<'a> Drive<'a> {
     fn new(
         transcode: &'a Transcode,
         source: &'a Input,
-        file: Option<&'a AtomicFile>,
+        output: Option<String>,
+        patience: Duration,
         progress: &'a mut Progress,
     ) -> Self {
-        Self { transcode, source, file, progress, notes: Vec::new(), missing: Vec::new() }
+        let (notes, missing) = (Vec::new(), Vec::new());
+        Self { transcode, source, output, patience, progress, notes, missing }
     }
 
     /// Runs the pipeline to its end; returns the notes, and whether the user stopped a stream
@@ -138,7 +170,7 @@ impl<'a> Drive<'a> {
     fn run(mut self) -> Result<(Vec<Note>, bool), Failure> {
         let pipeline = &self.transcode.pipeline;
         let bus = pipeline.bus().ok_or_else(|| Failure::running("no message bus"))?;
-        let mut stall = Stall::default();
+        let mut stall = Stall::new(self.patience);
         let mut stopping: Option<Instant> = None;
         let mut is_silent = false;
         // A failed start is told by an error message.
@@ -162,7 +194,8 @@ impl<'a> Drive<'a> {
             self.progress.show(Position {
                 frames,
                 seconds: position as f64 / 1e9,
-                duration: duration.map(|d| d.nseconds() as f64 / 1e9),
+                duration: duration
+                    .map(|d| self.transcode.excerpt.duration(d.nseconds()) as f64 / 1e9),
             });
             let Some(message) = message else {
                 if !stall.lasts((position as i64, frames)) {
@@ -220,17 +253,24 @@ impl<'a> Drive<'a> {
     /// The sentence for an error. What failed first is often told last: a source that cannot read
     /// is heard after those who got nothing from it.
     fn failure(&self, bus: &gst::Bus, first: &gst::message::Error) -> Failure {
-        let output = self.file.map(|file| file.shown().display().to_string());
+        let output = self.output.clone();
         let context = errors::Context { source: self.source, output, missing: &self.missing };
         let mut best = (errors::weight(first), errors::sentence(first, &context));
         let kinds = [gst::MessageType::Error];
-        let wait = gst::ClockTime::from_mseconds(if best.0 > 0 { 0 } else { 300 });
+        let wait = gst::ClockTime::from_mseconds(if best.0 > 1 { 0 } else { 300 });
         while let Some(message) = bus.timed_pop_filtered(wait, &kinds) {
             if let gst::MessageView::Error(error) = message.view()
                 && errors::weight(error) > best.0
             {
                 best = (errors::weight(error), errors::sentence(error, &context));
             }
+        }
+        if let Input::Uri(uri) = self.source
+            && best.0 < 2
+            && !self.transcode.status.ledger.has_begun()
+            && let Some(why) = errors::unreachable(uri)
+        {
+            return Failure::running(why);
         }
         Failure::running(best.1)
     }
@@ -252,28 +292,32 @@ impl<'a> Drive<'a> {
 
 /// Notices that a source gives nothing more: GStreamer 1.22's demuxers now and then stop at a file
 /// that was cut short without a word.
-#[derive(Default)]
 struct Stall {
     place: (i64, u64),
     /// CPU time of the process when the place last changed or work was last seen.
     worked: Duration,
-    ticks: u32,
+    ticks: u64,
+    /// So many ticks in a row without progress or work are a stall. Ticks, not time: a process
+    /// that was stopped and goes on has not stalled.
+    most: u64,
 }
 
 impl Stall {
-    /// So many ticks in a row without progress or work are a stall. Ticks, not time: a process
-    /// that was stopped and goes on has not stalled.
-    const TICKS: u32 = (30_000 / TICK.mseconds()) as u32;
     /// CPU time above what waiting itself takes.
     const WORK: Duration = Duration::from_millis(500);
+
+    fn new(patience: Duration) -> Self {
+        let most = patience.as_millis() as u64 / TICK.mseconds();
+        Self { place: (0, 0), worked: Duration::ZERO, ticks: 0, most }
+    }
 
     /// Whether nothing has happened at `place` for long; to be asked once a tick.
     fn lasts(&mut self, place: (i64, u64)) -> bool {
         let now = process_time();
         if place != self.place || now.saturating_sub(self.worked) > Self::WORK {
-            *self = Self { place, worked: now, ticks: 0 };
+            (self.place, self.worked, self.ticks) = (place, now, 0);
         }
         self.ticks += 1;
-        self.ticks > Self::TICKS
+        self.ticks > self.most
     }
 }

@@ -5,13 +5,15 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use gst::prelude::*;
+use gst_video::prelude::*;
 
 use super::container::Container;
 use super::elements::{add_chain, make};
+use super::excerpt;
 use super::frame_times::{self, FrameTimes, Pending};
 use super::pipeline::{PipelineStatus, Plan};
 use super::side_by_side::{self, SideBySide};
-use super::{observer, timing};
+use super::{mp4, observer, timing};
 use crate::term::Failure;
 
 /// Sizes and rate of the video.
@@ -113,6 +115,7 @@ impl VideoBranch {
         let rate = self.plan.fps.unwrap_or(if told.0 > 0 { told } else { (25, 1) });
         let pending = self.pending.clone();
         frame_times::mend(decoded, self.times, rate, pending, self.status.clone());
+        excerpt::cut_frames(decoded, self.plan.excerpt);
         watch_changes(decoded, info.clone(), self.status.clone());
 
         // Lets the decoder work on the next frames while faces are looked for in this one.
@@ -122,11 +125,11 @@ impl VideoBranch {
         ahead.set_property("max-size-time", 0u64);
         let mut chain = vec![ahead, make("videoconvert")?, scaler()?, caps_filter(&out.caps)?];
         // Faces lie on their side in a turned picture; detectors want them upright. It is turned
-        // back afterwards, so that size and tag stay as they were; side by side, and in Matroska,
-        // which has no such tag, it stays upright.
+        // back afterwards, so that size and tag stay as they were; side by side, and in containers
+        // that have no such tag, it stays upright.
         let bake = self.turn.filter(|turn| {
-            let matroska = matches!(sink, Sink::Mux { format: Container::Matroska, .. });
-            self.plan.compare || matroska || turn.rotation == 0
+            let untold = matches!(&sink, Sink::Mux { format, .. } if !format.tells_rotation());
+            self.plan.compare || untold || turn.rotation == 0
         });
         if let Some(turn) = self.turn {
             chain.push(turn.element(turn.upright)?);
@@ -159,7 +162,12 @@ impl VideoBranch {
         chain.extend(self.plan.encoder.iter().flat_map(|encoder| encoder.chain.iter().cloned()));
         let last = chain.last().and_then(|last| last.static_pad("src"));
         let (frames, last) = frames.zip(last).ok_or_else(|| Failure::running("no encoder"))?;
-        if format == Container::Mp4 {
+        let turned = bake.is_some_and(|turn| turn.rotation % 180 == 90);
+        self.status.set_display(out.display(turned));
+        if let Some(encoder) = &self.plan.encoder {
+            encoder.fit(out.final_width, out.height);
+        }
+        if format.is_boxes() {
             timing::shift_video(&frames, &pad, span);
         }
         if bake.is_some() {
@@ -259,12 +267,10 @@ pub(crate) fn orientation_of(pad: &gst::Pad) -> Option<String> {
 
 /// Tells of a picture that changes: the output keeps the shape of the first.
 fn watch_changes(pad: &gst::Pad, first: gst_video::VideoInfo, status: Arc<PipelineStatus>) {
-    // The flag that GStreamer gives frames of two fields.
-    const INTERLACED: u32 = gst::ffi::GST_BUFFER_FLAG_LAST;
     let what = gst::PadProbeType::EVENT_DOWNSTREAM | gst::PadProbeType::BUFFER;
     pad.add_probe(what, move |_, info| {
         if let Some(gst::PadProbeData::Buffer(buffer)) = &info.data
-            && buffer.flags().bits() & INTERLACED != 0
+            && buffer.video_flags().contains(gst_video::VideoBufferFlags::INTERLACED)
             && first.interlace_mode() != gst_video::VideoInterlaceMode::Interleaved
             && status.frames.load(Ordering::Relaxed) > 0
         {
@@ -307,28 +313,49 @@ fn watch_changes(pad: &gst::Pad, first: gst_video::VideoInfo, status: Arc<Pipeli
     });
 }
 
-/// Declares that the colours of a compressed stream use the full range, which the demuxer of MP4
-/// does not say.
-pub(super) fn declare_full_range(pad: &gst::Pad) {
-    pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, |_, info| {
+/// Declares the colours of a compressed stream as its container tells them, as far as the stream
+/// itself does not.
+pub(super) fn declare_colors(pad: &gst::Pad, colors: mp4::Colors) {
+    pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
         if let Some(gst::PadProbeData::Event(event)) = &mut info.data
             && let gst::EventView::Caps(old) = event.view()
-            && let Some(s) = old.structure()
-            && let Ok(colors) = s.get::<&str>("colorimetry")
-            && let Ok(colors) = colors.parse::<gst_video::VideoColorimetry>()
+            && let Some(s) = old.caps().structure(0)
         {
-            let full = gst_video::VideoColorimetry::new(
-                gst_video::VideoColorRange::Range0_255,
-                colors.matrix(),
-                colors.transfer(),
-                colors.primaries(),
-            );
+            let told = s.get::<&str>("colorimetry").ok().and_then(|told| told.parse().ok());
             let mut caps = old.caps_owned();
-            caps.make_mut().set("colorimetry", full.to_string());
+            caps.make_mut().set("colorimetry", colorimetry(colors, told).to_string());
             *event = gst::event::Caps::builder(&caps).seqnum(old.seqnum()).build();
         }
         gst::PadProbeReturn::Ok
     });
+}
+
+fn colorimetry(
+    colors: mp4::Colors,
+    told: Option<gst_video::VideoColorimetry>,
+) -> gst_video::VideoColorimetry {
+    use gst_video::{VideoColorMatrix, VideoColorPrimaries, VideoColorRange};
+    use gst_video::{VideoColorimetry, VideoTransferFunction};
+    let range = match colors.is_full_range {
+        Some(true) => VideoColorRange::Range0_255,
+        _ => VideoColorRange::Range16_235,
+    };
+    let matrix = VideoColorMatrix::from_iso(colors.matrix.into());
+    let transfer = VideoTransferFunction::from_iso(colors.transfer.into());
+    let primaries = VideoColorPrimaries::from_iso(colors.primaries.into());
+    let told = told.unwrap_or(VideoColorimetry::new(range, matrix, transfer, primaries));
+    VideoColorimetry::new(
+        if told.range() == VideoColorRange::Unknown { range } else { told.range() },
+        if told.matrix() == VideoColorMatrix::Unknown { matrix } else { told.matrix() },
+        match told.transfer() {
+            VideoTransferFunction::Unknown => transfer,
+            told => told,
+        },
+        match told.primaries() {
+            VideoColorPrimaries::Unknown => primaries,
+            told => told,
+        },
+    )
 }
 
 /// Keeps the tag that declares a rotation from the muxer: the picture is upright now.
@@ -369,6 +396,8 @@ struct Picture {
     height: u32,
     /// Width after putting before and after side by side.
     final_width: u32,
+    /// Shape of a pixel: width and height.
+    par: (u64, u64),
     /// Whether a side is odd, which the encoder cannot have.
     padded: bool,
 }
@@ -398,7 +427,31 @@ impl Picture {
             caps = caps.field("colorimetry", colorimetry);
         }
         let padded = final_width % 2 == 1 || height % 2 == 1;
-        Self { caps: caps.build(), width, height, final_width, padded }
+        let positive = |n: i32| u64::try_from(n).ok().filter(|n| *n > 0).unwrap_or(1);
+        let par = (positive(info.par().numer()), positive(info.par().denom()));
+        Self { caps: caps.build(), width, height, final_width, par, padded }
+    }
+}
+
+impl Picture {
+    /// The smallest size of exactly its shape that is not smaller than the picture, as it is shown.
+    /// `turned` says whether it lies on its side.
+    fn display(&self, turned: bool) -> (u32, u32) {
+        let (n, d) = self.par;
+        let even = |n: u32| u64::from(if self.padded { n.next_multiple_of(2) } else { n });
+        let (width, height) = (even(self.final_width), even(self.height));
+        let (mut a, mut b) = (width * n, height * d);
+        while b != 0 {
+            (a, b) = (b, a % b);
+        }
+        let (x, y) = (width * n / a.max(1), height * d / a.max(1));
+        let times = width.div_ceil(x.max(1)).max(height.div_ceil(y.max(1))).max(1);
+        let size = |n: u64| u32::try_from(n * times).ok();
+        match size(x).zip(size(y)) {
+            Some((x, y)) if turned => (y, x),
+            Some(size) => size,
+            None => (self.final_width, self.height),
+        }
     }
 }
 

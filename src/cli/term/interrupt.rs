@@ -48,7 +48,9 @@ pub(crate) fn watch_service() -> Arc<AtomicBool> {
 
 fn watch_for(signals: &[libc::c_int]) {
     for &signal in signals {
-        if is_ignored(signal) {
+        // Who says `nohup` means the terminal only; shells let the background jobs of scripts ignore
+        // SIGINT, and yet somebody who sends it wants an end.
+        if signal == SIGHUP && is_ignored(signal) {
             continue;
         }
         let note = move || {

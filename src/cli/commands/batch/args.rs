@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use clap::{Args, ValueEnum, value_parser};
+use clap::{Args, value_parser};
 
-use crate::args::VideoArgs;
+use crate::args::{ContainerName, VideoArgs};
 
 /// `facesr batch`.
 #[derive(Debug, Args)]
@@ -24,8 +24,14 @@ pub(crate) struct BatchArgs {
     #[arg(long, value_name = "I/N")]
     pub(crate) shard: Option<Shard>,
     /// Container of the outputs [default: that of the input if it is MP4 or Matroska, else MP4]
-    #[arg(long, value_enum, value_name = "mp4|mkv", hide_possible_values = true)]
-    pub(crate) format: Option<Format>,
+    #[arg(
+        long,
+        visible_alias = "container",
+        value_enum,
+        value_name = "mp4|mov|mkv|webm|ts",
+        hide_possible_values = true
+    )]
+    pub(crate) format: Option<ContainerName>,
     /// Write a page to look at beside each output, and OUT_DIR/index.html with all of them
     #[arg(long)]
     pub(crate) report: bool,
@@ -55,15 +61,6 @@ pub(crate) struct BatchArgs {
     /// How the videos are sharpened and written.
     #[command(flatten)]
     pub(crate) video: VideoArgs,
-}
-
-/// A container that can be asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Format {
-    /// MP4.
-    Mp4,
-    /// Matroska.
-    Mkv,
 }
 
 /// One of several equal parts of the work.

@@ -9,7 +9,8 @@ use std::path::{Component, Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use super::args::{Format, Shard};
+use super::args::Shard;
+use crate::args::ContainerName;
 use crate::files::identity;
 use crate::term::{Failure, io_reason};
 
@@ -50,7 +51,7 @@ pub(super) struct Listing {
 pub(super) fn listing(
     input: &Path,
     output: &Path,
-    format: Option<Format>,
+    format: Option<ContainerName>,
     shard: Option<Shard>,
 ) -> Result<Listing, Failure> {
     let mut listing = Listing::default();
@@ -118,22 +119,24 @@ fn belongs(output: &Path, shard: Shard) -> bool {
 
 /// Name of the output for an input of this name. Two names never give the same: only an extension
 /// that says what the output is stays as it is, others get one more.
-fn output_name(name: &Path, format: Option<Format>) -> PathBuf {
+fn output_name(name: &Path, format: Option<ContainerName>) -> PathBuf {
     let lower = name.extension().map(OsStr::to_ascii_lowercase);
     let own = match lower.as_ref().and_then(|e| e.to_str()) {
-        Some("mp4" | "m4v") => Some(Format::Mp4),
-        Some("mkv") => Some(Format::Mkv),
+        Some("mp4" | "m4v") => Some(ContainerName::Mp4),
+        Some("mkv") => Some(ContainerName::Mkv),
+        Some("mov" | "qt") => Some(ContainerName::Mov),
+        Some("webm") => Some(ContainerName::Webm),
+        Some("ts" | "mts" | "m2t") => Some(ContainerName::Ts),
         _ => None,
     };
-    let wanted = format.or(own).unwrap_or(Format::Mp4);
+    let kept = own.filter(|own| matches!(own, ContainerName::Mp4 | ContainerName::Mkv));
+    let wanted = format.or(kept).unwrap_or(ContainerName::Mp4);
     if own == Some(wanted) {
         return name.to_path_buf();
     }
     let mut longer = OsString::from(name);
-    longer.push(match wanted {
-        Format::Mp4 => ".mp4",
-        Format::Mkv => ".mkv",
-    });
+    longer.push(".");
+    longer.push(wanted.extension());
     longer.into()
 }
 
@@ -271,8 +274,8 @@ mod tests {
         assert_eq!(name("a/b.mp4", None), "a/b.mp4");
         assert_eq!(name("a/b.MKV", None), "a/b.MKV");
         assert_eq!(name("b.avi", None), "b.avi.mp4");
-        assert_eq!(name("b.mkv", Some(Format::Mp4)), "b.mkv.mp4");
-        assert_eq!(name("b", Some(Format::Mkv)), "b.mkv");
+        assert_eq!(name("b.mkv", Some(ContainerName::Mp4)), "b.mkv.mp4");
+        assert_eq!(name("b", Some(ContainerName::Mkv)), "b.mkv");
     }
 
     #[test]

@@ -5,6 +5,7 @@ mod run_report;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use facesr::detect;
 use serde_json::{Value, json};
@@ -14,15 +15,20 @@ pub(crate) use args::EnhanceArgs;
 use crate::args::{MOST_ENLARGED, Scale};
 use crate::files::{AtomicFile, RunPaths, check_json, write_json};
 use crate::media::{
-    Container, FrameObserver, Input, Outcome, Plan, Survey, encoder, face_element, have, lock,
-    start_gstreamer, transcode,
+    Container, Excerpt, FrameObserver, Input, Outcome, Output, Plan, Survey, encoder, face_element,
+    lock, start_gstreamer, transcode,
 };
 use crate::report::{BestShots, ReportTargets};
 use crate::term::{ExitStatus, Failure, Progress, ProgressMode, interrupt, say};
 
+/// How long a preview is that is not told how long to be, nanoseconds.
+const PREVIEW: u64 = 10_000_000_000;
+
 /// Carries out the command.
 pub(crate) fn run(args: &EnhanceArgs) -> Result<(), Failure> {
-    let format = args.output.as_deref().map(Container::of).transpose()?;
+    let to_stdout = args.output.as_deref() == Some(Path::new("-"));
+    let container = container(args, to_stdout)?;
+    let excerpt = excerpt(args, container)?;
     let source = Input::open(&args.input)?;
     interrupt::watch();
     let (page, gallery) = (args.report.as_deref(), args.gallery.as_deref());
@@ -38,8 +44,9 @@ pub(crate) fn run(args: &EnhanceArgs) -> Result<(), Failure> {
     if let Some(json) = &args.json {
         check_json(json, args.force)?;
     }
-    let file = match &args.output {
-        Some(output) => Some(AtomicFile::create(output, args.force)?),
+    let output = match &args.output {
+        Some(_) if to_stdout => Some(Output::Stdout),
+        Some(output) => Some(Output::File(AtomicFile::create(output, args.force)?)),
         None => None,
     };
     let targets = ReportTargets::create(page, gallery, args.force)?;
@@ -47,18 +54,23 @@ pub(crate) fn run(args: &EnhanceArgs) -> Result<(), Failure> {
     let video = &args.video;
     let scale = resolve_scale(args, &source)?;
     let shots = Arc::new(Mutex::new(BestShots::new(faces.sizes(scale))));
+    let encoder = container.map(|container| encoder(&video.encoder(container, to_stdout)));
+    let encoder = encoder.transpose()?;
+    let encoder_name = encoder.as_ref().map(|encoder| encoder.name.clone());
     let plan = Plan {
         element: face_element("facesr", &video.properties(scale))?,
         scale,
-        compare: video.compare,
-        encoder: if args.no_encode { None } else { Some(encoder(&video.encoder())?) },
+        compare: video.compare || args.preview,
+        encoder,
         observer: targets.wanted().then(|| shots.clone() as Arc<Mutex<dyn FrameObserver>>),
         fps: video.fps,
+        excerpt,
         input: source.name(),
     };
+    let patience = Duration::from_secs(args.timeout.into());
     let mut progress = Progress::start(args.progress.unwrap_or(ProgressMode::unless(args.quiet)));
-    let outcome = transcode(plan, &source, file.zip(format), &mut progress)?;
-    let stats = report(args, &source, &outcome, scale);
+    let outcome = transcode(plan, &source, output.zip(container), patience, &mut progress)?;
+    let stats = report(args, &source, encoder_name, &outcome, scale);
     if targets.wanted() {
         // The pipeline may still hold a reference; what it saw is all in here.
         let shots = std::mem::replace(&mut *lock(&shots), BestShots::new((0.0, 0.0)));
@@ -70,7 +82,10 @@ pub(crate) fn run(args: &EnhanceArgs) -> Result<(), Failure> {
     if let Some(path) = &args.json {
         write_json(&stats, path, args.force)?;
     }
-    let name = args.output.as_deref().unwrap_or(Path::new("the output")).display();
+    let name = match &args.output {
+        Some(output) if !to_stdout => output.display().to_string(),
+        _ => "the output".into(),
+    };
     let losses = outcome.losses();
     match () {
         () if outcome.was_stopped => {
@@ -112,7 +127,54 @@ fn resolve_scale(args: &EnhanceArgs, source: &Input) -> Result<u32, Failure> {
     Ok(scale)
 }
 
-fn report(args: &EnhanceArgs, source: &Input, outcome: &Outcome, scale: u32) -> Value {
+/// The container of the output; `None` if nothing is encoded.
+fn container(args: &EnhanceArgs, to_stdout: bool) -> Result<Option<Container>, Failure> {
+    let Some(output) = args.output.as_deref() else { return Ok(None) };
+    let container = match args.container {
+        Some(name) => name.container(),
+        None if to_stdout => Container::MpegTs,
+        None => Container::of(output)?,
+    };
+    if to_stdout && !container.can_stream() {
+        return Err(Failure::usage(format_args!(
+            "{} cannot be written to standard output, since its index comes last; \
+             --container ts, mkv or webm can",
+            container.name()
+        )));
+    }
+    if to_stdout && args.json.as_deref() == Some(Path::new("-")) {
+        return Err(Failure::usage(
+            "standard output is named for OUT and for --json; name a file for --json",
+        ));
+    }
+    if matches!(container, Container::Picture(_)) && !args.preview {
+        return Err(Failure::usage(format_args!(
+            "{} is a picture; --preview writes one frame, and facesr image sharpens pictures",
+            output.display()
+        )));
+    }
+    Ok(Some(container))
+}
+
+/// What of the input is wanted.
+fn excerpt(args: &EnhanceArgs, container: Option<Container>) -> Result<Excerpt, Failure> {
+    let start = args.start.unwrap_or(0);
+    let length = args.duration.or((args.preview && args.end.is_none()).then_some(PREVIEW));
+    let end = args.end.or(length.map(|length| start.saturating_add(length)));
+    if end.is_some_and(|end| end <= start) {
+        return Err(Failure::usage("--end is not behind --start, or --duration is 0"));
+    }
+    let is_picture = matches!(container, Some(Container::Picture(_)));
+    Ok(Excerpt { start, end, frames: is_picture.then_some(1) })
+}
+
+fn report(
+    args: &EnhanceArgs,
+    source: &Input,
+    encoder: Option<String>,
+    outcome: &Outcome,
+    scale: u32,
+) -> Value {
     let video = &args.video;
     let given: serde_json::Map<_, _> = video
         .properties(scale)
@@ -122,12 +184,14 @@ fn report(args: &EnhanceArgs, source: &Input, outcome: &Outcome, scale: u32) -> 
     run_report::Report {
         input: source.name(),
         output: args.output.as_ref().map(|p| p.display().to_string()),
-        encoder: (!args.no_encode)
-            .then(|| if have("x264enc") { "x264enc" } else { "openh264enc" }.to_string()),
+        encoder,
         outcome,
         options: json!({
             "scale": scale,
-            "compare": video.compare,
+            "compare": video.compare || args.preview,
+            "start_s": args.start.map(|ns| ns as f64 / 1e9),
+            "end_s": args.end.map(|ns| ns as f64 / 1e9),
+            "duration_s": args.duration.map(|ns| ns as f64 / 1e9),
             "crf": video.crf,
             "preset": video.preset.name(),
             "encode": !args.no_encode,

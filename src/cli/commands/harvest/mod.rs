@@ -9,17 +9,20 @@ use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
 pub(crate) use args::HarvestArgs;
 
 use crate::files::{RunPaths, check_json, write_json};
-use crate::media::{Input, Plan, face_element, lock, start_gstreamer, transcode};
+use crate::media::{Excerpt, Input, Plan, face_element, lock, start_gstreamer, transcode};
 use crate::term::{Failure, Progress, ProgressMode, interrupt, say};
 use picker::{Criteria, CropSelector, RejectCounts, SeenCrops};
 use write::{Harvest, Place};
+
+/// How long a clip may give nothing.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What came of one clip.
 struct Clip {
@@ -114,11 +117,12 @@ fn clip(
         encoder: None,
         observer: Some(picker.clone()),
         fps: None,
+        excerpt: Excerpt::default(),
         input: source.name(),
     };
     let started = Instant::now();
-    let outcome =
-        transcode(plan, &source, None, &mut Progress::start(ProgressMode::unless(args.quiet)))?;
+    let mut progress = Progress::start(ProgressMode::unless(args.quiet));
+    let outcome = transcode(plan, &source, None, PATIENCE, &mut progress)?;
     // The pipeline may still hold a reference; what it saw is all in here.
     let criteria = lock(&picker).criteria();
     let picker = std::mem::replace(&mut *lock(&picker), CropSelector::new(criteria));

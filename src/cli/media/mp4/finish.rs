@@ -226,7 +226,10 @@ fn track(
                 out.extend(boxed(&kind, &tkhd));
                 out.extend(&edts);
             }
-            b"mdia" => out.extend(boxed(&kind, &mdia_box(moov, content, created)?)),
+            b"mdia" => {
+                let mdia = mdia_box(moov, content, created, known.name.as_deref())?;
+                out.extend(boxed(&kind, &mdia));
+            }
             _ => out.extend(boxed(&kind, &moov[content])),
         }
     }
@@ -236,13 +239,23 @@ fn track(
     Some((out, duration))
 }
 
-/// `mdia` with its time set and what the muxer gets wrong set right.
-fn mdia_box(moov: &[u8], mdia: Range<usize>, created: u64) -> Option<Vec<u8>> {
+/// `mdia` with its time and name set and what the muxer gets wrong set right.
+fn mdia_box(moov: &[u8], mdia: Range<usize>, created: u64, name: Option<&str>) -> Option<Vec<u8>> {
     let mut out = Vec::new();
     for (kind, content) in boxes(moov, mdia) {
         let bytes = &moov[content];
         match &kind {
             b"mdhd" => out.extend(boxed(&kind, &header(bytes, created, None)?)),
+            // Readers that know no names of tracks show this one.
+            b"hdlr" if name.is_some_and(|name| name.is_ascii()) && bytes.len() >= 24 => {
+                let name = name.unwrap_or_default().as_bytes();
+                // QuickTime counts the letters, MP4 ends them by 0.
+                let is_quicktime = &bytes[4..8] == b"mhlr";
+                let length = u8::try_from(name.len()).ok().filter(|_| is_quicktime);
+                let length: Vec<u8> = length.into_iter().collect();
+                let end: &[u8] = if is_quicktime { &[] } else { &[0] };
+                out.extend(boxed(&kind, &[&bytes[..24], &length, name, end].concat()));
+            }
             b"minf" => {
                 let mut minf = bytes.to_vec();
                 mend_opus(&mut minf);

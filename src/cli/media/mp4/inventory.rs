@@ -20,6 +20,19 @@ pub(crate) struct Edit {
     pub(crate) is_odd: bool,
 }
 
+/// Colours of a video track, in the numbers of ISO/IEC 23001-8.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Colors {
+    /// Primaries.
+    pub(crate) primaries: u16,
+    /// Transfer function.
+    pub(crate) transfer: u16,
+    /// Matrix.
+    pub(crate) matrix: u16,
+    /// Whether samples use the full range; QuickTime does not say.
+    pub(crate) is_full_range: Option<bool>,
+}
+
 /// One track.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct TrackInfo {
@@ -39,8 +52,10 @@ pub(crate) struct TrackInfo {
     pub(crate) duration: u64,
     /// What of it is shown, and when.
     pub(crate) edits: Vec<Edit>,
-    /// Whether its colours use the full range.
-    pub(crate) is_full_range: bool,
+    /// What it says of its colours.
+    pub(crate) colors: Option<Colors>,
+    /// Where the type of the box that says so lies in the file.
+    pub(crate) colors_at: Option<u64>,
     /// Whether players show it unasked.
     pub(crate) is_enabled: bool,
     /// What it is called.
@@ -217,10 +232,10 @@ fn track(moov: &[u8], trak: Range<usize>, moov_at: u64) -> (TrackInfo, u64) {
                     let inner = entry.start.saturating_add(78)..entry.end;
                     if &info.handler == b"vide"
                         && let Some(colr) = find(moov, inner, &[b"colr"])
-                        && let Some(b"nclx") = moov[colr.clone()].get(..4)
                     {
-                        info.is_full_range =
-                            moov[colr].get(10).is_some_and(|flags| flags & 0x80 != 0);
+                        info.colors = colors(&moov[colr.clone()]);
+                        let at = moov_at + colr.start as u64 - 4;
+                        info.colors_at = info.colors.map(|_| at);
                     }
                 }
             }
@@ -228,6 +243,18 @@ fn track(moov: &[u8], trak: Range<usize>, moov_at: u64) -> (TrackInfo, u64) {
         }
     }
     (info, last_chunk)
+}
+
+/// The content of `colr`; `None` for a colour profile.
+fn colors(colr: &[u8]) -> Option<Colors> {
+    let number = |at: usize| Some(u16::from_be_bytes([*colr.get(at)?, *colr.get(at + 1)?]));
+    let is_full_range = match colr.get(..4)? {
+        b"nclx" => Some(colr.get(10)? & 0x80 != 0),
+        b"nclc" => None,
+        _ => return None,
+    };
+    let (primaries, transfer, matrix) = (number(4)?, number(6)?, number(8)?);
+    Some(Colors { primaries, transfer, matrix, is_full_range })
 }
 
 fn edits(elst: &[u8]) -> Vec<Edit> {

@@ -4,8 +4,10 @@
 mod boxes;
 mod finish;
 mod inventory;
+mod place;
 
 pub(super) use finish::{Extra, Track, finish};
 #[cfg(test)]
 pub(super) use inventory::Edit;
-pub(super) use inventory::{Movie, TrackInfo};
+pub(super) use inventory::{Colors, Movie, TrackInfo};
+pub(super) use place::{place, place_box};

@@ -1,18 +1,20 @@
-//! Matroska beside GStreamer: what a file says it holds, and the parts of an output that its muxer
-//! leaves no say in.
+//! What a Matroska file says it holds, read without GStreamer's demuxer.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 
-use super::container::Kind;
+use crate::media::container::Kind;
 
-const SEGMENT: u32 = 0x1853_8067;
-const INFO: u32 = 0x1549_A966;
-const TRACKS: u32 = 0x1654_AE6B;
-const CLUSTER: u32 = 0x1F43_B675;
-const TAGS: u32 = 0x1254_C367;
-const ATTACHMENTS: u32 = 0x1941_A469;
+pub(super) const SEGMENT: u32 = 0x1853_8067;
+pub(super) const INFO: u32 = 0x1549_A966;
+pub(super) const TRACKS: u32 = 0x1654_AE6B;
+pub(super) const TAGS: u32 = 0x1254_C367;
+pub(super) const ATTACHMENTS: u32 = 0x1941_A469;
+/// Elements of a track that an output has as they are: languages, and the flags by which players
+/// choose (default, forced, for whom it is).
+const COPIED: [u32; 9] =
+    [0x88, 0x55AA, 0x55AB, 0x55AC, 0x55AD, 0x55AE, 0x55AF, 0x22_B59C, 0x22_B59D];
 /// Largest element that is read whole.
 const MAX_READ: u64 = 16 << 20;
 /// Elements at the top that are looked at: a day has some ten thousand clusters.
@@ -20,46 +22,43 @@ const MAX_TOP: usize = 1 << 20;
 /// Elements within one that are looked at.
 const MAX_INNER: usize = 1 << 16;
 
-/// What is said of a track of an output.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Track {
-    /// Whether players choose it unasked.
-    pub(super) is_default: Option<bool>,
-}
-
 /// One track of an input.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Entry {
+pub(in crate::media) struct Entry {
     kind: Option<Kind>,
     /// What it is called.
-    pub(super) name: Option<String>,
+    pub(in crate::media) name: Option<String>,
     /// Whether players choose it unasked.
-    pub(super) is_default: bool,
+    pub(in crate::media) is_default: bool,
+    /// Elements that an output's track has as they are: languages and flags.
+    pub(in crate::media) copied: Vec<(u32, Vec<u8>)>,
 }
 
 /// What a file says.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Movie {
+pub(in crate::media) struct Movie {
     /// How long it is, nanoseconds.
-    pub(super) duration: Option<u64>,
+    pub(in crate::media) duration: Option<u64>,
     /// When it was recorded, nanoseconds since 2001.
-    pub(super) date: Option<i64>,
+    pub(in crate::media) date: Option<i64>,
     /// What it is called.
-    pub(super) title: Option<String>,
+    pub(in crate::media) title: Option<String>,
     /// Texts that belong to the whole file, name and value.
-    pub(super) tags: Vec<(String, String)>,
+    pub(in crate::media) tags: Vec<(String, String)>,
     tracks: Vec<Entry>,
     /// Files that are attached.
-    pub(super) attachments: usize,
+    pub(in crate::media) attachments: usize,
+    /// Where they lie: begin and size of the elements' contents.
+    attachments_at: Vec<(u64, u64)>,
     /// Whether the file ends before what it announces.
-    pub(super) is_cut: bool,
+    pub(in crate::media) is_cut: bool,
 }
 
 /// An element: its number, where its content begins, and its size; `None` for unknown.
-type Element = (u32, usize, Option<u64>);
+pub(super) type Element = (u32, usize, Option<u64>);
 
 /// The element that `bytes` begin with.
-fn element(bytes: &[u8]) -> Option<Element> {
+pub(super) fn element(bytes: &[u8]) -> Option<Element> {
     let (id_length, _) = vint_length(*bytes.first()?)?;
     if id_length > 4 {
         return None;
@@ -79,7 +78,7 @@ fn vint_length(first: u8) -> Option<(usize, u8)> {
 }
 
 /// The elements in `bytes`: number and content, and where that begins.
-fn children(bytes: &[u8]) -> Vec<(u32, usize, &[u8])> {
+pub(super) fn children(bytes: &[u8]) -> Vec<(u32, usize, &[u8])> {
     let mut found = Vec::new();
     let mut at = 0;
     while found.len() < MAX_INNER
@@ -96,7 +95,7 @@ fn children(bytes: &[u8]) -> Vec<(u32, usize, &[u8])> {
     found
 }
 
-fn unsigned(bytes: &[u8]) -> u64 {
+pub(super) fn unsigned(bytes: &[u8]) -> u64 {
     bytes.iter().take(8).fold(0, |n, b| n << 8 | u64::from(*b))
 }
 
@@ -107,7 +106,7 @@ fn text(bytes: &[u8]) -> String {
 /// Hands every element below the segment to `look`, until that returns false: number, where the
 /// element and its content begin in the file, and its size. Returns whether the file ends before
 /// an element does.
-fn walk(
+pub(super) fn walk(
     file: &mut File,
     mut look: impl FnMut(&mut File, u32, (u64, u64), u64) -> io::Result<bool>,
 ) -> io::Result<bool> {
@@ -139,7 +138,7 @@ fn walk(
     Ok(false)
 }
 
-fn content(file: &mut File, begin: u64, size: u64) -> io::Result<Vec<u8>> {
+pub(super) fn content(file: &mut File, begin: u64, size: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     file.seek(SeekFrom::Start(begin))?;
     file.take(size.min(MAX_READ)).read_to_end(&mut bytes)?;
@@ -147,8 +146,13 @@ fn content(file: &mut File, begin: u64, size: u64) -> io::Result<Vec<u8>> {
 }
 
 impl Movie {
+    /// Where its attached files lie: begin and size of the elements that hold them.
+    pub(in crate::media) fn attachments_at(&self) -> &[(u64, u64)] {
+        &self.attachments_at
+    }
+
     /// Reads a file; `None` if it cannot be read.
-    pub(super) fn read(path: &Path) -> Option<Self> {
+    pub(in crate::media) fn read(path: &Path) -> Option<Self> {
         let mut file = File::open(path).ok()?;
         let mut movie = Self::default();
         let cut_in_segment = {
@@ -175,7 +179,11 @@ impl Movie {
             if end > length {
                 return Ok(());
             }
-            if matches!(id, INFO | TRACKS | TAGS | ATTACHMENTS) {
+            if id == ATTACHMENTS {
+                self.attachments_at.push((begin, end - begin));
+                self.attachments += count_files(file, begin, end)?;
+            }
+            if matches!(id, INFO | TRACKS | TAGS) {
                 let bytes = content(file, begin, end - begin)?;
                 self.read_part(id, &bytes);
             }
@@ -218,13 +226,12 @@ impl Movie {
                             0x536E => track.name = Some(text(content)),
                             _ => {}
                         }
+                        if COPIED.contains(&id) && content.len() < 256 {
+                            track.copied.push((id, content.to_vec()));
+                        }
                     }
                     self.tracks.push(track);
                 }
-            }
-            ATTACHMENTS => {
-                self.attachments +=
-                    children(bytes).into_iter().filter(|(id, ..)| *id == 0x61A7).count();
             }
             _ => {
                 for (_, _, tag) in children(bytes) {
@@ -250,10 +257,27 @@ impl Movie {
         }
     }
 
+    /// All its tracks.
+    pub(in crate::media) fn tracks(&self) -> &[Entry] {
+        &self.tracks
+    }
+
     /// The `number`-th track of a kind.
-    pub(super) fn track(&self, kind: Kind, number: usize) -> Option<&Entry> {
+    pub(in crate::media) fn track(&self, kind: Kind, number: usize) -> Option<&Entry> {
         self.tracks.iter().filter(|track| track.kind == Some(kind)).nth(number)
     }
+}
+
+/// How many files are attached between two places of a file.
+fn count_files(file: &mut File, mut at: u64, end: u64) -> io::Result<usize> {
+    let mut files = 0;
+    while files < MAX_INNER && at < end {
+        let head = content(file, at, 16)?;
+        let Some((id, header, Some(size))) = element(&head) else { break };
+        files += usize::from(id == 0x61A7);
+        at = at.saturating_add(header as u64).saturating_add(size);
+    }
+    Ok(files)
 }
 
 fn float(bytes: &[u8]) -> Option<f64> {
@@ -265,18 +289,8 @@ fn float(bytes: &[u8]) -> Option<f64> {
     (value.is_finite() && value >= 0.0).then_some(value)
 }
 
-/// An element with this content.
-fn wrapped(id: u32, content: &[u8]) -> Vec<u8> {
-    let bytes = id.to_be_bytes();
-    let mut out = bytes[bytes.iter().take_while(|b| **b == 0).count()..].to_vec();
-    // A size of eight bytes, which holds any.
-    out.extend(((content.len() as u64) | 1 << 56).to_be_bytes());
-    out.extend(content);
-    out
-}
-
 /// The chapters of a table of contents: begin in nanoseconds, and title.
-pub(super) fn chapters(toc: &gst::Toc) -> Vec<(u64, String)> {
+pub(in crate::media) fn chapters(toc: &gst::Toc) -> Vec<(u64, String)> {
     let mut found = Vec::new();
     let mut entries = toc.entries();
     // An edition holds the chapters.
@@ -296,76 +310,9 @@ pub(super) fn chapters(toc: &gst::Toc) -> Vec<(u64, String)> {
     found
 }
 
-/// Finishes a file that the muxer wrote: which tracks are chosen unasked, and the texts, which the
-/// muxer writes as GStreamer serializes them.
-///
-/// # Errors
-/// What the system answers.
-pub(super) fn finish(
-    path: &Path,
-    tracks: &[Track],
-    texts: &[(String, String)],
-    mark: &str,
-) -> io::Result<()> {
-    let mut file = OpenOptions::new().read(true).write(true).open(path)?;
-    let length = file.metadata()?.len();
-    let (mut entries, mut tags, mut segment) = (None, None, None);
-    {
-        let head = content(&mut file, 0, 4096)?;
-        let mut at = 0;
-        while let Some((id, header, size)) = head.get(at..).and_then(element) {
-            if id == SEGMENT {
-                segment = Some((at as u64, header as u64, size));
-                break;
-            }
-            at += header + size.unwrap_or(0) as usize;
-        }
-    }
-    walk(&mut file, |_, id, (at, begin), size| {
-        match id {
-            TRACKS => entries = Some((begin, size)),
-            TAGS => tags = Some((at, begin + size)),
-            CLUSTER => {}
-            _ => {}
-        }
-        Ok(true)
-    })?;
-    if let Some((begin, size)) = entries {
-        let bytes = content(&mut file, begin, size)?;
-        let written = children(&bytes).into_iter().filter(|(id, ..)| *id == 0xAE);
-        for (track, (_, entry_at, entry)) in tracks.iter().zip(written) {
-            let flag = children(entry).into_iter().find(|(id, _, c)| *id == 0x88 && c.len() == 1);
-            if let (Some((_, at, _)), Some(is_default)) = (flag, track.is_default) {
-                file.seek(SeekFrom::Start(begin + (entry_at + at) as u64))?;
-                file.write_all(&[u8::from(is_default)])?;
-            }
-        }
-    }
-    // At the end of the file they can take any size.
-    let Some((at, _)) = tags.filter(|(_, end)| *end == length) else { return Ok(()) };
-    let mut simple = Vec::new();
-    let has_comment = texts.iter().any(|(name, _)| name.eq_ignore_ascii_case("comment"));
-    let mark = (if has_comment { "DESCRIPTION" } else { "COMMENT" }.to_string(), mark.to_string());
-    for (name, value) in texts.iter().chain([&mark]) {
-        let both = [wrapped(0x45A3, name.as_bytes()), wrapped(0x4487, value.as_bytes())].concat();
-        simple.extend(wrapped(0x67C8, &both));
-    }
-    let tag = wrapped(0x7373, &[wrapped(0x63C0, b""), simple].concat());
-    file.set_len(at)?;
-    file.seek(SeekFrom::Start(at))?;
-    file.write_all(&wrapped(TAGS, &tag))?;
-    let end = file.stream_position()?;
-    if let Some((at, header, Some(_))) = segment
-        && header == 12
-    {
-        file.seek(SeekFrom::Start(at + 4))?;
-        file.write_all(&((end - at - header) | 1 << 56).to_be_bytes())?;
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::finish::wrapped;
     use super::*;
 
     #[test]
