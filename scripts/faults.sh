@@ -51,7 +51,7 @@ flunk() {
 # frames FILE [TYPE]: how many frames decode. TYPE: v (the default), a, s.
 frames() {
     ffprobe -v error -count_frames -select_streams "${2:-v}:0" -show_entries stream=nb_read_frames \
-        -of csv=p=0 "$1" | tr -dc 0-9
+        -of csv=p=0 "$1" | head -n 1 | tr -dc 0-9
 }
 # sound FILE: milliseconds of sound that decode.
 sound() { echo $(($(ffmpeg -v error -i "$1" -map 0:a:0 -ac 1 -ar 8000 -f s16le - </dev/null | wc -c) / 16)); }

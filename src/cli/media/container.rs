@@ -180,7 +180,9 @@ pub(super) fn takes(mux: &gst::Element, kind: Kind, caps: &gst::Caps) -> bool {
 /// A new input of `mux`.
 pub(super) fn request(mux: &gst::Element, kind: Kind) -> Option<gst::Pad> {
     match template(mux, kind) {
-        Some(template) => mux.request_pad(&template, None, None),
+        Some(template) => mux
+            .request_pad(&template, None, None)
+            .or_else(|| mux.request_pad_simple(kind.template())),
         // A picture has no muxer.
         None => mux.static_pad("sink").filter(|_| kind == Kind::Video),
     }
