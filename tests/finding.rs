@@ -179,11 +179,10 @@ fn measure_a_clip() {
     let env = |name: &str| std::env::var(name).ok();
     let number = |name: &str, usual: f64| env(name).map_or(usual, |v| v.parse().unwrap());
     let limit = number("LIMIT", 1e6) as usize;
-    let options = FinderOptions {
-        detect_interval: std::time::Duration::from_millis(number("INTERVAL", 320.0) as u64),
-        detect_budget: number("BUDGET", f64::from(FinderOptions::default().detect_budget)) as u32,
-        ..Default::default()
-    };
+    let budget = f64::from(FinderOptions::default().detect_budget);
+    let options = FinderOptions::default()
+        .detect_interval(std::time::Duration::from_millis(number("INTERVAL", 320.0) as u64))
+        .detect_budget(number("BUDGET", budget) as u32);
     for path in env("CLIP").unwrap().split(',') {
         let path = Path::new(path);
         let name = path.file_stem().unwrap().to_str().unwrap();

@@ -36,7 +36,7 @@ fn fp16() -> PathBuf {
 
 #[test]
 fn without_a_driver_it_says_so_and_ends_with_three() {
-    if facesr::enhance::cuda::driver_present() {
+    if facesr::internals::cuda::driver_present() {
         return;
     }
     for args in [&["driver"][..], &["kernels"], &["frames", "fp32", "built-in"]] {

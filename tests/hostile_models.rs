@@ -31,13 +31,12 @@ fn adding(mut nodes: Vec<Vec<u8>>, mut constants: Vec<Vec<u8>>) -> Vec<u8> {
 }
 
 fn generator(path: &Path) -> Result<(), ModelError> {
-    let options = GeneratorOptions { models: vec![path.into()], ..Default::default() };
+    let options = GeneratorOptions::default().models(vec![path.into()]);
     Generator::open(&options).map(drop)
 }
 
 fn detector(kind: DetectorKind, path: &Path) -> Result<(), ModelError> {
-    detect::open(&DetectorOptions { kind, model: Some(path.into()), ..Default::default() })
-        .map(drop)
+    detect::open(&DetectorOptions::default().kind(kind).model(Some(path.into()))).map(drop)
 }
 
 /// Peak of this process's memory so far, MB.

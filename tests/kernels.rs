@@ -5,14 +5,14 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use facesr::enhance::backend::{Backend, BlendWeights, Crops, FaceLayer, FacePlan};
-use facesr::enhance::cpu::{Compositor, FaceBatch};
-use facesr::enhance::cuda::{
-    BoundGenerator, DevicePtr, Driver, GpuBackend, GpuError, Place, RunFaces,
-};
 use facesr::enhance::ladder::Ladder;
 use facesr::frame::{ChromaSite, Matrix, Picture, Range};
 use facesr::inference::ModelSource;
+use facesr::internals::backend::{Backend, BlendWeights, Crops, FaceLayer, FacePlan};
+use facesr::internals::cpu::{Compositor, FaceBatch};
+use facesr::internals::cuda::{
+    BoundGenerator, DevicePtr, Driver, GpuBackend, GpuError, Place, RunFaces,
+};
 use facesr::{CropSquare, PixelFormat, Rect, Shape};
 use facesr::{CudaFrame, Enhancer, EnhancerOptions, Face, FrameInfo, FrameMut};
 use facesr_testkit::kernels::HostDriver;
@@ -45,7 +45,7 @@ struct Foretold {
 
 impl Foretold {
     fn new(shape: Shape, answers: Vec<Vec<f32>>) -> Self {
-        let faces = facesr::enhance::cuda::MAX_FACES;
+        let faces = facesr::internals::cuda::MAX_FACES;
         Self {
             shape,
             input: vec![0.0; faces * shape.lr_len()],
@@ -121,11 +121,11 @@ fn device() -> Arc<dyn Driver> {
 
 fn any_info() -> impl Strategy<Value = FrameInfo> {
     (0usize..PixelFormat::ALL.len(), 9u32..90, 9u32..90, 0usize..3, any::<bool>(), 0usize..3)
-        .prop_map(|(format, width, height, matrix, full, site)| FrameInfo {
-            matrix: [Matrix::Bt601, Matrix::Bt709, Matrix::Bt2020][matrix],
-            range: if full { Range::Full } else { Range::Limited },
-            chroma_site: [ChromaSite::Left, ChromaSite::Center, ChromaSite::TopLeft][site],
-            ..FrameInfo::new(PixelFormat::ALL[format], width, height)
+        .prop_map(|(format, width, height, matrix, full, site)| {
+            FrameInfo::new(PixelFormat::ALL[format], width, height)
+                .matrix([Matrix::Bt601, Matrix::Bt709, Matrix::Bt2020][matrix])
+                .range(if full { Range::Full } else { Range::Limited })
+                .chroma_site([ChromaSite::Left, ChromaSite::Center, ChromaSite::TopLeft][site])
         })
 }
 
@@ -211,7 +211,7 @@ fn on_gpu(driver: Arc<dyn Driver>, options: EnhancerOptions) -> Result<Enhancer,
 }
 
 fn options() -> EnhancerOptions {
-    EnhancerOptions { min_face_size: 4.0, temporal_smoothing: 0.8, ..Default::default() }
+    EnhancerOptions::default().min_face_size(4.0).temporal_smoothing(0.8)
 }
 
 /// Faces that walk, come and go, and lie over each other.
@@ -225,7 +225,7 @@ fn faces(step: usize, count: usize, info: &FrameInfo) -> Vec<Face> {
                 7.0 + (i * 11 % 23) as f32 + if i % 3 == 1 { 2.0 * step as f32 } else { 0.0 };
             let x = (i as f32 * 37.3 + step as f32 * 0.7) % (width - size);
             let y = (i as f32 * 23.9 + step as f32 * 0.3) % (height - size);
-            Face { id: i as u64 + 1, rect: Rect::new(x, y, size, size), score: 1.0 }
+            Face::new(i as u64 + 1, Rect::new(x, y, size, size), 1.0)
         })
         .collect()
 }
@@ -275,7 +275,7 @@ fn more_faces_than_one_run_takes() {
         let faces = faces(step, 340, &info);
         let (mut a, mut b) = (before.clone(), before);
         let counted = a.host(|frame| cpu.enhance(frame, &faces)).unwrap();
-        assert!(counted > 2 * facesr::enhance::cuda::MAX_FACES);
+        assert!(counted > 2 * facesr::internals::cuda::MAX_FACES);
         assert_eq!(b.host(|frame| gpu.enhance(frame, &faces)).unwrap(), counted);
         assert!(a == b, "frame {step} differs");
     }
@@ -340,7 +340,7 @@ fn through(enhancer: &mut Enhancer, info: FrameInfo) -> (Vec<Owned>, Vec<String>
 fn a_device_that_fails_at_any_call_loses_no_frame() {
     let info = FrameInfo::new(PixelFormat::Nv12, 96, 64);
     // Without memory of earlier frames the answers do not depend on when the CPU took over.
-    let options = EnhancerOptions { temporal_smoothing: 0.0, ..options() };
+    let options = options().temporal_smoothing(0.0);
     let (wanted, _) = through(&mut Enhancer::new(ladder(), options.clone()), info);
     let whole = Arc::new(HostDriver::new());
     through(&mut on_gpu(whole.clone(), options.clone()).unwrap(), info);
@@ -399,7 +399,7 @@ fn face_that_is_not_finite_is_left_alone_and_the_others_are_not() {
         let info = FrameInfo::new(PixelFormat::Rgb, 96, 48);
         let faces = [0u64, 1].map(|i| {
             let rect = Rect::new(10.0 + 50.0 * i as f32, 10.0, 12.0, 12.0);
-            Face { id: i + 1, rect, score: 1.0 }
+            Face::new(i + 1, rect, 1.0)
         });
         // The larger id comes first among equals.
         let mut answer = tensor(2 * shape.hr_len(), 1);
@@ -441,7 +441,7 @@ fn enhancer_leaves_only_the_face_untouched_whose_result_is_not_finite() {
     let ladder = Ladder::open(&[ModelSource::File(path)], 1).unwrap();
     let mut enhancer = Enhancer::new(ladder, options());
     let info = FrameInfo::new(PixelFormat::Gray8, 96, 48);
-    let face = |id, x| Face { id, rect: Rect::new(x, 12.0, 20.0, 20.0), score: 1.0 };
+    let face = |id, x| Face::new(id, Rect::new(x, 12.0, 20.0, 20.0), 1.0);
     let faces = [face(1, 10.0), face(2, 60.0)];
     let mut before = Owned::noise(info, 0, 1);
     for row in before.planes[0].chunks_exact_mut(96) {

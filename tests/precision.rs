@@ -4,20 +4,20 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
 
 use facesr::detect::{self, Detection, Detector, DetectorKind, DetectorOptions, Precision};
-use facesr::inference::model_source;
+use facesr::internals;
 use facesr_testkit::clips::Clip;
 use facesr_testkit::skip;
 
 fn open(precision: Precision) -> Box<dyn Detector> {
     let kind = DetectorKind::CenterFace;
-    let options = DetectorOptions { kind, precision, ..DetectorOptions::default() };
-    detect::open(&DetectorOptions { min_score: Some(0.3), ..options }).unwrap()
+    let options = DetectorOptions::default().kind(kind).precision(precision);
+    detect::open(&options.min_score(Some(0.3))).unwrap()
 }
 
 /// In 8 bits the faces of `name` are those of single precision, and their scores differ by no more
 /// than `most`.
 fn faces_are_the_same(name: &str, most: f32) {
-    if !model_source::has_byte_products() {
+    if !internals::has_byte_products() {
         return skip::unsupported("this processor runs no detector in 8 bits: not compared");
     }
     let program = std::env::current_exe().unwrap();

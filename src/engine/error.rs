@@ -1,5 +1,7 @@
-//! Errors of the engine. Their texts name the file and the remedy.
+//! Errors of the engine. Their texts name the file and the remedy, and tell the cause, which is also
+//! their `source`.
 
+use std::any::Any;
 use std::fmt;
 use std::path::PathBuf;
 
@@ -7,6 +9,9 @@ use thiserror::Error;
 
 pub use crate::frame::FrameError;
 pub use facesr_onnx::OnnxError;
+
+/// The cause of an error, whatever its type: a detector may be anybody's.
+pub type Cause = Box<dyn std::error::Error + Send + Sync>;
 
 /// A model file that cannot be used.
 #[derive(Debug, Error)]
@@ -47,24 +52,26 @@ pub enum ModelError {
         source: InvalidModel,
     },
     /// The model loads, but its inputs or outputs are not those of the contract.
-    #[error("{model} does not fit: {reason}; wanted {wanted}")]
+    #[error("{model} does not fit: {source}; wanted {wanted}")]
     Contract {
         /// File or embedded model.
         model: String,
         /// What is different.
-        reason: String,
+        source: Cause,
         /// The contract in words.
         wanted: &'static str,
     },
     /// The device that was asked for cannot run the model.
-    #[error("{model} cannot run on {device}: {reason}")]
+    #[error("{model} cannot run on {device}: {source}{remedy}")]
     Device {
         /// File or embedded model.
         model: String,
         /// Device name.
         device: &'static str,
         /// Why.
-        reason: String,
+        source: Cause,
+        /// What the user can do, as the end of the sentence; empty if nothing is known.
+        remedy: &'static str,
     },
     /// ONNX Runtime is missing or unusable.
     #[error(transparent)]
@@ -76,10 +83,19 @@ impl ModelError {
     pub(crate) fn invalid(model: &dyn fmt::Display, source: InvalidModel) -> Self {
         Self::Invalid { model: model.to_string(), source }
     }
+
+    /// The file or embedded model `model` cannot run on `device` because of `cause`.
+    pub(crate) fn on_device(
+        model: &dyn fmt::Display,
+        device: &'static str,
+        cause: impl Into<Cause>,
+    ) -> Self {
+        Self::Device { model: model.to_string(), device, source: cause.into(), remedy: "" }
+    }
 }
 
 /// Why a file is no usable model.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum InvalidModel {
     /// The file has no content.
@@ -95,17 +111,71 @@ pub enum InvalidModel {
     #[error(transparent)]
     Onnx(#[from] OnnxError),
     /// ONNX Runtime does not open it.
-    #[error("{message}")]
-    Refused {
-        /// The first line of what ONNX Runtime says.
-        message: String,
+    #[error(transparent)]
+    Refused(#[from] OnnxRuntimeError),
+    /// The detector of this file does not open it.
+    #[error("{0}")]
+    Detector(#[source] std::io::Error),
+    /// The thread that its detector works in does not start.
+    #[error("its thread does not start: {0}")]
+    Thread(#[source] std::io::Error),
+}
+
+/// What ONNX Runtime said when it failed: the first line, without the source lines and the stack
+/// trace that follow.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{0}")]
+pub struct OnnxRuntimeError(String);
+
+impl OnnxRuntimeError {
+    pub(crate) fn new(error: ort::Error) -> Self {
+        Self::from_message(&error.to_string())
+    }
+
+    pub(crate) fn from_message(message: &str) -> Self {
+        Self(message.lines().next().unwrap_or_default().trim().to_string())
+    }
+}
+
+/// How a model fails on a frame.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum InferenceError {
+    /// ONNX Runtime fails.
+    #[error(transparent)]
+    Runtime(#[from] OnnxRuntimeError),
+    /// The output has another shape than the one that was declared.
+    #[error("it answered shape {shape:?} for {faces} faces")]
+    Shape {
+        /// The output's shape.
+        shape: Vec<i64>,
+        /// Faces in the input.
+        faces: usize,
     },
-    /// It is not the one file that its detector knows.
-    #[error("{message}")]
-    Unknown {
-        /// What is different.
-        message: String,
-    },
+    /// The output holds an infinity or not a number.
+    #[error("it answered numbers that are not finite")]
+    NotFinite,
+    /// An output that was declared does not come.
+    #[error("it has no output {0}")]
+    NoOutput(String),
+    /// No session was opened.
+    #[error("no session is open")]
+    NoSession,
+    /// The thread that it works in has ended.
+    #[error("its thread has ended")]
+    ThreadEnded,
+    /// It panicked, with this message.
+    #[error("it panicked: {0}")]
+    Panicked(String),
+}
+
+impl InferenceError {
+    /// What [`std::panic::catch_unwind`] has caught.
+    pub(crate) fn panicked(panic: &(dyn Any + Send)) -> Self {
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+        Self::Panicked(text.unwrap_or("no reason given").to_string())
+    }
 }
 
 /// A name that is none of those which are known.
@@ -118,6 +188,17 @@ pub struct UnknownName {
     pub name: String,
     /// Every name that is known.
     pub known: Vec<&'static str>,
+}
+
+/// A text that is no rectangle.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error(
+    "'{text}' is no rectangle; write x,y,width,height in pixels, or from 0 to 1 of the picture's width \
+     and height, several with a semicolon between them"
+)]
+pub struct NoRectangle {
+    /// The text.
+    pub text: String,
 }
 
 fn folders(list: &[PathBuf]) -> String {
@@ -138,16 +219,23 @@ pub enum Error {
     #[error(transparent)]
     Model(#[from] ModelError),
     /// A model that loaded, but failed on a frame.
-    #[error("{model} failed: {reason}")]
+    #[error("{model} failed: {source}")]
     Inference {
-        /// File or embedded model.
+        /// File, embedded model or detector.
         model: String,
-        /// Why.
-        reason: String,
+        /// Why: an [`InferenceError`] or [`GpuError`], or what a detector of your own returns.
+        source: Cause,
     },
     /// A GPU that failed, or cannot do what is asked of it.
     #[error(transparent)]
     Gpu(#[from] GpuError),
+}
+
+impl Error {
+    /// `model` failed on a frame because of `cause`, an error or a text.
+    pub fn inference(model: impl Into<String>, cause: impl Into<Cause>) -> Self {
+        Self::Inference { model: model.into(), source: cause.into() }
+    }
 }
 
 /// Environment variable that names the ONNX Runtime library.
@@ -157,7 +245,7 @@ pub const LIBRARY_VARIABLE: &str = "ORT_DYLIB_PATH";
 pub const OLDEST_VERSION: &str = "1.24";
 
 /// Why ONNX Runtime cannot be used.
-#[derive(Debug, Clone, Error)]
+#[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum RuntimeError {
     /// No library anywhere.
@@ -172,7 +260,7 @@ pub enum RuntimeError {
     },
     /// A library that does not load or is too old.
     #[error(
-        "ONNX Runtime at {} cannot be used: {reason}; {OLDEST_VERSION} or newer is needed \
+        "ONNX Runtime at {} cannot be used: {source}; {OLDEST_VERSION} or newer is needed \
          (`make setup` fetches one, {LIBRARY_VARIABLE} names another)",
         path.display()
     )]
@@ -180,12 +268,12 @@ pub enum RuntimeError {
         /// The library.
         path: PathBuf,
         /// Why.
-        reason: String,
+        source: Cause,
     },
 }
 
 /// Why a GPU cannot be used, or can no longer be used.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum GpuError {
     /// There is none, as far as this process can see.
@@ -194,12 +282,29 @@ pub enum GpuError {
     /// There is a driver, but no device or feature as asked for.
     #[error("{0}")]
     Unusable(String),
+    /// There is such a device, but it cannot be opened.
+    #[error("CUDA device {id}: {step} failed ({source})")]
+    Open {
+        /// Number of the device, from 0.
+        id: u32,
+        /// What failed.
+        step: &'static str,
+        /// The driver's reason.
+        source: CudaError,
+    },
     /// It worked so far.
-    #[error("{device} failed: {reason}")]
+    #[error("{device} failed: {step}: {source}")]
     Failed {
         /// Name of the device.
         device: String,
-        /// What failed, and the driver's reason.
-        reason: String,
+        /// What failed.
+        step: String,
+        /// The reason of the driver or of ONNX Runtime.
+        source: Cause,
     },
 }
+
+/// What CUDA's driver said: the name of the error and, if it has one, its sentence.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{0}")]
+pub struct CudaError(pub(crate) String);

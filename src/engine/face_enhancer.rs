@@ -6,6 +6,7 @@ use crate::enhance::{Enhancer, EnhancerOptions};
 use crate::error::{Error, ModelError};
 use crate::finder::{Finder, FinderOptions, Found};
 use crate::frame::{FrameMut, Timestamp};
+use crate::util::setters;
 
 /// What a [`FaceEnhancer`] is made of; the default is what the command `facesr` uses.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -21,17 +22,25 @@ pub struct FaceEnhancerOptions {
     pub enhancer: EnhancerOptions,
 }
 
+setters!(FaceEnhancerOptions {
+    detector: DetectorOptions,
+    finder: FinderOptions,
+    generator: GeneratorOptions,
+    enhancer: EnhancerOptions,
+});
+
 /// Finds and enhances the faces of one video stream: a [`Finder`] and an [`Enhancer`].
 ///
 /// Streams need one each, since a face is tracked from frame to frame. They share models and
 /// working memory within a process.
 ///
 /// ```
-/// use facesr::{FaceEnhancer, FaceEnhancerOptions, FrameInfo, FrameMut, PixelFormat, Timestamp};
+/// use facesr::{EnhancerOptions, FaceEnhancer, FaceEnhancerOptions};
+/// use facesr::{FrameInfo, FrameMut, PixelFormat, Timestamp};
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let mut options = FaceEnhancerOptions::default();
-/// options.enhancer.strength = 0.8;
+/// let options = FaceEnhancerOptions::default()
+///     .enhancer(EnhancerOptions::default().strength(0.8));
 /// let mut enhancer = FaceEnhancer::open(&options)?;
 ///
 /// // For each picture of the video:

@@ -34,20 +34,26 @@
 //! of their own. [`inference`] finds ONNX Runtime and the model files. Nothing here knows
 //! GStreamer.
 
+// Without the feature, what only the project's own crates use is out of reach.
+#![cfg_attr(not(feature = "internals"), allow(dead_code, unreachable_pub, unused_imports))]
+
 pub mod detect;
 pub mod enhance;
 pub mod error;
-pub mod face;
+mod face;
 mod face_enhancer;
 pub mod finder;
 pub mod frame;
 pub mod geometry;
 mod imgproc;
 pub mod inference;
+#[cfg(feature = "internals")]
+#[doc(hidden)]
+pub mod internals;
 pub mod search;
-pub mod shape;
-pub mod track;
-pub mod util;
+mod shape;
+mod track;
+mod util;
 
 pub use enhance::generator::{Generator, GeneratorOptions};
 pub use enhance::{Enhancer, EnhancerOptions};

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use facesr::Shape;
-use facesr::enhance::cpu::Compositor;
+use facesr::internals::cpu::Compositor;
 use facesr::{CropSquare, Frame, FrameInfo, FrameMut, PixelFormat};
 
 use crate::media;

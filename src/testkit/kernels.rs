@@ -8,7 +8,7 @@ use std::ptr::NonNull;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use facesr::enhance::cuda::{Arguments, DevicePtr, Driver, GpuError, Grid, Kernel};
+use facesr::internals::cuda::{Arguments, DevicePtr, Driver, GpuError, Grid, Kernel};
 
 unsafe extern "C" {
     fn facesr_host_launch(
@@ -49,14 +49,15 @@ impl HostDriver {
         self.calls.load(Ordering::Relaxed)
     }
 
-    fn call(&self, what: &str) -> Result<(), GpuError> {
+    fn call(&self, step: &str) -> Result<(), GpuError> {
         let call = self.calls.fetch_add(1, Ordering::Relaxed);
         if self.fails_at.is_none_or(|at| call < at) {
             return Ok(());
         }
         Err(GpuError::Failed {
             device: self.name().into(),
-            reason: format!("{what}: fault injected at call {call}"),
+            step: step.into(),
+            source: format!("fault injected at call {call}").into(),
         })
     }
 
@@ -164,7 +165,7 @@ unsafe impl Driver for HostDriver {
 }
 
 /// The CUDA driver in system memory (`driver/cuda.cpp`), as a file: whoever loads it, or runs with
-/// its folder in `LD_LIBRARY_PATH`, has a GPU named [`facesr::enhance::cuda::TEST_DEVICE`].
+/// its folder in `LD_LIBRARY_PATH`, has a GPU named [`facesr::internals::cuda::TEST_DEVICE`].
 pub fn driver_file() -> &'static std::path::Path {
     std::path::Path::new(env!("FACESR_TEST_DRIVER"))
 }

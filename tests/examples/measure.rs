@@ -14,9 +14,9 @@ use std::path::Path;
 
 use facesr::detect::{self, DetectorOptions};
 use facesr::enhance::ladder::Ladder;
-use facesr::inference::model_source::{self, ModelSource};
-use facesr::search::SearchResult;
-use facesr::track::Tracker;
+use facesr::inference::{self, ModelSource};
+use facesr::internals::SearchResult;
+use facesr::internals::Tracker;
 use facesr::{CropSquare, Rect, Timestamp};
 use facesr::{Enhancer, EnhancerOptions, Face, Finder, FinderOptions};
 use facesr_testkit::clips::{Clip, aligned, psnr, squared_error, view, view_mut};
@@ -30,12 +30,10 @@ fn main() {
     let [what, clip, rest @ ..] = args.as_slice() else {
         panic!("usage: measure tracking|reuse|flicker CLIP [DETECTOR [MODEL]]");
     };
-    let detector = DetectorOptions {
-        kind: rest.first().map_or("auto", String::as_str).parse().unwrap(),
-        model: rest.get(1).map(Into::into),
-        min_score: env("MIN_SCORE"),
-        ..DetectorOptions::default()
-    };
+    let detector = DetectorOptions::default()
+        .kind(rest.first().map_or("auto", String::as_str).parse().unwrap())
+        .model(rest.get(1).map(Into::into))
+        .min_score(env("MIN_SCORE"));
     let clip = Clip::open(Path::new(clip), env("FRAMES").unwrap_or(usize::MAX));
     println!("{} frames of {}x{}", clip.frames.len(), clip.info.width, clip.info.height);
     match what.as_str() {
@@ -50,7 +48,7 @@ fn main() {
 fn generators() -> Ladder {
     let named = env::<String>("GENERATOR").unwrap_or_default();
     let named: Vec<_> = std::env::split_paths(&named).map(ModelSource::File).collect();
-    let built_in = model_source::default_generators();
+    let built_in = inference::default_generators();
     Ladder::open(if named.is_empty() { &built_in } else { &named }, 2).unwrap()
 }
 
@@ -161,13 +159,13 @@ fn squares<'a>(clip: &'a Clip, faces: &'a [Face]) -> impl Iterator<Item = (u64, 
 fn reuse(clip: &Clip, detector: &DetectorOptions) {
     let faces = faces(clip, detector);
     for smoothing in [0.0, 0.5, 1.0] {
-        let base = EnhancerOptions { temporal_smoothing: smoothing, ..Default::default() };
-        let (always, _) = enhanced(clip, &faces, EnhancerOptions { reuse: 0.0, ..base.clone() });
+        let base = EnhancerOptions::default().temporal_smoothing(smoothing);
+        let (always, _) = enhanced(clip, &faces, base.clone().reuse(0.0));
         println!("temporal-smoothing {smoothing}");
         println!("| reuse | faces | generated | dB over the clip | dB of the worst frame |");
         println!("|---|---|---|---|---|");
         for reuse in [0.02, 0.03, 0.05, 0.08, 0.1, 0.12, 0.14] {
-            let options = EnhancerOptions { reuse, ..base.clone() };
+            let options = base.clone().reuse(reuse);
             let (some, enhancer) = enhanced(clip, &faces, options);
             let (mut all, mut worst) = ((0.0, 0), f64::INFINITY);
             for ((a, b), faces) in always.iter().zip(&some).zip(&faces) {
@@ -199,8 +197,7 @@ fn flicker(clip: &Clip, detector: &DetectorOptions) {
     let default = EnhancerOptions::default().reuse;
     for (smoothing, reuse) in [(0.0, 0.0), (0.5, 0.0), (0.5, 0.05), (0.5, default), (1.0, default)]
     {
-        let options =
-            EnhancerOptions { temporal_smoothing: smoothing, reuse, ..Default::default() };
+        let options = EnhancerOptions::default().temporal_smoothing(smoothing).reuse(reuse);
         let (out, _) = enhanced(clip, &faces, options);
         // Still and walking.
         let mut sums = [(0, 0.0, 0.0); 2];

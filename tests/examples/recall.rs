@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use facesr::Rect;
 use facesr::detect::{self, Detection, DetectorOptions, Precision};
-use facesr::util::cpu_time::CpuTimer;
+use facesr::internals::cpu_time::CpuTimer;
 use facesr_testkit::checked_faces::checked_faces;
 use facesr_testkit::clips::Clip;
 
@@ -36,22 +36,19 @@ fn main() {
         panic!("usage: recall CLIPS DETECTOR [MODEL [WIDTH|tiles [as-filed]]]");
     };
     let tiles = rest.get(1).is_some_and(|width| width == "tiles");
-    let mut detector = detect::open(&DetectorOptions {
-        kind: kind.parse().unwrap(),
-        model: rest.first().filter(|path| !path.is_empty()).map(Into::into),
-        width: rest
-            .get(1)
-            .filter(|w| !tiles && !w.is_empty())
-            .map_or(0, |width| width.parse().unwrap()),
-        min_score: Some(0.05),
-        precision: match rest.get(2).map(String::as_str) {
-            None => Precision::Auto,
-            Some("as-filed") => Precision::AsFiled,
-            Some(other) => panic!("{other}"),
-        },
-        ..DetectorOptions::default()
-    })
-    .unwrap();
+    let width = rest.get(1).filter(|w| !tiles && !w.is_empty());
+    let precision = match rest.get(2).map(String::as_str) {
+        None => Precision::Auto,
+        Some("as-filed") => Precision::AsFiled,
+        Some(other) => panic!("{other}"),
+    };
+    let options = DetectorOptions::default()
+        .kind(kind.parse().unwrap())
+        .model(rest.first().filter(|path| !path.is_empty()).map(Into::into))
+        .width(width.map_or(0, |width| width.parse().unwrap()))
+        .min_score(Some(0.05))
+        .precision(precision);
+    let mut detector = detect::open(&options).unwrap();
 
     let (mut total, mut spent, mut searched) = ([0usize; SIZES.len() - 1], Duration::ZERO, 0u32);
     // Score, and the size of the face that was found, or that it was none.
@@ -73,7 +70,7 @@ fn main() {
             truth.faces.iter().filter_map(size_class).for_each(|class| total[class] += 1);
             found.sort_by(|a, b| b.score.total_cmp(&a.score));
             let mut open_faces = truth.faces.clone();
-            for Detection { rect, score } in found {
+            for Detection { rect, score, .. } in found {
                 let c = rect.center();
                 let inside =
                     |r: &Rect| (r.x..r.x + r.w).contains(&c.x) && (r.y..r.y + r.h).contains(&c.y);

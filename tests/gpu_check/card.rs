@@ -3,8 +3,8 @@
 
 use std::sync::Arc;
 
-use facesr::enhance::cuda::{BATCHES, BoundGenerator, Cuda, Driver, GpuError, RunFaces};
 use facesr::inference::ModelSource;
+use facesr::internals::cuda::{BATCHES, BoundGenerator, Cuda, Driver, GpuError, RunFaces};
 use facesr_testkit::onnx;
 
 use crate::frames::OnCard;

@@ -3,14 +3,15 @@
 use std::sync::Arc;
 
 use facesr::Shape;
-use facesr::enhance::backend::{Backend, BlendWeights, Crops, FaceLayer, FacePlan};
-use facesr::enhance::cpu::{Compositor, FaceBatch};
-use facesr::enhance::cuda::{
-    BATCHES, BoundGenerator, Cuda, DevicePtr, Driver, GpuBackend, GpuError, MAX_FACES, RunFaces,
-};
 use facesr::enhance::ladder::Ladder;
 use facesr::frame::Picture;
-use facesr::inference::model_source::{self, ModelSource};
+use facesr::inference::ModelSource;
+use facesr::internals;
+use facesr::internals::backend::{Backend, BlendWeights, Crops, FaceLayer, FacePlan};
+use facesr::internals::cpu::{Compositor, FaceBatch};
+use facesr::internals::cuda::{
+    BATCHES, BoundGenerator, Cuda, DevicePtr, Driver, GpuBackend, GpuError, MAX_FACES, RunFaces,
+};
 
 use crate::frames::{CardFrame, Noise, OnCard, Owned};
 use crate::results::compared;
@@ -130,7 +131,7 @@ pub(crate) fn generator(cuda: &Arc<Cuda>, name: &str, source: &ModelSource) -> R
     // SAFETY: the place is the device's own, and the device outlives the generator.
     let mut on_card = unsafe { BoundGenerator::open(source, cuda.place()) }?;
     let shape = on_card.shape();
-    let reference = Ladder::open(&model_source::built_in_fp32(), 1)?;
+    let reference = Ladder::open(&internals::built_in_fp32(), 1)?;
     let on_cpu = reference.generators().iter().find(|generator| generator.shape() == shape);
     let on_cpu = on_cpu.ok_or_else(|| format!("no built-in generator is {shape}"))?;
     let mut most = 0f32;

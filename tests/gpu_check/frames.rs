@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use facesr::enhance::cuda::{Cuda, DevicePtr, Driver, GpuError};
 use facesr::frame::{ChromaSite, Matrix, Range};
+use facesr::internals::cuda::{Cuda, DevicePtr, Driver, GpuError};
 use facesr::{CropSquare, CudaFrame, FrameInfo, FrameMut, PixelFormat};
 
 use crate::Result;
@@ -38,13 +38,11 @@ impl Noise {
         let formats = PixelFormat::ALL;
         let format = formats[self.next() as usize % formats.len()];
         let (width, height) = (9 + self.next() % (most - 8), 9 + self.next() % (most - 8));
-        FrameInfo {
-            matrix: [Matrix::Bt601, Matrix::Bt709, Matrix::Bt2020][self.next() as usize % 3],
-            range: [Range::Limited, Range::Full][self.next() as usize % 2],
-            chroma_site: [ChromaSite::Left, ChromaSite::Center, ChromaSite::TopLeft]
-                [self.next() as usize % 3],
-            ..FrameInfo::new(format, width, height)
-        }
+        let matrix = [Matrix::Bt601, Matrix::Bt709, Matrix::Bt2020][self.next() as usize % 3];
+        let range = [Range::Limited, Range::Full][self.next() as usize % 2];
+        let sites = [ChromaSite::Left, ChromaSite::Center, ChromaSite::TopLeft];
+        let site = sites[self.next() as usize % 3];
+        FrameInfo::new(format, width, height).matrix(matrix).range(range).chroma_site(site)
     }
 
     /// Squares anywhere in a frame, its edges included.

@@ -30,8 +30,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use facesr::enhance::cuda::{BoundGenerator, Cuda, Driver, GpuError, Place};
-use facesr::inference::model_source::{self, ModelSource};
+use facesr::inference::ModelSource;
+use facesr::internals;
+use facesr::internals::cuda::{BoundGenerator, Cuda, Driver, GpuError, Place};
 
 use results::Outcome;
 
@@ -86,7 +87,7 @@ fn runtime() -> Result<()> {
 
 /// A generator: a file, or one of the two that are part of the engine.
 fn source(file: &str) -> ModelSource {
-    let built_in = |rung: usize| model_source::built_in_fp32().swap_remove(rung);
+    let built_in = |rung: usize| internals::built_in_fp32().swap_remove(rung);
     match file {
         "built-in" => built_in(0),
         "built-in-32" => built_in(1),
@@ -96,5 +97,5 @@ fn source(file: &str) -> ModelSource {
 
 /// Whether this is the tests' driver, on which times mean nothing and must be short.
 pub(crate) fn is_rehearsal(cuda: &Cuda) -> bool {
-    cuda.name().contains(facesr::enhance::cuda::TEST_DEVICE)
+    cuda.name().contains(facesr::internals::cuda::TEST_DEVICE)
 }

@@ -3,13 +3,13 @@
 use std::ptr::NonNull;
 use std::sync::{Arc, Mutex};
 
-use facesr::enhance::backend::{Backend, BlendWeights, Crops, FaceLayer, FacePlan};
-use facesr::enhance::cuda::{
+use facesr::frame::Picture;
+use facesr::inference::ModelSource;
+use facesr::internals::backend::{Backend, BlendWeights, Crops, FaceLayer, FacePlan};
+use facesr::internals::cuda::{
     Arguments, BATCHES, BoundGenerator, Cuda, DevicePtr, Driver, GpuBackend, GpuError, Grid,
     Kernel, MAX_FACES, Mark, RunFaces,
 };
-use facesr::frame::Picture;
-use facesr::inference::ModelSource;
 use facesr::{CropSquare, FrameInfo, PixelFormat, Shape};
 
 use crate::card::{COPY, matrix, seconds};

@@ -6,7 +6,7 @@ use std::fmt::Write;
 use serde_json::Value;
 
 use crate::Result;
-use facesr::enhance::cuda::BATCHES;
+use facesr::internals::cuda::BATCHES;
 
 /// What all parts have handed over.
 #[derive(Debug, Default)]

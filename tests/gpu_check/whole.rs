@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use facesr::enhance::cuda::Cuda;
 use facesr::enhance::generator::Device;
 use facesr::geometry::CROP_SCALE;
 use facesr::inference::ModelSource;
+use facesr::internals::cuda::Cuda;
 use facesr::{Enhancer, EnhancerOptions, Face, FrameInfo, GeneratorOptions, PixelFormat, Rect};
 
 use crate::frames::{CardFrame, Noise, Owned};
@@ -21,9 +21,8 @@ pub(crate) fn run(cuda: &Arc<Cuda>, name: &str, source: &ModelSource) -> Result<
     let folder = std::env::temp_dir().join(format!("gpu-check-{}-{name}", std::process::id()));
     std::fs::create_dir_all(&folder)?;
     let model = folder.join("generator.onnx");
-    std::fs::write(&model, facesr::inference::loader::read(source)?)?;
-    let options =
-        GeneratorOptions { models: vec![model], device: Device::Cuda, ..Default::default() };
+    std::fs::write(&model, facesr::internals::read_model(source)?)?;
+    let options = GeneratorOptions::default().models(vec![model]).device(Device::Cuda);
     let done = [8, 32].into_iter().try_for_each(|faces| {
         for on_card in [true, false] {
             let memory = if on_card { "CUDA memory" } else { "system memory" };
@@ -41,7 +40,7 @@ pub(crate) fn run(cuda: &Arc<Cuda>, name: &str, source: &ModelSource) -> Result<
 fn rate(cuda: &Arc<Cuda>, options: &GeneratorOptions, count: usize, on_card: bool) -> Result<f64> {
     let timed = if is_rehearsal(cuda) { 4 } else { FRAMES };
     // Every face of every frame is generated.
-    let every = EnhancerOptions { reuse: 0.0, ..Default::default() };
+    let every = EnhancerOptions::default().reuse(0.0);
     let mut enhancer = Enhancer::open(options, every)?;
     let info = FrameInfo::new(PixelFormat::Nv12, 1920, 1080);
     let mut noise = Noise::new(7);
@@ -54,7 +53,7 @@ fn rate(cuda: &Arc<Cuda>, options: &GeneratorOptions, count: usize, on_card: boo
         .zip(squares(count))
         .map(|(id, square)| {
             let rect = Rect::new(square.x, square.y, box_side, box_side);
-            Face { id, rect, score: 1.0 }
+            Face::new(id, rect, 1.0)
         })
         .collect();
     let mut start = Instant::now();

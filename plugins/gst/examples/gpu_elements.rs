@@ -50,8 +50,8 @@ fn start() -> Result<()> {
 
 /// Times mean nothing on the tests' driver, and must be short.
 fn is_rehearsal() -> bool {
-    facesr::enhance::cuda::Cuda::open(0).is_ok_and(|cuda| {
-        facesr::enhance::cuda::Driver::name(&cuda).contains(facesr::enhance::cuda::TEST_DEVICE)
+    facesr::internals::cuda::Cuda::open(0).is_ok_and(|cuda| {
+        facesr::internals::cuda::Driver::name(&cuda).contains(facesr::internals::cuda::TEST_DEVICE)
     })
 }
 
@@ -128,10 +128,7 @@ fn make(name: &str) -> Result<gst::Element> {
 fn single() -> Result<(tempfile::TempDir, std::path::PathBuf)> {
     let folder = tempfile::tempdir()?;
     let file = folder.path().join("fp32.onnx");
-    std::fs::write(
-        &file,
-        facesr::inference::loader::read(&facesr::inference::model_source::built_in_fp32()[0])?,
-    )?;
+    std::fs::write(&file, facesr::internals::read_model(&facesr::internals::built_in_fp32()[0])?)?;
     Ok((folder, file))
 }
 

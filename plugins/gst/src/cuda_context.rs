@@ -56,7 +56,7 @@ struct Library {
 impl Library {
     /// Loads it; `None` without it or without a driver.
     fn open() -> Option<Self> {
-        if !facesr::enhance::cuda::driver_present() {
+        if !facesr::internals::cuda::driver_present() {
             return None;
         }
         // SAFETY: the library's initialisers have no preconditions. The signatures are those of
@@ -130,7 +130,7 @@ pub(crate) fn shared(id: u32) -> Option<CudaContext> {
     if let Some(shared) = contexts.get(&id) {
         return Some(shared.clone());
     }
-    let handle = facesr::enhance::cuda::primary_context(id).ok()?;
+    let handle = facesr::internals::cuda::primary_context(id).ok()?;
     // SAFETY: a context of that device which is never released.
     let object = unsafe { (library.new_wrapped)(handle as *mut c_void, id as c_int) };
     if object.is_null() {
@@ -193,7 +193,7 @@ impl CudaContext {
 
     /// Whether a device address is one of this context's.
     pub(crate) fn reaches(&self, at: u64) -> bool {
-        facesr::enhance::cuda::context_of(at) == Some(self.handle)
+        facesr::internals::cuda::context_of(at) == Some(self.handle)
     }
 }
 
@@ -227,7 +227,7 @@ mod tests {
     #[test]
     fn nothing_is_offered_without_a_driver() {
         gst::init().unwrap();
-        if facesr::enhance::cuda::driver_present() {
+        if facesr::internals::cuda::driver_present() {
             return;
         }
         assert!(caps().is_none() && shared(0).is_none());

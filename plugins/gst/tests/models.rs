@@ -77,7 +77,7 @@ fn detectors_that_cannot_be_used() {
 
 #[test]
 fn cuda_is_refused_where_there_is_none() {
-    if facesr::enhance::cuda::driver_present() {
+    if facesr::internals::cuda::driver_present() {
         return;
     }
     let (error, text) = error("facesrenhance", &[("device", "cuda")]);
@@ -94,7 +94,7 @@ fn detector_that_takes_the_place_of_a_missing_model_is_told() {
     std::fs::copy(own, &program).unwrap();
     let ended = std::process::Command::new(&program)
         .args(["--exact", "within_missing_models", "--ignored", "--nocapture"])
-        .env_remove(facesr::inference::model_source::FOLDER_VARIABLE)
+        .env_remove(facesr::inference::FOLDER_VARIABLE)
         .env("HOME", folder.path())
         .env_remove("XDG_DATA_HOME")
         .output()

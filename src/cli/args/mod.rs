@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum, value_parser};
 use facesr::detect::{DetectorKind, DetectorOptions};
+use facesr::error::NoRectangle;
 use facesr::frame::MAX_DIMENSION;
 use facesr::search::Rects;
 use facesr::{EnhancerOptions, Rect};
@@ -273,14 +274,13 @@ impl FindArgs {
             Some(name) => name.parse().map_err(Failure::usage)?,
             None => DetectorKind::default(),
         };
-        Ok(Some(DetectorOptions {
-            kind,
-            model: self.detector_model.clone(),
-            width: self.detect_width.unwrap_or(0),
-            min_score: self.min_score,
-            threads,
-            ..DetectorOptions::default()
-        }))
+        let options = DetectorOptions::default()
+            .kind(kind)
+            .model(self.detector_model.clone())
+            .width(self.detect_width.unwrap_or(0))
+            .min_score(self.min_score)
+            .threads(threads);
+        Ok(Some(options))
     }
 
     /// The properties of `facesrdetect` that were asked for, as name and value.
@@ -376,7 +376,7 @@ fn path(path: &Option<PathBuf>) -> Option<String> {
     path.as_ref().map(|path| path.display().to_string())
 }
 
-pub(crate) fn rects(text: &str) -> Result<Rects, String> {
+pub(crate) fn rects(text: &str) -> Result<Rects, NoRectangle> {
     text.parse()
 }
 

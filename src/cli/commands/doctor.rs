@@ -5,10 +5,9 @@ use std::path::Path;
 use clap::Args;
 
 use facesr::detect::{self, DetectorKind, DetectorOptions};
-use facesr::enhance::cuda::{GpuError, OpenError};
 use facesr::enhance::ladder::Ladder;
-use facesr::inference::model_source;
-use facesr::inference::runtime::{LIBRARY_VARIABLE, Runtime};
+use facesr::inference::{self, LIBRARY_VARIABLE, Runtime};
+use facesr::internals::cuda::{GpuError, OpenError};
 use serde_json::{Value, json};
 
 use crate::media::{element_package, have, start_gstreamer, versions};
@@ -90,7 +89,7 @@ fn runtime() -> Finding {
 }
 
 fn generator() -> Finding {
-    match Ladder::open(&model_source::default_generators(), 1) {
+    match Ladder::open(&inference::default_generators(), 1) {
         Ok(ladder) => {
             let names = ladder.generators().iter().map(|generator| {
                 let (source, shape) = (generator.source(), generator.shape());
@@ -107,7 +106,7 @@ fn detectors() -> Vec<Finding> {
     let mut list = Vec::new();
     for (kind, name) in DetectorKind::NAMES {
         let part = format!("detector {name}");
-        let options = DetectorOptions { kind, ..DetectorOptions::default() };
+        let options = DetectorOptions::default().kind(kind);
         // Only `auto`, the default, has to work.
         let needed = kind == DetectorKind::Auto;
         list.push(match detect::open(&options) {
@@ -165,11 +164,11 @@ fn missing(part: &str, element: &str, needed: bool) -> Finding {
 
 fn gpu() -> Finding {
     let part = "NVIDIA GPU";
-    let on_cpu = match Ladder::open(&model_source::default_generators(), 1) {
+    let on_cpu = match Ladder::open(&inference::default_generators(), 1) {
         Ok(ladder) => ladder,
         Err(e) => return Finding::bad(part, false, e),
     };
-    match facesr::enhance::cuda::open(0, None, &on_cpu) {
+    match facesr::internals::cuda::open(0, None, &on_cpu) {
         Ok((backend, sources)) => {
             let names: Vec<_> = sources.iter().map(ToString::to_string).collect();
             let what = format!("{} runs {}", backend.name(), names.join(" and "));
@@ -200,7 +199,7 @@ fn text(findings: &[Finding], ok: bool) -> String {
         }
     }
     text += "model folders:\n";
-    for folder in model_source::folders() {
+    for folder in inference::folders() {
         let content = content(&folder).unwrap_or("not there".into());
         text += &format!("  {}: {content}\n", folder.display());
     }
@@ -228,7 +227,7 @@ fn onnx_files(folder: &Path) -> Option<Vec<String>> {
 }
 
 fn json_text(findings: &[Finding], ok: bool) -> String {
-    let folders: Vec<_> = model_source::folders()
+    let folders: Vec<_> = inference::folders()
         .iter()
         .map(|folder| json!({ "path": folder, "models": onnx_files(folder) }))
         .collect();

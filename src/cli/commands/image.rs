@@ -251,22 +251,19 @@ fn enhance(args: &ImageArgs, pixels: &mut DynamicImage) -> Result<Value, Failure
         faces.device.as_deref().unwrap_or("auto").parse().map_err(Failure::usage)?;
     let default = EnhancerOptions::default();
     let (min_face_size, max_face_size) = faces.sizes(args.scale.unwrap_or(1));
-    let options = EnhancerOptions {
-        strength: faces.strength.unwrap_or(default.strength),
-        fidelity: faces.fidelity.unwrap_or(default.fidelity),
-        source_scale: args.scale.unwrap_or(1) as f32,
-        min_face_size,
-        max_face_size,
-        max_faces: faces.max_faces.map_or(default.max_faces, |n| n as usize),
-        temporal_smoothing: 0.0,
-        ..default
-    };
-    let generator = GeneratorOptions {
-        models: faces.generator.clone(),
-        threads,
-        device,
-        cuda_device: faces.cuda_device_id.unwrap_or(0),
-    };
+    let options = EnhancerOptions::default()
+        .strength(faces.strength.unwrap_or(default.strength))
+        .fidelity(faces.fidelity.unwrap_or(default.fidelity))
+        .source_scale(args.scale.unwrap_or(1) as f32)
+        .min_face_size(min_face_size)
+        .max_face_size(max_face_size)
+        .max_faces(faces.max_faces.map_or(default.max_faces, |n| n as usize))
+        .temporal_smoothing(0.0);
+    let generator = GeneratorOptions::default()
+        .models(faces.generator.clone())
+        .threads(threads)
+        .device(device)
+        .cuda_device(faces.cuda_device_id.unwrap_or(0));
     let mut enhancer = Enhancer::open(&generator, options).map_err(Failure::running)?;
 
     let (info, stride) = layout(pixels)?;
@@ -276,7 +273,7 @@ fn enhance(args: &ImageArgs, pixels: &mut DynamicImage) -> Result<Value, Failure
     detector.detect(&frame, &mut found).map_err(Failure::running)?;
     let list: Vec<Face> = (1..)
         .zip(&found)
-        .map(|(id, &Detection { rect, score })| Face { id, rect, score })
+        .map(|(id, found): (_, &Detection)| Face::new(id, found.rect, found.score))
         .collect();
     let mut frame = FrameMut::new(info, [bytes], &[stride]).map_err(Failure::running)?;
     let at_start = enhancer.take_notice();

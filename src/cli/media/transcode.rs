@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use facesr::util::cpu_time::process_time;
+use facesr::internals::cpu_time::process_time;
 use gst::prelude::*;
 use serde_json::{Value, json};
 

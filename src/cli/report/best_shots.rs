@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use facesr::enhance::cpu::Compositor;
+use facesr::internals::cpu::Compositor;
 use facesr::{CropSquare, Frame, Rect, Shape};
 
 use crate::media::{FrameObserver, ObservedFrame};
@@ -310,10 +310,8 @@ mod tests {
             .unwrap()
             .to_caps()
             .unwrap();
-        let faces: Vec<_> = faces
-            .iter()
-            .map(|&(id, x, w)| Face { id, rect: Rect::new(x, 400.0, w, w), score: 0.9 })
-            .collect();
+        let faces: Vec<_> =
+            faces.iter().map(|&(id, x, w)| Face::new(id, Rect::new(x, 400.0, w, w), 0.9)).collect();
         album.on_frame(&ObservedFrame {
             time,
             before: &frame,

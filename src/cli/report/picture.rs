@@ -3,9 +3,9 @@
 use std::io::Cursor;
 
 use facesr::GeneratorOptions;
-use facesr::enhance::cpu::ColorMatch;
 use facesr::enhance::ladder::Ladder;
-use facesr::inference::model_source::{self, ModelSource};
+use facesr::inference::{self, ModelSource};
+use facesr::internals::cpu::ColorMatch;
 use gst::prelude::*;
 use image::codecs::jpeg::JpegEncoder;
 use image::codecs::png::PngEncoder;
@@ -41,7 +41,7 @@ pub(super) fn faces(
     let named = facesr.property::<Option<String>>("generator").unwrap_or_default();
     let named: Vec<_> =
         GeneratorOptions::split_models(&named).into_iter().map(ModelSource::File).collect();
-    let sources = if named.is_empty() { model_source::default_generators() } else { named };
+    let sources = if named.is_empty() { inference::default_generators() } else { named };
     let threads = facesr.property::<u32>("threads") as usize;
     let ladder = Ladder::open(&sources, threads).map_err(Failure::running)?;
     let face = |(crops, side): &(&[Vec<f32>; 2], f32)| {

@@ -3,9 +3,9 @@
 //! `cargo bench -p facesr --bench canvas`
 
 use divan::Bencher;
-use facesr::enhance::backend::BlendWeights;
-use facesr::enhance::cpu::{Compositor, FaceBatch};
-use facesr::inference::model_source;
+use facesr::inference;
+use facesr::internals::backend::BlendWeights;
+use facesr::internals::cpu::{Compositor, FaceBatch};
 use facesr::{CropSquare, Frame, FrameInfo, FrameMut, Generator, PixelFormat, Shape};
 
 fn main() {
@@ -69,7 +69,7 @@ fn blend_one_face(bencher: Bencher<'_, '_>, (side, large): (u32, bool)) {
 
 #[divan::bench(args = [(1, false), (8, false), (32, false), (1, true), (8, true), (32, true)])]
 fn generate(bencher: Bencher<'_, '_>, (faces, large): (usize, bool)) {
-    let source = model_source::default_generators().swap_remove(usize::from(large));
+    let source = inference::default_generators().swap_remove(usize::from(large));
     let generator = Generator::open_source(&source, 1).expect("the built-in generator");
     let shape = generator.shape();
     let lr: Vec<f32> =

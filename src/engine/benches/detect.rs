@@ -9,7 +9,8 @@
 //! with faces (its cascade looks closer where something might be one).
 
 use divan::{Bencher, black_box};
-use facesr::detect::{self, DetectorKind, DetectorOptions, InputBench, Precision};
+use facesr::detect::{self, DetectorKind, DetectorOptions, Precision};
+use facesr::internals::InputBench;
 use facesr::{Frame, FrameInfo, PixelFormat};
 
 fn main() {
@@ -66,7 +67,7 @@ fn reduce(bencher: Bencher, (format, from, to): Reduction) {
 }
 
 fn run(bencher: Bencher, kind: DetectorKind, size: (u32, u32)) {
-    run_with(bencher, size, &DetectorOptions { kind, ..DetectorOptions::default() });
+    run_with(bencher, size, &DetectorOptions::default().kind(kind));
 }
 
 fn run_with(bencher: Bencher, size: (u32, u32), options: &DetectorOptions) {
@@ -102,5 +103,5 @@ fn centerface(bencher: Bencher, size: (u32, u32)) {
 #[divan::bench(args = SIZES, sample_count = 50)]
 fn centerface_as_filed(bencher: Bencher, size: (u32, u32)) {
     let (kind, precision) = (DetectorKind::CenterFace, Precision::AsFiled);
-    run_with(bencher, size, &DetectorOptions { kind, precision, ..DetectorOptions::default() });
+    run_with(bencher, size, &DetectorOptions::default().kind(kind).precision(precision));
 }

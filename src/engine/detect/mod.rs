@@ -8,7 +8,7 @@
 mod centerface;
 mod network;
 mod nms;
-mod preprocess;
+pub(crate) mod preprocess;
 mod seetaface;
 mod sizing;
 mod yunet;
@@ -24,6 +24,7 @@ use crate::frame::Frame;
 use crate::inference::loader;
 use crate::inference::model_source::{self, ModelSource};
 use crate::search::{RoiFilter, SearchLayout, SearchRegion, is_same, is_small};
+use crate::util::setters;
 use facesr_onnx as onnx;
 
 /// Finds faces in frames.
@@ -156,6 +157,7 @@ impl BoxFit {
 
 /// Which detector to use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum DetectorKind {
     /// The best whose model is at hand: CenterFace, else YuNet, else SeetaFace.
     #[default]
@@ -203,6 +205,7 @@ impl FromStr for DetectorKind {
 
 /// The numbers that a detector computes with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum Precision {
     /// 8-bit integers where the processor [gains](model_source::has_byte_products) and it is known what
     /// the model loses (CenterFace's file as `make setup` fetches it), else what the file holds.
@@ -214,6 +217,7 @@ pub enum Precision {
 
 /// How to detect.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct DetectorOptions {
     /// Which detector.
     pub kind: DetectorKind,
@@ -235,6 +239,16 @@ pub struct DetectorOptions {
     /// What it computes with.
     pub precision: Precision,
 }
+
+setters!(DetectorOptions {
+    kind: DetectorKind,
+    model: Option<PathBuf>,
+    width: u32,
+    min_score: Option<f32>,
+    track_min_score: Option<f32>,
+    threads: usize,
+    precision: Precision,
+});
 
 impl Default for DetectorOptions {
     fn default() -> Self {
@@ -264,31 +278,6 @@ impl DetectorOptions {
     fn scores(&self, min: f32) -> Scores {
         let min = self.min_score.unwrap_or(min);
         Scores { min, faint: self.track_min_score.unwrap_or(min).min(min) }
-    }
-}
-
-/// The reduction of frames by itself, for benches only.
-#[doc(hidden)]
-pub struct InputBench {
-    preprocessor: preprocess::Preprocessor,
-    layout: preprocess::Layout,
-    tensor: Vec<f32>,
-}
-
-impl InputBench {
-    /// Reduces to a picture of `width` x `height` pixels.
-    pub fn new(width: usize, height: usize) -> Self {
-        let layout = preprocess::Layout::padded(width, height, network::MULTIPLE);
-        Self {
-            preprocessor: preprocess::Preprocessor::default(),
-            layout,
-            tensor: vec![0.0; layout.len()],
-        }
-    }
-
-    /// Reduces `frame` to planes B, G, R.
-    pub fn run(&mut self, frame: &Frame<'_>) {
-        self.preprocessor.planar(frame, self.layout, preprocess::Channels::Bgr, &mut self.tensor);
     }
 }
 
@@ -405,11 +394,12 @@ fn contract(source: &ModelSource, declared: &onnx::Signature, wanted: &'static s
     };
     ModelError::Contract {
         model: source.to_string(),
-        reason: format!(
+        source: format!(
             "its inputs are {}, its outputs {}",
             list(&declared.inputs),
             list(&declared.outputs)
-        ),
+        )
+        .into(),
         wanted,
     }
 }

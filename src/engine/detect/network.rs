@@ -10,13 +10,13 @@ use parking_lot::Mutex;
 use super::preprocess::{Channels, Layout, Preprocessor};
 use super::sizing::Sizing;
 use super::{BoxFit, Detector, DetectorOptions, Scores, nms};
-use crate::error::{Error, ModelError};
+use crate::error::{Cause, Error, InferenceError, ModelError, OnnxRuntimeError};
 use crate::face::Detection;
 use crate::frame::Frame;
 use crate::geometry::Rect;
+use crate::inference::arena;
 use crate::inference::model_source::ModelSource;
 use crate::inference::session_pool::{self, Fingerprint, SessionPool};
-use crate::inference::{arena, loader};
 use facesr_onnx as onnx;
 
 /// Both networks halve their input five times.
@@ -183,7 +183,7 @@ impl Network {
         // Not square, so that a model with its axes exchanged is found out too.
         let layout = Layout::padded(4 * MULTIPLE, 3 * MULTIPLE, MULTIPLE);
         let (model, wanted) = (self.model.source.to_string(), self.kind.wanted);
-        let contract = |reason: String| ModelError::Contract { model, reason, wanted };
+        let contract = |source: Cause| ModelError::Contract { model, source, wanted };
         let lengths =
             |outputs: &[&[f32]]| outputs.iter().map(|output| output.len()).collect::<Vec<_>>();
         let got = self.fit(layout).and_then(|()| self.run(layout, |_, _| (), lengths));
@@ -191,10 +191,12 @@ impl Network {
         self.open.clear();
         match got {
             Ok(got) if got == (self.kind.output_sizes)(layout) => Ok(()),
-            Ok(got) => Err(contract(format!("outputs of {got:?} values for a picture of 128x96"))),
+            Ok(got) => {
+                Err(contract(format!("outputs of {got:?} values for a picture of 128x96").into()))
+            }
             Err(Error::Model(error)) => Err(error),
-            Err(Error::Inference { reason, .. }) => Err(contract(reason)),
-            Err(error) => Err(contract(error.to_string())),
+            Err(Error::Inference { source, .. }) => Err(contract(source)),
+            Err(error) => Err(contract(error.into())),
         }
     }
 
@@ -256,7 +258,7 @@ impl Network {
         use_outputs: impl FnOnce(&[&[f32]]) -> R,
     ) -> Result<R, Error> {
         let Some(Open { pool, .. }) = self.open.first() else {
-            return Err(self.model.failed("no session is open".into()));
+            return Err(self.model.failed(InferenceError::NoSession));
         };
         let (model, preprocessor) = (&*self.model, &mut self.preprocessor);
         pool.run(|session| {
@@ -334,7 +336,7 @@ impl Model {
         InputTensor { layout, values }: &InputTensor,
         use_outputs: impl FnOnce(&[&[f32]]) -> R,
     ) -> Result<R, Error> {
-        let failed = |e: ort::Error| self.failed(loader::first_line(&e.to_string()));
+        let failed = |e: ort::Error| self.failed(OnnxRuntimeError::new(e).into());
         let dims = [1, 3, layout.padded_height, layout.padded_width];
         let input = TensorRef::from_array_view((dims, &values[..])).map_err(failed)?;
         let input = ort::inputs![self.input.as_str() => input];
@@ -350,7 +352,7 @@ impl Model {
         let mut read = Vec::with_capacity(self.outputs.len());
         for name in &self.outputs {
             let value = outputs.get(name);
-            let value = value.ok_or_else(|| self.failed(format!("it has no output {name}")))?;
+            let value = value.ok_or_else(|| self.failed(InferenceError::NoOutput(name.clone())))?;
             read.push(value.try_extract_tensor::<f32>().map_err(failed)?.1);
         }
         let result = use_outputs(&read);
@@ -362,8 +364,8 @@ impl Model {
         Ok(result)
     }
 
-    fn failed(&self, reason: String) -> Error {
-        Error::Inference { model: self.source.to_string(), reason }
+    fn failed(&self, cause: InferenceError) -> Error {
+        Error::inference(self.source.to_string(), cause)
     }
 }
 
@@ -371,7 +373,7 @@ impl Model {
 mod tests {
     use super::*;
     use crate::frame::{FrameInfo, PixelFormat};
-    use crate::inference::model_source;
+    use crate::inference::{loader, model_source};
 
     /// Searches a white frame of this size.
     fn search_white(network: &mut Network, width: u32, height: u32) {

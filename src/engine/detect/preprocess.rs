@@ -279,6 +279,26 @@ impl YuvToRgb {
     }
 }
 
+/// The reduction of frames by itself, for benches only.
+pub struct InputBench {
+    preprocessor: Preprocessor,
+    layout: Layout,
+    tensor: Vec<f32>,
+}
+
+impl InputBench {
+    /// Reduces to a picture of `width` x `height` pixels.
+    pub fn new(width: usize, height: usize) -> Self {
+        let layout = Layout::padded(width, height, super::network::MULTIPLE);
+        Self { preprocessor: Preprocessor::default(), layout, tensor: vec![0.0; layout.len()] }
+    }
+
+    /// Reduces `frame` to planes B, G, R.
+    pub fn run(&mut self, frame: &Frame<'_>) {
+        self.preprocessor.planar(frame, self.layout, Channels::Bgr, &mut self.tensor);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -3,7 +3,6 @@
 //! needs no file and no ONNX Runtime; it finds fewer small faces than the networks, at a higher
 //! price.
 
-use std::any::Any;
 use std::borrow::Cow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread::JoinHandle;
@@ -15,7 +14,7 @@ use sha2::{Digest, Sha256};
 use super::network::Scale;
 use super::preprocess::Preprocessor;
 use super::{BoxFit, Detector, DetectorOptions, Scores, nms};
-use crate::error::{Error, InvalidModel, ModelError};
+use crate::error::{Error, InferenceError, InvalidModel, ModelError};
 use crate::face::Detection;
 use crate::frame::Frame;
 use crate::geometry::Rect;
@@ -82,7 +81,7 @@ struct Job {
 /// reason of a failure, and the CPU time it took.
 struct Answer {
     luma: Vec<u8>,
-    outcome: Result<Vec<(Rect, f64)>, String>,
+    outcome: Result<Vec<(Rect, f64)>, InferenceError>,
     cost: Duration,
 }
 
@@ -120,15 +119,15 @@ impl SeetaFace {
         file: Cow<'static, [u8]>,
         options: &DetectorOptions,
     ) -> Result<Self, ModelError> {
-        let invalid = |message| ModelError::invalid(source, InvalidModel::Unknown { message });
         if !is_seetaface(&file) {
             return Err(ModelError::Contract {
                 model: source.to_string(),
-                reason: format!("{} bytes with another SHA-256", file.len()),
+                source: format!("{} bytes with another SHA-256", file.len()).into(),
                 wanted: WANTED,
             });
         }
-        let model = rustface::read_model(&file[..]).map_err(|e| invalid(e.to_string()))?;
+        let model = rustface::read_model(&file[..])
+            .map_err(|e| ModelError::invalid(source, InvalidModel::Detector(e)))?;
         Self::start(source.to_string(), options, move || {
             let model = model.clone();
             let mut detector = rustface::create_detector_with_model(model);
@@ -141,7 +140,7 @@ impl SeetaFace {
                 detector.detect(&image).iter().map(|f| (rect(f.bbox()), f.score())).collect()
             }
         })
-        .map_err(|e| invalid(format!("its thread does not start: {e}")))
+        .map_err(|e| ModelError::invalid(source, InvalidModel::Thread(e)))
     }
 
     /// Starts the helper thread. `make` is called in it, and again after a panic, for the
@@ -172,8 +171,8 @@ impl SeetaFace {
         })
     }
 
-    fn failed(&self, reason: &str) -> Error {
-        Error::Inference { model: self.model.clone(), reason: reason.to_string() }
+    fn failed(&self, cause: InferenceError) -> Error {
+        Error::inference(self.model.clone(), cause)
     }
 }
 
@@ -211,12 +210,12 @@ impl Detector for SeetaFace {
         self.preprocessor.luma(frame, width, height, &mut luma);
         let sent = self.jobs.as_ref().map(|jobs| jobs.send(Job { luma, width, height }));
         if !matches!(sent, Some(Ok(()))) {
-            return Err(self.failed("its thread has ended"));
+            return Err(self.failed(InferenceError::ThreadEnded));
         }
-        let answer = self.answers.recv().map_err(|_| self.failed("its thread has ended"))?;
+        let answer = self.answers.recv().map_err(|_| self.failed(InferenceError::ThreadEnded))?;
         self.spare = answer.luma;
         self.helper_time += answer.cost;
-        let boxes = answer.outcome.map_err(|reason| self.failed(&reason))?;
+        let boxes = answer.outcome.map_err(|e| self.failed(e))?;
         let scale = Scale::new((info.width, info.height), (width, height));
         let mut boxes: Vec<Detection> = boxes
             .into_iter()
@@ -243,21 +242,13 @@ where
                 .map_err(|panic| {
                     // Whatever state the panic left behind goes with it.
                     find = None;
-                    panic_text(panic.as_ref())
+                    InferenceError::panicked(panic.as_ref())
                 });
         let cost = thread_time().saturating_sub(before);
         if answers.send(Answer { luma, outcome, cost }).is_err() {
             return;
         }
     }
-}
-
-fn panic_text(panic: &(dyn Any + Send)) -> String {
-    let text = panic
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    format!("it panicked: {}", text.unwrap_or("no reason given"))
 }
 
 fn rect(b: &rustface::Rectangle) -> Rect {
@@ -334,8 +325,8 @@ mod tests {
             let mut found = Vec::new();
             match detector.detect(&frame, &mut found) {
                 Ok(()) => assert!(wanted && found.len() == 1),
-                Err(Error::Inference { reason, .. }) => {
-                    assert!(!wanted && reason.contains("a made-up panic"), "{reason}");
+                Err(Error::Inference { source, .. }) => {
+                    assert!(!wanted && source.to_string().contains("a made-up panic"), "{source}");
                 }
                 Err(e) => panic!("{e}"),
             }

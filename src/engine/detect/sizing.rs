@@ -5,6 +5,7 @@ const LEAST_WIDTH: u32 = 32;
 
 /// How large a detector sees frames. Sizes are of frames as they are shown, with square pixels.
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
 pub struct Sizing {
     /// Frames with a longer longer side are reduced to this, pixels.
     pub long_side: u32,

@@ -15,13 +15,14 @@ use ort::session::Session;
 use ort::value::{TensorElementType, TensorRef};
 use parking_lot::Mutex;
 
-use crate::error::{Error, ModelError, UnknownName};
+use crate::error::{Cause, Error, InferenceError, ModelError, OnnxRuntimeError, UnknownName};
 use crate::geometry::CROP_SCALE;
 use crate::inference::loader;
 use crate::inference::model_source::{ModelSource, default_generator};
 use crate::inference::session_pool::SessionPool;
 use crate::shape::Shape;
 use crate::util::parallel::for_each_with;
+use crate::util::setters;
 
 /// Input pixels in one run: sixteen faces of 16x16, four of 32x32. More do not run faster on a
 /// CPU, and their intermediate results still fit its second-level cache.
@@ -32,6 +33,7 @@ pub(crate) const CONTRACT: &str = "an input f32 [N,3,S,S] named 'input' and an o
 
 /// Where the generator runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
 pub enum Device {
     /// CUDA if it works here, else the CPU.
     #[default]
@@ -63,6 +65,7 @@ impl FromStr for Device {
 
 /// Which generator to load, and how to run it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct GeneratorOptions {
     /// ONNX files, one for each size of face; one alone serves all sizes. Empty for the built-in
     /// ones.
@@ -74,6 +77,13 @@ pub struct GeneratorOptions {
     /// Which CUDA device, if it is to be one.
     pub cuda_device: u32,
 }
+
+setters!(GeneratorOptions {
+    models: Vec<PathBuf>,
+    threads: usize,
+    device: Device,
+    cuda_device: u32,
+});
 
 impl Default for GeneratorOptions {
     fn default() -> Self {
@@ -165,24 +175,23 @@ impl Generator {
 
     fn load(source: ModelSource, threads: usize) -> Result<Self, ModelError> {
         let file = loader::read(&source)?;
-        let contract = |reason| contract_error(&source, reason);
         // Shapes that a file declares need not be those it computes.
         let check = |session: &mut Session| {
-            let shape = check_contract(session).map_err(contract)?;
+            let shape = check_contract(session).map_err(|text| contract_error(&source, text))?;
             let faces = vec![0.0; 2 * shape.lr_len()];
             run_in(session, shape, &faces, |hr| match is_finite(hr) {
                 true => Ok(()),
-                false => Err(NOT_FINITE.to_string()),
+                false => Err(InferenceError::NotFinite),
             })
             .and_then(|finite| finite)
-            .map_err(contract)
+            .map_err(|e| contract_error(&source, e))
         };
         let pool = SessionPool::open(&source, file, 1, check)?;
         let (shape, arch) = pool.run(|session| {
             let arch = session.metadata().ok().and_then(|m| m.custom("facesr.arch"));
             (check_contract(session), arch)
         })?;
-        let shape = shape.map_err(contract)?;
+        let shape = shape.map_err(|text| contract_error(&source, text))?;
         Ok(Self { source, shape, threads, pool, arch })
     }
 
@@ -207,7 +216,9 @@ impl Generator {
         let time = for_each_with(&mut outcomes, shares, |outcome, (faces, out)| {
             if outcome.is_ok() {
                 *outcome = self.run_share(faces, |hr| out.copy_from_slice(hr)).and_then(|()| {
-                    is_finite(out).then_some(()).ok_or_else(|| self.failed(NOT_FINITE.into()))
+                    is_finite(out)
+                        .then_some(())
+                        .ok_or_else(|| self.failed(InferenceError::NotFinite))
                 });
             }
         });
@@ -233,11 +244,11 @@ impl Generator {
         take: impl FnOnce(&[f32]) -> R,
     ) -> Result<R, Error> {
         let result = self.pool.run(|session| run_in(session, self.shape, faces, take))?;
-        result.map_err(|reason| self.failed(reason))
+        result.map_err(|e| self.failed(e))
     }
 
-    fn failed(&self, reason: String) -> Error {
-        Error::Inference { model: self.source.to_string(), reason }
+    fn failed(&self, cause: InferenceError) -> Error {
+        Error::inference(self.source.to_string(), cause)
     }
 
     /// Where it came from.
@@ -261,28 +272,25 @@ impl Generator {
     }
 }
 
-/// Why a face is not shown.
-pub(crate) const NOT_FINITE: &str = "it answered numbers that are not finite";
-
 /// Whether all of `values` are finite: block by block, so that many are looked at at a time.
 pub(crate) fn is_finite(values: &[f32]) -> bool {
     values.chunks(64).all(|block| block.iter().fold(true, |all, v| all & v.is_finite()))
 }
 
-/// One run, whose output is shown to `take`; an error is a reason in words.
+/// One run, whose output is shown to `take`.
 fn run_in<R>(
     session: &mut Session,
     shape: Shape,
     faces: &[f32],
     take: impl FnOnce(&[f32]) -> R,
-) -> Result<R, String> {
+) -> Result<R, InferenceError> {
     let (n, lr, hr) = (faces.len() / shape.lr_len(), shape.lr(), shape.hr() as i64);
-    let fail = |e: ort::Error| loader::first_line(&e.to_string());
+    let fail = |e: ort::Error| InferenceError::Runtime(OnnxRuntimeError::new(e));
     let input = TensorRef::from_array_view(([n, 3, lr, lr], faces)).map_err(fail)?;
     let outputs = session.run(ort::inputs!["input" => input]).map_err(fail)?;
     let (dims, values) = outputs["output"].try_extract_tensor::<f32>().map_err(fail)?;
     if dims[..] != [n as i64, 3, hr, hr] {
-        return Err(format!("it answered shape {dims:?} for {n} faces"));
+        return Err(InferenceError::Shape { shape: dims.to_vec(), faces: n });
     }
     Ok(take(values))
 }
@@ -299,8 +307,8 @@ fn stamp(source: &ModelSource) -> Option<(u64, std::time::SystemTime)> {
 }
 
 /// A generator that breaks the contract.
-pub(crate) fn contract_error(source: &ModelSource, reason: String) -> ModelError {
-    ModelError::Contract { model: source.to_string(), reason, wanted: CONTRACT }
+pub(crate) fn contract_error(source: &ModelSource, cause: impl Into<Cause>) -> ModelError {
+    ModelError::Contract { model: source.to_string(), source: cause.into(), wanted: CONTRACT }
 }
 
 /// Holds what a session declares against the contract: its shape, or what is different.

@@ -60,7 +60,7 @@ impl Ladder {
             }
             None if generators.is_empty() => Err(ModelError::Contract {
                 model: "the generator".into(),
-                reason: "none was named".into(),
+                source: "none was named".into(),
                 wanted: CONTRACT,
             }),
             None => Ok(Self { rungs: generators }),

@@ -1,8 +1,8 @@
 //! Sharpens the faces of a frame: crop, generate, steady, blend.
 
-pub mod backend;
-pub mod cpu;
-pub mod cuda;
+pub(crate) mod backend;
+pub(crate) mod cpu;
+pub(crate) mod cuda;
 mod focus;
 pub mod generator;
 pub mod ladder;
@@ -17,10 +17,10 @@ use std::time::Duration;
 use self::backend::{Backend, Crops};
 use self::cpu::CpuBackend;
 use self::cuda::OpenError;
-use self::generator::{Device, GeneratorOptions, NOT_FINITE};
+use self::generator::{Device, GeneratorOptions};
 use self::ladder::Ladder;
 use self::planner::Planner;
-use crate::error::{Error, GpuError, ModelError};
+use crate::error::{Error, GpuError, InferenceError, ModelError};
 use crate::face::Face;
 use crate::frame::{CudaFrame, FrameClock, FrameMut, Picture, Timestamp};
 use crate::geometry::CropSquare;
@@ -43,7 +43,7 @@ const INCUMBENT: f32 = 1.15;
 /// let mut pixels: Vec<u8> = (0..64 * 48).map(|i| (i * i % 251) as u8).collect();
 /// let before = pixels.clone();
 ///
-/// let face = Face { id: 1, rect: Rect::new(20.0, 10.0, 20.0, 24.0), score: 0.9 };
+/// let face = Face::new(1, Rect::new(20.0, 10.0, 20.0, 24.0), 0.9);
 /// let mut frame = FrameMut::new(info, [pixels.as_mut_slice()], &[64])?;
 /// assert_eq!(enhancer.enhance(&mut frame, &[face])?, 1);
 /// assert_ne!(pixels, before);
@@ -93,7 +93,8 @@ impl Enhancer {
                 OpenError::Gpu(error) => ModelError::Device {
                     model: on_cpu.generator(0).source().to_string(),
                     device: "cuda",
-                    reason: format!("{error}; device=cpu or device=auto does without"),
+                    source: error.into(),
+                    remedy: "; device=cpu or device=auto does without",
                 },
             }),
             Err(error) => {
@@ -313,12 +314,13 @@ impl Enhancer {
         let bad = times.not_finite.len();
         if bad == n {
             planner.reset();
-            return Err(Error::Inference { model: self.generators(), reason: NOT_FINITE.into() });
+            return Err(Error::inference(self.generators(), InferenceError::NotFinite));
         }
         if bad > 0 && !std::mem::replace(&mut self.told_not_finite, true) {
             self.notice = Some(format!(
-                "{bad} of {n} faces stay as they are: {} failed: {NOT_FINITE}",
-                self.generators()
+                "{bad} of {n} faces stay as they are: {} failed: {}",
+                self.generators(),
+                InferenceError::NotFinite
             ));
         }
         self.stats.faces_not_finite += bad as u64;

@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use super::backend::BlendWeights;
 use crate::shape::Shape;
+use crate::util::setters;
 
 /// How to enhance.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct EnhancerOptions {
     /// How much of the result is shown, 0 (frame untouched) to 1.
     pub strength: f32,
@@ -37,6 +39,18 @@ pub struct EnhancerOptions {
     /// frames need not give the same result. `None` for no limit.
     pub budget: Option<Duration>,
 }
+
+setters!(EnhancerOptions {
+    strength: f32,
+    fidelity: f32,
+    source_scale: f32,
+    min_face_size: f32,
+    max_face_size: f32,
+    max_faces: usize,
+    temporal_smoothing: f32,
+    reuse: f32,
+    budget: Option<Duration>,
+});
 
 impl Default for EnhancerOptions {
     fn default() -> Self {

@@ -21,7 +21,7 @@ impl Detector for KnownBoxes {
 
     fn detect(&mut self, _: &Frame<'_>, found: &mut Vec<Detection>) -> Result<(), Error> {
         // A box reaches from the forehead to the chin; the crop is made from it.
-        found.extend(self.0.iter().map(|&rect| Detection { rect, score: 1.0 }));
+        found.extend(self.0.iter().map(|&rect| Detection::new(rect, 1.0)));
         Ok(())
     }
 }

@@ -36,11 +36,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let (Some(folder), Some(kind)) = (args.next(), args.next()) else {
         return Err("usage: measure_box_factor FOLDER DETECTOR [MODEL]".into());
     };
-    let options = DetectorOptions {
-        kind: kind.parse()?,
-        model: args.next().map(PathBuf::from),
-        ..DetectorOptions::default()
-    };
+    let options =
+        DetectorOptions::default().kind(kind.parse()?).model(args.next().map(PathBuf::from));
     let mut detector = detect::open(&options)?;
     let mut files: Vec<PathBuf> =
         std::fs::read_dir(&folder)?.map(|e| Ok(e?.path())).collect::<std::io::Result<_>>()?;

@@ -4,7 +4,7 @@
 //! faces, or go on beside it on a thread of its own. What that thread says about a frame comes some
 //! frames later: tracks know where they were then, and what was wrong then is put right now.
 
-pub mod scene_cut;
+mod scene_cut;
 mod schedule;
 mod worker;
 
@@ -20,9 +20,11 @@ use crate::frame::{Frame, FrameClock, Tick, Timestamp};
 use crate::search::{RoiFilter, SearchRegion, SearchResult};
 use crate::track::Tracker;
 use crate::util::cpu_time::CpuTimer;
+use crate::util::setters;
 
 /// How to find faces.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct FinderOptions {
     /// Longest time between two searches of the full frame; half of it while a face has been seen
     /// only once. Frames further apart than 110 ms are all searched. Zero searches every frame,
@@ -41,6 +43,14 @@ pub struct FinderOptions {
     /// Where faces are looked for, and shown.
     pub roi: RoiFilter,
 }
+
+setters!(FinderOptions {
+    detect_interval: Duration,
+    detect_budget: u32,
+    smoothing: f32,
+    background: bool,
+    roi: RoiFilter,
+});
 
 impl Default for FinderOptions {
     fn default() -> Self {
@@ -84,6 +94,7 @@ pub struct FinderStats {
 
 /// The faces of a frame.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Found<'a> {
     /// The faces that are in sight, confirmed.
     pub faces: &'a [Face],
@@ -108,7 +119,7 @@ enum Search {
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// // Its model is part of the library.
-/// let options = DetectorOptions { kind: DetectorKind::SeetaFace, ..Default::default() };
+/// let options = DetectorOptions::default().kind(DetectorKind::SeetaFace);
 /// let mut finder = Finder::new(detect::open(&options)?, FinderOptions::default());
 ///
 /// let info = FrameInfo::new(PixelFormat::Gray8, 64, 48);

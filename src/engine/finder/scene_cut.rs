@@ -13,16 +13,16 @@ const MOTION: u8 = 12;
 
 /// What a frame shows, beside those before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct SceneChange {
+pub(crate) struct SceneChange {
     /// The frame is unlike the one before: a cut or a flash, as the next frame will show.
-    pub is_suspected: bool,
+    pub(crate) is_suspected: bool,
     /// What the frame before, which was suspected, turns out to be.
-    pub verdict: Option<Verdict>,
+    pub(crate) verdict: Option<Verdict>,
 }
 
 /// What a frame was that is unlike the one before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
+pub(crate) enum Verdict {
     /// The first of another scene.
     Cut,
     /// A single odd one: the scene goes on.
@@ -31,7 +31,7 @@ pub enum Verdict {
 
 /// Compares each frame with those before.
 #[derive(Debug, Default)]
-pub struct SceneCutDetector {
+pub(crate) struct SceneCutDetector {
     last: Vec<u8>,
     now: Vec<u8>,
     /// The last frame of the scene before a suspected cut; empty if none is suspected.
@@ -41,14 +41,14 @@ pub struct SceneCutDetector {
 
 impl SceneCutDetector {
     /// Forgets all frames.
-    pub fn reset(&mut self) {
+    pub(crate) fn reset(&mut self) {
         self.last.clear();
         self.before.clear();
         self.changes.clear();
     }
 
     /// Looks at the next frame. The first begins no new scene.
-    pub fn observe(&mut self, frame: &Frame<'_>) -> SceneChange {
+    pub(crate) fn observe(&mut self, frame: &Frame<'_>) -> SceneChange {
         // Luma, or green, which carries most of it.
         let c = frame.component(usize::from(frame.info().format.model() == ColorModel::Rgb));
         self.now.clear();

@@ -19,7 +19,7 @@ impl Detector for TruthDetector {
 
     fn detect(&mut self, _: &Frame<'_>, found: &mut Vec<Detection>) -> Result<(), Error> {
         let truth = self.0.lock().unwrap().clone();
-        found.extend(truth.map_err(|reason| Error::Inference { model: "truth".into(), reason })?);
+        found.extend(truth.map_err(|reason| Error::inference("truth", reason))?);
         Ok(())
     }
 }

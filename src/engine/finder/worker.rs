@@ -13,7 +13,7 @@ use std::time::Duration;
 use crossbeam::channel::{Receiver, Sender, TryRecvError, bounded};
 
 use crate::detect::{Detector, search};
-use crate::error::Error;
+use crate::error::{Error, InferenceError};
 use crate::face::Detection;
 use crate::frame::{Frame, OwnedFrame};
 use crate::search::SearchRegion;
@@ -130,10 +130,8 @@ impl DetectionWorker {
             }
             Err(TryRecvError::Disconnected) if !self.death_reported => {
                 self.death_reported = true;
-                Err(Error::Inference {
-                    model: format!("detector {}", self.name),
-                    reason: "its thread has ended".into(),
-                })
+                let model = format!("detector {}", self.name);
+                Err(Error::inference(model, InferenceError::ThreadEnded))
             }
             Err(_) => Ok(None),
         }
@@ -175,12 +173,8 @@ fn run_worker(
             for region in &job.regions {
                 let run = AssertUnwindSafe(|| search(&mut *detector, &frame, region));
                 let outcome = catch_unwind(run).unwrap_or_else(|panic| {
-                    let text = panic.downcast_ref::<String>().map(String::as_str);
-                    let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
-                    Err(Error::Inference {
-                        model: format!("detector {}", detector.name()),
-                        reason: format!("it panicked: {}", text.unwrap_or("no reason given")),
-                    })
+                    let model = format!("detector {}", detector.name());
+                    Err(Error::inference(model, InferenceError::panicked(panic.as_ref())))
                 });
                 job.outcomes.push(outcome);
             }

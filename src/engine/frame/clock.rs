@@ -42,21 +42,21 @@ const STEPS: usize = 7;
 
 /// A frame's place on a [`FrameClock`].
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Tick {
+pub(crate) struct Tick {
     /// Seconds since the clock's first frame. Later frames have later times, whatever their
     /// timestamps are.
-    pub now: f64,
+    pub(crate) now: f64,
     /// Seconds since the frame before; 0 for the first.
-    pub step: f64,
+    pub(crate) step: f64,
     /// Whether so much time has passed, or time has jumped back so far, that what was learned from
     /// earlier frames no longer holds.
-    pub gap: bool,
+    pub(crate) gap: bool,
 }
 
 /// Turns the timestamps of a stream into time that passes. Missing, repeated and disordered
 /// timestamps count as the usual distance of two frames.
 #[derive(Debug, Clone)]
-pub struct FrameClock {
+pub(crate) struct FrameClock {
     now: f64,
     /// The latest timestamp, and the clock's time when it came.
     last: Option<(Timestamp, f64)>,
@@ -85,19 +85,19 @@ impl Default for FrameClock {
 
 impl FrameClock {
     /// Sets the distance of two frames that the stream announces; it holds until timestamps tell.
-    pub fn set_nominal(&mut self, step: Duration) {
+    pub(crate) fn set_nominal(&mut self, step: Duration) {
         if !step.is_zero() {
             self.nominal = step.as_secs_f64();
         }
     }
 
     /// Forgets the last timestamp: another piece of the stream begins. Time goes on.
-    pub fn reset(&mut self) {
+    pub(crate) fn reset(&mut self) {
         self.last = None;
     }
 
     /// Usual distance of two frames, seconds: the median of the latest.
-    pub fn usual_step(&self) -> f64 {
+    pub(crate) fn usual_step(&self) -> f64 {
         let known = self.count.min(STEPS);
         if known == 0 {
             return self.nominal;
@@ -109,7 +109,7 @@ impl FrameClock {
     }
 
     /// The next frame, which has the timestamp `at` if it has one.
-    pub fn tick(&mut self, at: Option<Timestamp>) -> Tick {
+    pub(crate) fn tick(&mut self, at: Option<Timestamp>) -> Tick {
         let usual = self.usual_step();
         let (step, gap) = match (at, self.last) {
             _ if !self.started => (0.0, false),

@@ -1,5 +1,7 @@
 //! What a frame's pixels mean: layouts of samples, colorimetry, sizes.
 
+use crate::util::setters;
+
 /// Largest width or height that is accepted, in pixels.
 pub const MAX_DIMENSION: u32 = 32_768;
 
@@ -176,6 +178,7 @@ impl PixelFormat {
 
 /// Luma coefficients that turn R'G'B' into Y'CbCr.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum Matrix {
     /// ITU-R BT.601 (standard definition).
     #[default]
@@ -209,6 +212,7 @@ pub enum Range {
 
 /// Where chroma samples sit relative to luma samples.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum ChromaSite {
     /// On the left luma column, between rows (MPEG-2, H.264's default).
     #[default]
@@ -232,6 +236,7 @@ impl ChromaSite {
 
 /// Everything about a frame but its pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct FrameInfo {
     /// Memory layout.
     pub format: PixelFormat,
@@ -267,6 +272,13 @@ impl FrameInfo {
         }
     }
 }
+
+setters!(FrameInfo {
+    matrix: Matrix,
+    range: Range,
+    chroma_site: ChromaSite,
+    pixel_aspect: (u32, u32),
+});
 
 impl FrameInfo {
     /// Width over height of a pixel; 1 if the fraction is none.

@@ -11,7 +11,8 @@ mod owned;
 
 use std::marker::PhantomData;
 
-pub use clock::{FrameClock, Tick, Timestamp};
+pub use clock::Timestamp;
+pub(crate) use clock::{FrameClock, Tick};
 pub(crate) use format::subsampled;
 pub use format::{
     ChromaSite, ColorModel, ComponentLayout, FrameInfo, MAX_DIMENSION, Matrix, PixelFormat, Range,

@@ -11,6 +11,8 @@ use ort::memory::{AllocationDevice, AllocatorType, MemoryInfo, MemoryType};
 use ort::session::RunOptions;
 use ort::sys::{OrtArenaCfg, OrtStatusPtr};
 
+use crate::error::OnnxRuntimeError;
+
 /// No process computes in less, bytes: CenterFace on a whole 3840x2160 frame takes about half.
 const LEAST: usize = 2 << 30;
 
@@ -30,10 +32,10 @@ pub(crate) fn limit() -> usize {
 ///
 /// # Errors
 /// What ONNX Runtime says if it refuses.
-pub(crate) fn register(environment: &Environment) -> Result<(), String> {
+pub(crate) fn register(environment: &Environment) -> Result<(), OnnxRuntimeError> {
     let memory =
         MemoryInfo::new(AllocationDevice::CPU, 0, AllocatorType::Arena, MemoryType::Default)
-            .map_err(|e| e.to_string())?;
+            .map_err(OnnxRuntimeError::new)?;
     let mut config: *mut OrtArenaCfg = std::ptr::null_mut();
     // -1: ONNX Runtime's own default.
     // SAFETY: the API table is that of the loaded library, and `config` is writable for the call.
@@ -69,7 +71,7 @@ pub(crate) fn release_freed() {
 }
 
 /// The reason in `status`, which is released.
-fn check(status: OrtStatusPtr) -> Result<(), String> {
+fn check(status: OrtStatusPtr) -> Result<(), OnnxRuntimeError> {
     if status.0.is_null() {
         return Ok(());
     }
@@ -77,8 +79,8 @@ fn check(status: OrtStatusPtr) -> Result<(), String> {
     // is a C string that lives until it is released, after it was copied.
     unsafe {
         let message = std::ffi::CStr::from_ptr((ort::api().GetErrorMessage)(status.0));
-        let message = message.to_string_lossy().into_owned();
+        let error = OnnxRuntimeError::from_message(&message.to_string_lossy());
         (ort::api().ReleaseStatus)(status.0);
-        Err(message)
+        Err(error)
     }
 }

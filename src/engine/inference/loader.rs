@@ -8,10 +8,10 @@ use ort::session::Session;
 use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 use ort::value::{TensorElementType, ValueType};
 
-use crate::error::{InvalidModel, ModelError};
+use crate::error::{InvalidModel, ModelError, OnnxRuntimeError};
 use crate::inference::arena;
 use crate::inference::model_source::ModelSource;
-use crate::inference::runtime::Runtime;
+use crate::inference::runtime::{Runtime, environment};
 use facesr_onnx as onnx;
 
 /// Largest model file that is read, in bytes: the paper-size generator has 62 MB.
@@ -90,7 +90,7 @@ fn build(
     let runtime = Runtime::get()?;
     let session = configure(runtime, threads, level).and_then(|mut b| b.commit_from_memory(bytes));
     arena::release_freed();
-    session.map_err(|e| refused(source, &e))
+    session.map_err(|e| refused(source, e))
 }
 
 /// Opens a model as [`open`] does, with one thread, on the device of `provider`, whose name
@@ -106,26 +106,21 @@ pub(crate) fn open_on(
     device: &'static str,
 ) -> Result<Session, ModelError> {
     let runtime = Runtime::get()?;
-    let on_device = |reason: String| ModelError::Device {
-        model: source.to_string(),
-        device,
-        reason: first_line(&reason),
-    };
-    let invalid = |e: ort::Error| refused(source, &e);
+    let invalid = |e| refused(source, e);
     if let ModelSource::File(_) = source {
         onnx::reject_unsafe(bytes).map_err(|e| ModelError::invalid(source, e.into()))?;
     }
     let mut builder = configure(runtime, 1, GraphOptimizationLevel::All).map_err(invalid)?;
     if let Some(provider) = provider {
-        builder =
-            builder.with_execution_providers([provider]).map_err(|e| on_device(e.to_string()))?;
+        let added = builder.with_execution_providers([provider]);
+        builder = added
+            .map_err(|e| ModelError::on_device(source, device, OnnxRuntimeError::new(e.into())))?;
     }
     builder.commit_from_memory(bytes).map_err(invalid)
 }
 
-fn refused(source: &ModelSource, error: &ort::Error) -> ModelError {
-    let message = first_line(&error.to_string());
-    ModelError::invalid(source, InvalidModel::Refused { message })
+fn refused(source: &ModelSource, error: ort::Error) -> ModelError {
+    ModelError::invalid(source, OnnxRuntimeError::new(error).into())
 }
 
 fn configure(
@@ -133,7 +128,7 @@ fn configure(
     threads: usize,
     level: GraphOptimizationLevel,
 ) -> Result<SessionBuilder, ort::Error> {
-    let builder = Session::builder(runtime.environment())?
+    let builder = Session::builder(environment(runtime))?
         .with_optimization_level(level)?
         .with_env_allocators()?
         // A pattern is one block as large as the whole run, beside the blocks of the first run, which
@@ -157,9 +152,4 @@ pub(crate) fn tensor(kind: &ValueType) -> Option<(TensorElementType, Vec<i64>)> 
         ValueType::Tensor { ty, shape, .. } => Some((*ty, shape.to_vec())),
         _ => None,
     }
-}
-
-/// ONNX Runtime's messages carry source lines and stack traces after the first line.
-pub(crate) fn first_line(message: &str) -> String {
-    message.lines().next().unwrap_or_default().trim().to_string()
 }

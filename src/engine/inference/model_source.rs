@@ -104,7 +104,7 @@ pub fn built_in_fp32() -> Vec<ModelSource> {
 
 /// The generators that are used on a GPU when none is named: each in half precision if that file
 /// lies in a model folder, else in single precision.
-pub fn gpu_generators() -> Vec<ModelSource> {
+pub(crate) fn gpu_generators() -> Vec<ModelSource> {
     let best = |files: GeneratorFiles| find(&[files.fp16]).map_or(files.fp32, ModelSource::File);
     GENERATORS.into_iter().map(best).collect()
 }

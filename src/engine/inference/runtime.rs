@@ -13,7 +13,7 @@ use std::ffi::{CStr, CString};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicPtr, Ordering};
 
-use crate::error::RuntimeError;
+use crate::error::{Cause, OnnxRuntimeError, RuntimeError};
 pub use crate::error::{LIBRARY_VARIABLE, OLDEST_VERSION};
 use crate::inference::arena;
 use libloading::os::unix::{Library, RTLD_LAZY, RTLD_LOCAL};
@@ -47,33 +47,26 @@ impl Runtime {
         }
         disable_telemetry();
         let library = find_library()?;
-        let unusable = |reason: String| RuntimeError::Unusable { path: library.clone(), reason };
-        let builder = ort::init_from(&library).map_err(|e| unusable(e.to_string()))?;
+        let unusable = |source: Cause| RuntimeError::Unusable { path: library.clone(), source };
+        let refused = |e: OnnxRuntimeError| unusable(e.into());
+        let builder = ort::init_from(&library).map_err(|e| unusable(e.into()))?;
         // The binding panics at the first use of an interface that it does not get.
         if !offers(&library, ort::MINOR_VERSION) {
-            return Err(unusable(format!(
-                "it lacks version {} of its interface",
-                ort::MINOR_VERSION
-            )));
+            let lacks = format!("it lacks version {} of its interface", ort::MINOR_VERSION);
+            return Err(unusable(lacks.into()));
         }
         let environment = builder
             .with_name("facesr")
             .with_telemetry(false)
             .build()
-            .map_err(|e| unusable(e.to_string()))?;
+            .map_err(|e| refused(OnnxRuntimeError::new(e)))?;
         // Every failure is returned as an error; the log would only repeat it.
         environment.set_log_level(ort::logging::LogLevel::Fatal);
-        arena::register(&environment).map_err(unusable)?;
+        arena::register(&environment).map_err(refused)?;
         // Sessions of any thread may outlive every element, so the runtime is never unloaded.
         let runtime: &'static Runtime = Box::leak(Box::new(Runtime { environment, library }));
         *loaded = Some(runtime);
         Ok(runtime)
-    }
-
-    /// The environment that sessions are built in; an internal of the workspace.
-    #[doc(hidden)]
-    pub fn environment(&self) -> &Environment {
-        &self.environment
     }
 
     /// The library that was loaded: a path, or a bare name if the system's loader found it.
@@ -85,6 +78,11 @@ impl Runtime {
     pub fn version(&self) -> String {
         version_of(&self.library).unwrap_or_else(|| "of unknown version".into())
     }
+}
+
+/// The environment that sessions are built in.
+pub fn environment(runtime: &Runtime) -> &Environment {
+    &runtime.environment
 }
 
 /// Sets [`TELEMETRY_VARIABLE`], unless somebody has set it to whatever they want.
@@ -155,7 +153,7 @@ fn version_of(library: &Path) -> Option<String> {
 
 /// Folder of the shared object or program that holds this code; for a test, bench or example, that of the
 /// programs built with it.
-pub fn own_folder() -> Option<PathBuf> {
+pub(crate) fn own_folder() -> Option<PathBuf> {
     let mut info = libc::Dl_info {
         dli_fname: std::ptr::null(),
         dli_fbase: std::ptr::null_mut(),

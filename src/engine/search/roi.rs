@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::Window;
+use crate::error::NoRectangle;
 use crate::geometry::{Point, Rect};
 
 /// Luma pixels around the roi that are searched with it, so that a face whose middle lies in it is
@@ -13,6 +14,7 @@ const MARGIN: f32 = 48.0;
 /// A part of the picture: rectangles to look in, and rectangles to leave out. A face belongs to it
 /// by its middle.
 #[derive(Debug, Clone, PartialEq, Default)]
+#[non_exhaustive]
 pub struct RoiFilter {
     /// Where to look, luma pixels; none for everywhere.
     pub include: Rects,
@@ -21,6 +23,11 @@ pub struct RoiFilter {
 }
 
 impl RoiFilter {
+    /// The parts of `include`, of everything if there are none, without those of `exclude`.
+    pub fn new(include: Rects, exclude: Rects) -> Self {
+        Self { include, exclude }
+    }
+
     /// Whether a face with this middle belongs to it.
     pub fn contains(&self, p: Point) -> bool {
         let within = |r: &Rect| r.contains(p);
@@ -85,9 +92,9 @@ impl Rects {
 }
 
 impl FromStr for Rects {
-    type Err = String;
+    type Err = NoRectangle;
 
-    fn from_str(s: &str) -> Result<Self, String> {
+    fn from_str(s: &str) -> Result<Self, NoRectangle> {
         let one = |s: &str| {
             let numbers: Vec<f32> = s.split(',').filter_map(|n| n.trim().parse().ok()).collect();
             let count = s.split(',').count();
@@ -95,11 +102,7 @@ impl FromStr for Rects {
                 [x, y, w, h] if count == 4 && Rect::new(x, y, w, h).is_valid() => {
                     Ok(Rect::new(x, y, w, h))
                 }
-                _ => Err(format!(
-                    "'{}' is no rectangle; write x,y,width,height in pixels, or from 0 to 1 of the \
-                     picture's width and height, several with a semicolon between them",
-                    s.trim()
-                )),
+                _ => Err(NoRectangle { text: s.trim().to_string() }),
             }
         };
         s.split(';').filter(|s| !s.trim().is_empty()).map(one).collect::<Result<_, _>>().map(Self)
@@ -134,7 +137,7 @@ mod tests {
         for bad in
             ["1,2,3", "1,2,3,4,5", "a,b,c,d", "0,0,0,5", "0,0,-1,5", "1,2,x,3,4", "0,0,nan,1"]
         {
-            let error = bad.parse::<Rects>().unwrap_err();
+            let error = bad.parse::<Rects>().unwrap_err().to_string();
             assert!(error.contains(bad) && error.contains("x,y,width,height"), "{error}");
         }
     }

@@ -2,9 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a helper that fails is a test that fails")]
 
-use facesr::enhance::backend::BlendWeights;
-use facesr::enhance::cpu::{Compositor, FaceBatch};
 use facesr::frame::{ChromaSite, ColorModel, Matrix, Range};
+use facesr::internals::backend::BlendWeights;
+use facesr::internals::cpu::{Compositor, FaceBatch};
 use facesr::{CropSquare, Frame, FrameInfo, FrameMut, PixelFormat, Shape};
 use proptest::prelude::*;
 
@@ -86,6 +86,7 @@ fn codes(info: &FrameInfo, [r, g, b]: [f32; 3]) -> [f32; 3] {
         Matrix::Bt601 => (0.299, 0.114),
         Matrix::Bt709 => (0.2126, 0.0722),
         Matrix::Bt2020 => (0.2627, 0.0593),
+        other => panic!("{other:?} is not checked here"),
     };
     let y = kr * r + (1.0 - kr - kb) * g + kb * b;
     let (u, v) = ((b - y) / (1.0 - kb) / 2.0, (r - y) / (1.0 - kr) / 2.0);
@@ -162,8 +163,8 @@ fn every_format_and_colorimetry_gives_the_same_cut() {
             for range in [Range::Limited, Range::Full] {
                 for chroma_site in sites {
                     // 4:2:2 has no vertical subsampling for a top-left site to differ in.
-                    let info =
-                        FrameInfo { matrix, range, chroma_site, ..FrameInfo::new(format, 81, 47) };
+                    let info = FrameInfo::new(format, 81, 47);
+                    let info = info.matrix(matrix).range(range).chroma_site(chroma_site);
                     let got = Picture::paint(info, 3, &smooth).cut(&squares);
                     let worst = got.iter().zip(&wanted).map(|(a, b)| level(*a) - level(*b));
                     let worst = worst.fold(0f32, |m, d| m.max(d.abs()));
@@ -180,7 +181,7 @@ fn grey_cuts_are_grey_and_right() {
     let squares = [CropSquare { x: 10.5, y: 3.0, side: 33.0 }];
     let rgb = Picture::paint(FrameInfo::new(PixelFormat::Rgb, 64, 48), 0, &grey).cut(&squares);
     for range in [Range::Full, Range::Limited] {
-        let info = FrameInfo { range, ..FrameInfo::new(PixelFormat::Gray8, 64, 48) };
+        let info = FrameInfo::new(PixelFormat::Gray8, 64, 48).range(range);
         let got = Picture::paint(info, 1, &grey).cut(&squares);
         assert_eq!(got[..256], got[256..512]);
         assert!(got.iter().zip(&rgb).all(|(a, b)| (level(*a) - level(*b)).abs() < 1.5));
@@ -287,7 +288,7 @@ proptest! {
     ) {
         let format = PixelFormat::ALL[format];
         let chroma_site = [ChromaSite::Left, ChromaSite::Center, ChromaSite::TopLeft][site];
-        let info = FrameInfo { chroma_site, ..FrameInfo::new(format, width, height) };
+        let info = FrameInfo::new(format, width, height).chroma_site(chroma_site);
         let mut picture = Picture::paint(info, pad, &smooth);
         let side = (width.min(height) as f32 * size).max(1.0);
         let square = CropSquare {

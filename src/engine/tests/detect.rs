@@ -8,7 +8,7 @@
 use std::path::{Path, PathBuf};
 
 use facesr::detect::{self, Detection, Detector, DetectorKind, DetectorOptions, Precision};
-use facesr::inference::model_source;
+use facesr::internals;
 use facesr::{CropSquare, Error, Frame, FrameInfo, ModelError, PixelFormat};
 use image::RgbImage;
 
@@ -35,7 +35,7 @@ fn centerface() -> PathBuf {
 }
 
 fn options(kind: DetectorKind, model: &Path) -> DetectorOptions {
-    DetectorOptions { kind, model: Some(model.into()), ..DetectorOptions::default() }
+    DetectorOptions::default().kind(kind).model(Some(model.into()))
 }
 
 fn refusal(kind: DetectorKind, model: &Path) -> ModelError {
@@ -199,7 +199,7 @@ fn finds_the_face(detector: &mut dyn Detector, side: u32) {
 
 #[test]
 fn seetaface_finds_the_face() {
-    let options = DetectorOptions { kind: DetectorKind::SeetaFace, ..DetectorOptions::default() };
+    let options = DetectorOptions::default().kind(DetectorKind::SeetaFace);
     finds_the_face(detect::open(&options).unwrap().as_mut(), 64);
 }
 
@@ -237,7 +237,7 @@ fn centerface_finds_the_same_in_8_bits() {
     let path = centerface();
     let picture = many_faces();
     let faces = |path: &Path, precision| {
-        let options = DetectorOptions { precision, ..options(DetectorKind::CenterFace, path) };
+        let options = options(DetectorKind::CenterFace, path).precision(precision);
         let mut found = find(detect::open(&options).unwrap().as_mut(), &picture);
         found.sort_by(|a, b| (a.rect.y, a.rect.x).partial_cmp(&(b.rect.y, b.rect.x)).unwrap());
         found
@@ -252,7 +252,7 @@ fn centerface_finds_the_same_in_8_bits() {
     bytes.extend([0x32, 0]);
     std::fs::write(&other, bytes).unwrap();
     assert_eq!(faces(&other, Precision::Auto), filed);
-    if !model_source::has_byte_products() {
+    if !internals::has_byte_products() {
         return assert_eq!(chosen, filed);
     }
     assert_ne!(chosen, filed, "it ran in single precision");
@@ -271,7 +271,7 @@ fn the_same_picture_gives_the_same_boxes_on_every_thread_count() {
     let path = centerface();
     let picture = one_face(40, 320, 240);
     let boxes = |threads| {
-        let options = DetectorOptions { threads, ..options(DetectorKind::CenterFace, &path) };
+        let options = options(DetectorKind::CenterFace, &path).threads(threads);
         find(detect::open(&options).unwrap().as_mut(), &picture)
     };
     assert_eq!(boxes(1), boxes(1));
@@ -282,14 +282,14 @@ fn the_same_picture_gives_the_same_boxes_on_every_thread_count() {
 
 #[test]
 fn min_score_and_width_are_obeyed() {
-    let base = DetectorOptions { kind: DetectorKind::SeetaFace, ..DetectorOptions::default() };
+    let base = DetectorOptions::default().kind(DetectorKind::SeetaFace);
     let picture = one_face(64, 640, 480);
     let count =
         |options: &DetectorOptions| find(detect::open(options).unwrap().as_mut(), &picture).len();
     assert_eq!(count(&base), 1);
-    assert_eq!(count(&DetectorOptions { min_score: Some(1.0), ..base.clone() }), 0);
+    assert_eq!(count(&base.clone().min_score(Some(1.0))), 0);
     // At this width the face is smaller than SeetaFace's window.
-    assert_eq!(count(&DetectorOptions { width: 200, ..base }), 0);
+    assert_eq!(count(&base.width(200)), 0);
 }
 
 #[test]

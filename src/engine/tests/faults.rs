@@ -35,11 +35,11 @@ impl Detector for Frail {
         match self.fate {
             Fate::Panics if call == 3 => panic!("a made-up panic"),
             Fate::Fails if call == 3 => {
-                return Err(Error::Inference { model: "frail".into(), reason: "made up".into() });
+                return Err(Error::inference("frail", "made up"));
             }
             _ => {}
         }
-        found.push(Detection { rect: Rect::new(20.0, 40.0, 20.0, 20.0), score: 0.9 });
+        found.push(Detection::new(Rect::new(20.0, 40.0, 20.0, 20.0), 0.9));
         Ok(())
     }
 
@@ -63,11 +63,7 @@ fn in_the_background_it_fails_panics_or_dies() {
     for fate in [Fate::Fails, Fate::Panics, Fate::Dies] {
         let calls = Arc::new(AtomicU32::new(0));
         let detector = Box::new(Frail { fate, calls: calls.clone() });
-        let options = FinderOptions {
-            detect_interval: Duration::ZERO,
-            background: true,
-            ..Default::default()
-        };
+        let options = FinderOptions::default().detect_interval(Duration::ZERO).background(true);
         let mut finder = Finder::new(detector, options);
         let (mut errors, mut last) = (Vec::new(), Vec::new());
         let begun = Instant::now();
@@ -97,7 +93,7 @@ fn in_the_background_it_fails_panics_or_dies() {
             assert_eq!(last.len(), 1, "{fate:?}");
         }
         // Options may still be changed, back from the background too.
-        finder.set_options(FinderOptions { detect_interval: Duration::ZERO, ..Default::default() });
+        finder.set_options(FinderOptions::default().detect_interval(Duration::ZERO));
         let found = find(&mut finder).0;
         assert_eq!(found.is_empty(), fate == Fate::Dies, "{fate:?}");
     }
@@ -115,19 +111,17 @@ fn faces_of_a_detector_that_keeps_failing_are_lost() {
         }
 
         fn detect(&mut self, _: &Frame<'_>, found: &mut Vec<Detection>) -> Result<(), Error> {
-            found.push(Detection { rect: Rect::new(20.0, 40.0, 20.0, 20.0), score: 0.9 });
+            found.push(Detection::new(Rect::new(20.0, 40.0, 20.0, 20.0), 0.9));
             self.0 += 1;
-            let failed = || Error::Inference { model: "failing".into(), reason: "made up".into() };
+            let failed = || Error::inference("failing", "made up");
             if self.0 > 5 { Err(failed()) } else { Ok(()) }
         }
     }
 
     for background in [false, true] {
-        let options = FinderOptions {
-            detect_interval: Duration::from_millis(40),
-            background,
-            ..Default::default()
-        };
+        let options = FinderOptions::default()
+            .detect_interval(Duration::from_millis(40))
+            .background(background);
         let mut finder = Finder::new(Box::new(Failing(0)), options);
         let (mut seen, mut failures) = (0, 0);
         let begun = Instant::now();
@@ -148,7 +142,7 @@ fn faces_of_a_detector_that_keeps_failing_are_lost() {
 fn a_failure_in_the_stream_s_own_thread_costs_one_search() {
     let calls = Arc::new(AtomicU32::new(0));
     let detector = Box::new(Frail { fate: Fate::Fails, calls: calls.clone() });
-    let options = FinderOptions { detect_interval: Duration::ZERO, ..Default::default() };
+    let options = FinderOptions::default().detect_interval(Duration::ZERO);
     let mut finder = Finder::new(detector, options);
     for n in 1..=10 {
         let (faces, error) = find(&mut finder);

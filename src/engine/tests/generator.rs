@@ -5,9 +5,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use facesr::enhance::cpu::Compositor;
 use facesr::enhance::generator::Device;
 use facesr::enhance::ladder::Ladder;
+use facesr::internals::cpu::Compositor;
 use facesr::{CropSquare, Frame, FrameInfo, PixelFormat, Shape};
 use facesr::{Enhancer, EnhancerOptions, Error, Generator, GeneratorOptions, ModelError};
 
@@ -16,7 +16,7 @@ fn fixture(name: &str) -> PathBuf {
 }
 
 fn open(path: &Path) -> Result<Arc<Generator>, ModelError> {
-    Generator::open(&GeneratorOptions { models: vec![path.into()], ..Default::default() })
+    Generator::open(&GeneratorOptions::default().models(vec![path.into()]))
 }
 
 /// The error of opening `path`, which must name the file.
@@ -84,7 +84,7 @@ fn answers_that_are_not_numbers_are_an_error() {
 
 #[test]
 fn cuda_is_refused_in_words() {
-    let options = GeneratorOptions { device: Device::Cuda, ..Default::default() };
+    let options = GeneratorOptions::default().device(Device::Cuda);
     let error = Enhancer::open(&options, EnhancerOptions::default()).err().expect("no CUDA here");
     assert!(error.to_string().contains("cuda"), "{error}");
 }
@@ -100,8 +100,7 @@ fn batches_and_threads_do_not_change_the_answer() {
     let faces: Vec<f32> =
         (0..41 * Shape::SMALL.lr_len()).map(|i| ((i * 37 % 255) as f32) / 127.5 - 1.0).collect();
     let run = |threads: usize, batch: usize| {
-        let generator =
-            Generator::open(&GeneratorOptions { threads, ..Default::default() }).unwrap();
+        let generator = Generator::open(&GeneratorOptions::default().threads(threads)).unwrap();
         let mut out = vec![f32::NAN; 41 * Shape::SMALL.hr_len()];
         for (f, o) in faces
             .chunks(batch * Shape::SMALL.lr_len())

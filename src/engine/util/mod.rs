@@ -2,3 +2,6 @@
 
 pub mod cpu_time;
 pub(crate) mod parallel;
+mod setters;
+
+pub(crate) use setters::setters;

@@ -1,8 +1,8 @@
 //! The frame view: any size, stride and format is refused, or all of it can be read and written.
 
-use facesr::enhance::backend::BlendWeights;
-use facesr::enhance::cpu::{Compositor, FaceBatch};
 use facesr::frame::MAX_DIMENSION;
+use facesr::internals::backend::BlendWeights;
+use facesr::internals::cpu::{Compositor, FaceBatch};
 use facesr::{CropSquare, Frame, FrameInfo, FrameMut, PixelFormat, Shape};
 
 use super::bytes::Bytes;

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use facesr::enhance::cpu::Compositor;
+use facesr::internals::cpu::Compositor;
 use facesr::{CropSquare, Frame, FrameInfo, PixelFormat, Shape};
 use gst_video::VideoRegionOfInterestMeta;
 

@@ -21,13 +21,13 @@ static FACE: LazyLock<GrayImage> = LazyLock::new(|| {
 pub fn seetaface(data: &[u8]) {
     thread_local! {
         static DETECTOR: RefCell<Box<dyn Detector>> = RefCell::new(
-            detect::open(&DetectorOptions {
-                kind: DetectorKind::SeetaFace,
-                // No frame is enlarged: small pictures are quickly searched.
-                width: 1 << 16,
-                min_score: Some(0.0),
-                ..DetectorOptions::default()
-            })
+            detect::open(
+                &DetectorOptions::default()
+                    .kind(DetectorKind::SeetaFace)
+                    // No frame is enlarged: small pictures are quickly searched.
+                    .width(1 << 16)
+                    .min_score(Some(0.0)),
+            )
             .unwrap_or_else(|e| panic!("{e}")),
         );
     }
@@ -39,7 +39,7 @@ pub fn seetaface(data: &[u8]) {
     let mut found = Vec::new();
     match DETECTOR.with_borrow_mut(|detector| detector.detect(&frame, &mut found)) {
         Ok(()) => assert!(found.iter().all(|d| d.rect.is_valid() && d.score.is_finite())),
-        Err(Error::Inference { reason, .. }) => panic!("{reason}"),
+        Err(Error::Inference { source, .. }) => panic!("{source}"),
         Err(other) => panic!("{other}"),
     }
 }

@@ -127,7 +127,7 @@ fn write_and_check(
     let ours = tch::no_grad(|| net.forward(checked.faces, Kind::Float, false).clamp(-1.0, 1.0));
     let theirs = verify::Runner::new(out)?.run(checked.faces)?;
     // The engine's own look at the contract.
-    let options = GeneratorOptions { models: vec![out.to_owned()], ..Default::default() };
+    let options = GeneratorOptions::default().models(vec![out.to_owned()]);
     Generator::open(&options).map_err(|e| Error::Onnx(e.to_string()))?;
     let gap = verify::largest_difference(&ours, &theirs);
     // fp16 keeps 11 bits: about two steps of 8-bit output are within its rounding.

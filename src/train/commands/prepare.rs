@@ -81,11 +81,7 @@ pub(super) fn run(args: &PrepareArgs) -> Result<()> {
         pictures: args.pictures.clone(),
         out: args.out.clone(),
         source: args.source.clone(),
-        detector: DetectorOptions {
-            kind,
-            model: args.detector_model.clone(),
-            ..DetectorOptions::default()
-        },
+        detector: DetectorOptions::default().kind(kind).model(args.detector_model.clone()),
         annotations,
         sharpness: args.sharpness,
         test_share: args.test_share,

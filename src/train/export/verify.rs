@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use facesr::inference::Runtime;
+use facesr::internals::environment;
 use ort::session::Session;
 use ort::value::TensorRef;
 use tch::{Device, Kind, Tensor};
@@ -22,13 +23,13 @@ pub struct Runner {
 }
 
 impl Runner {
-    /// Loads the library (once a process, see [`facesr::inference::runtime`]) and the file.
+    /// Loads the library (once a process, see [`facesr::inference`]) and the file.
     ///
     /// # Errors
     /// When ONNX Runtime is not found or refuses the file.
     pub fn new(model: &Path) -> Result<Self> {
         let runtime = Runtime::get().map_err(failed)?;
-        let session = Session::builder(runtime.environment())
+        let session = Session::builder(environment(runtime))
             .and_then(|mut b| b.commit_from_file(model))
             .map_err(|e| Error::Onnx(format!("{}: {e}", model.display())))?;
         let input = session

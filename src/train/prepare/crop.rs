@@ -1,9 +1,9 @@
 //! Cuts a face to the size of its set: small faces exactly as the engine cuts them at run time.
 
 use facesr::Shape;
-use facesr::enhance::cpu::Compositor;
 use facesr::frame::Frame;
 use facesr::geometry::{CropSquare, Rect};
+use facesr::internals::cpu::Compositor;
 
 use crate::dataset::resample::window;
 use crate::scale::Scale;

@@ -33,10 +33,8 @@ impl RoiTexts {
     /// The regions in pixels of the frames that come.
     pub(crate) fn filter(&self, frames: &FrameMapper) -> RoiFilter {
         let (width, height) = frames.size();
-        RoiFilter {
-            include: self.include.in_pixels(width, height),
-            exclude: self.exclude.in_pixels(width, height),
-        }
+        let pixels = |rects: &Rects| rects.in_pixels(width, height);
+        RoiFilter::new(pixels(&self.include), pixels(&self.exclude))
     }
 
     /// What is wrong with these regions for the frames that come: those that do not meet the

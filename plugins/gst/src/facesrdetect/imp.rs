@@ -5,7 +5,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::Instant;
 
 use facesr::detect::DetectorKind;
-use facesr::search::RoiFilter;
+use facesr::search::{Rects, RoiFilter};
 use facesr::{Face, Timestamp};
 use gst::glib;
 use gst::prelude::*;
@@ -194,7 +194,7 @@ impl FacesrDetect {
         let State { search, regions, writer, faces, .. } = state;
         let size = job.frames.size();
         // Where this element searches, `roi` says nothing of the faces of others.
-        let everywhere = RoiFilter { exclude: regions.exclude.clone(), ..RoiFilter::default() };
+        let everywhere = RoiFilter::new(Rects::default(), regions.exclude.clone());
         let others = if search.is_some() { &everywhere } else { &*regions };
         face_meta::retain(buffer, size, |rect| others.contains(rect.center()));
         if search.is_none() {

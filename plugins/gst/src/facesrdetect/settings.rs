@@ -69,12 +69,10 @@ impl Settings {
             Detector::CenterFace => DetectorKind::CenterFace,
             Detector::None => return None,
         };
-        let options = DetectorOptions {
-            kind,
-            model: self.model.clone(),
-            threads: self.threads as usize,
-            ..DetectorOptions::default()
-        };
+        let options = DetectorOptions::default()
+            .kind(kind)
+            .model(self.model.clone())
+            .threads(self.threads as usize);
         Some(self.apply_to(&options))
     }
 
@@ -82,12 +80,11 @@ impl Settings {
     pub(crate) fn apply_to(&self, options: &DetectorOptions) -> DetectorOptions {
         // 0 leaves a score to the detector.
         let score = |value: f64| (value > 0.0).then_some(value as f32);
-        DetectorOptions {
-            width: self.detect_width,
-            min_score: score(self.min_score),
-            track_min_score: score(self.track_min_score),
-            ..options.clone()
-        }
+        options
+            .clone()
+            .width(self.detect_width)
+            .min_score(score(self.min_score))
+            .track_min_score(score(self.track_min_score))
     }
 
     /// How to find; `late` frames are not searched, only tracked.
@@ -97,17 +94,16 @@ impl Settings {
         late: bool,
         regions: &RoiFilter,
     ) -> FinderOptions {
-        FinderOptions {
-            detect_interval: if late {
-                Duration::MAX
-            } else {
-                Duration::from_millis(u64::from(self.detect_interval))
-            },
-            detect_budget: if late { 0 } else { self.detect_budget },
-            smoothing: self.temporal_smoothing as f32,
-            background,
-            roi: regions.clone(),
-        }
+        let (interval, budget) = match late {
+            true => (Duration::MAX, 0),
+            false => (Duration::from_millis(self.detect_interval.into()), self.detect_budget),
+        };
+        FinderOptions::default()
+            .detect_interval(interval)
+            .detect_budget(budget)
+            .smoothing(self.temporal_smoothing as f32)
+            .background(background)
+            .roi(regions.clone())
     }
 
     /// Where to look for faces, and where not.

@@ -67,35 +67,32 @@ impl Default for Settings {
 impl Settings {
     /// How to open the generator.
     pub(crate) fn generator_options(&self) -> GeneratorOptions {
-        GeneratorOptions {
-            models: self
-                .generator
-                .as_deref()
-                .map(GeneratorOptions::split_models)
-                .unwrap_or_default(),
-            threads: self.threads as usize,
-            device: match self.device {
-                Device::Auto => facesr::enhance::generator::Device::Auto,
-                Device::Cpu => facesr::enhance::generator::Device::Cpu,
-                Device::Cuda => facesr::enhance::generator::Device::Cuda,
-            },
-            cuda_device: self.cuda_device_id,
-        }
+        let models = self.generator.as_deref().map(GeneratorOptions::split_models);
+        let device = match self.device {
+            Device::Auto => facesr::enhance::generator::Device::Auto,
+            Device::Cpu => facesr::enhance::generator::Device::Cpu,
+            Device::Cuda => facesr::enhance::generator::Device::Cuda,
+        };
+        GeneratorOptions::default()
+            .models(models.unwrap_or_default())
+            .threads(self.threads as usize)
+            .device(device)
+            .cuda_device(self.cuda_device_id)
     }
 
     /// How to enhance.
     pub(crate) fn enhancer_options(&self) -> EnhancerOptions {
-        EnhancerOptions {
-            strength: self.strength as f32,
-            fidelity: self.fidelity as f32,
-            source_scale: self.source_scale as f32,
-            min_face_size: self.min_face_size as f32,
-            max_face_size: self.max_face_size as f32,
-            max_faces: self.max_faces as usize,
-            temporal_smoothing: self.temporal_smoothing as f32,
-            reuse: self.reuse as f32,
-            budget: (self.budget_ms > 0.0).then(|| Duration::from_secs_f64(self.budget_ms / 1e3)),
-        }
+        let budget = (self.budget_ms > 0.0).then(|| Duration::from_secs_f64(self.budget_ms / 1e3));
+        EnhancerOptions::default()
+            .strength(self.strength as f32)
+            .fidelity(self.fidelity as f32)
+            .source_scale(self.source_scale as f32)
+            .min_face_size(self.min_face_size as f32)
+            .max_face_size(self.max_face_size as f32)
+            .max_faces(self.max_faces as usize)
+            .temporal_smoothing(self.temporal_smoothing as f32)
+            .reuse(self.reuse as f32)
+            .budget(budget)
     }
 
     /// Where faces are left alone.

@@ -7,7 +7,7 @@ use std::path::Path;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, Command};
 use facesr::detect;
-use facesr::inference::model_source;
+use facesr::internals;
 use sha2::{Digest, Sha256};
 
 use super::state::{hash_file, hex};
@@ -92,7 +92,7 @@ impl Options {
         }
         if !self.has("generator") {
             // All of them: which one a machine takes is its own affair.
-            for model in model_source::built_in() {
+            for model in internals::built_in() {
                 add("built-in", model);
             }
         }

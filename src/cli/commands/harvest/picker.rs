@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use facesr::enhance::cpu::Compositor;
+use facesr::internals::cpu::Compositor;
 use facesr::{CropSquare, Face, Rect, Shape};
 
 use crate::media::{FrameObserver, ObservedFrame};
@@ -256,10 +256,8 @@ mod tests {
         let planes = [data.as_slice()];
         let info = FrameInfo::new(PixelFormat::Gray8, 200, 100);
         let frame = Frame::new(info, &planes, &[200]).unwrap();
-        let faces: Vec<_> = faces
-            .iter()
-            .map(|&(id, x, w)| Face { id, rect: Rect::new(x, 30.0, w, w), score: 0.8 })
-            .collect();
+        let faces: Vec<_> =
+            faces.iter().map(|&(id, x, w)| Face::new(id, Rect::new(x, 30.0, w, w), 0.8)).collect();
         let time = f64::from(picker.frames as u32) / 25.0;
         let _ = gst::init();
         let caps = gst::Caps::new_empty();

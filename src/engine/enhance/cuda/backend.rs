@@ -168,13 +168,9 @@ impl GpuBackend {
                 let ran = generator.run(&lr, &mut wanted);
                 let close = |(a, b): (&f32, &f32)| (a - b).abs() <= MAX_DIFFERENCE;
                 if ran.is_err() || !got.iter().zip(&wanted).all(close) {
-                    return Err(super::OpenError::Model(ModelError::Device {
-                        model: generator.source().to_string(),
-                        device: "cuda",
-                        reason: format!(
-                            "it returns something else there than on the CPU ({shape})"
-                        ),
-                    }));
+                    let other =
+                        format!("it returns something else there than on the CPU ({shape})");
+                    return Err(ModelError::on_device(generator.source(), "cuda", other).into());
                 }
             }
         }
@@ -391,10 +387,8 @@ impl GpuBackend {
                     )?;
                     if let Err(error) = self.generators[rung].run(batch.generated) {
                         self.driver.synchronize()?;
-                        return Err(Error::Inference {
-                            model: format!("the generator on {}", self.driver.name()),
-                            reason: error.to_string(),
-                        });
+                        let model = format!("the generator on {}", self.driver.name());
+                        return Err(Error::inference(model, error));
                     }
                     high = output;
                 }

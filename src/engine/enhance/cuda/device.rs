@@ -11,7 +11,7 @@ use cudarc::nvrtc::Ptx;
 use super::driver::Driver;
 use super::generator::Place;
 use super::kernels::{Arguments, DevicePtr, Grid, Kernel, PTX};
-use crate::error::GpuError;
+use crate::error::{CudaError, GpuError};
 
 /// Whether there is a driver in this process's reach, used or not.
 pub fn driver_present() -> bool {
@@ -42,7 +42,7 @@ impl Cuda {
     /// it cannot run the kernels.
     pub fn open(id: u32) -> Result<Self, GpuError> {
         let context = open_context(id)?;
-        let cannot = |what: &str, e: DriverError| cannot(id, what, e);
+        let cannot = |step, e| cannot(id, step, e);
         let gpu = context.name().unwrap_or_else(|_| "NVIDIA GPU".into());
         // SAFETY: no slice of cudarc's is used, whose accesses its events would order; all work is
         // on one stream.
@@ -98,8 +98,9 @@ impl Cuda {
         Ok(Duration::from_secs_f64(f64::from(milliseconds.max(0.0)) / 1e3))
     }
 
-    fn failed(&self, what: &str, e: DriverError) -> GpuError {
-        GpuError::Failed { device: self.name.clone(), reason: format!("{what}: {}", reason(e)) }
+    fn failed(&self, step: impl Into<String>, e: DriverError) -> GpuError {
+        let source = cuda_error(e).into();
+        GpuError::Failed { device: self.name.clone(), step: step.into(), source }
     }
 
     /// Makes the context the calling thread's: frames come on any thread.
@@ -127,8 +128,8 @@ impl Drop for Mark {
 }
 
 /// Device `id` cannot be used, because of `e`.
-fn cannot(id: u32, what: &str, e: DriverError) -> GpuError {
-    GpuError::Unusable(format!("CUDA device {id}: {what} failed ({})", reason(e)))
+fn cannot(id: u32, step: &'static str, e: DriverError) -> GpuError {
+    GpuError::Open { id, step, source: cuda_error(e) }
 }
 
 /// The primary context of device `id`.
@@ -136,7 +137,7 @@ fn open_context(id: u32) -> Result<Arc<CudaContext>, GpuError> {
     if !driver_present() {
         return Err(GpuError::NoDriver);
     }
-    let cannot = |what: &str, e: DriverError| cannot(id, what, e);
+    let cannot = |step, e| cannot(id, step, e);
     result::init().map_err(|e| cannot("starting the driver", e))?;
     let count = CudaContext::device_count().map_err(|e| cannot("counting devices", e))?;
     if i64::from(id) >= i64::from(count) {
@@ -186,12 +187,12 @@ fn load(module: &Arc<CudaModule>) -> Result<[CudaFunction; Kernel::ALL.len()], D
 }
 
 /// What the driver says of an error: its name and, if it has one, its sentence.
-fn reason(e: DriverError) -> String {
+fn cuda_error(e: DriverError) -> CudaError {
     let name = e.error_name().map_or("unknown error".into(), |s| s.to_string_lossy().into_owned());
-    match e.error_string() {
+    CudaError(match e.error_string() {
         Ok(text) => format!("{name}, {}", text.to_string_lossy()),
         Err(_) => name,
-    }
+    })
 }
 
 // SAFETY: the memory is what CUDA has allocated.
@@ -202,7 +203,7 @@ unsafe impl Driver for Cuda {
 
     fn allocate(&self, len: usize) -> Result<DevicePtr, GpuError> {
         self.bind()?;
-        let fail = |e| self.failed(&format!("allocating {len} bytes"), e);
+        let fail = |e| self.failed(format!("allocating {len} bytes"), e);
         // SAFETY: the memory is zeroed below, before anybody can read it.
         let at = unsafe { result::malloc_sync(len.max(1)) }.map_err(fail)?;
         // SAFETY: the memory was just allocated with that length.
@@ -223,7 +224,7 @@ unsafe impl Driver for Cuda {
         // Not write-combined: what comes back is read by the CPU.
         // SAFETY: the memory is zeroed below, before anybody can read it.
         let at = unsafe { result::malloc_host(len.max(1), 0) }
-            .map_err(|e| self.failed(&format!("allocating {len} bytes of pinned memory"), e))?;
+            .map_err(|e| self.failed(format!("allocating {len} bytes of pinned memory"), e))?;
         let at = NonNull::new(at.cast::<u8>()).ok_or_else(|| {
             self.failed("allocating", DriverError(CUresult::CUDA_ERROR_OUT_OF_MEMORY))
         })?;
@@ -304,7 +305,7 @@ mod tests {
             return;
         }
         let error = Cuda::open(0).err().expect("there is no driver");
-        assert_eq!(error, GpuError::NoDriver);
+        assert!(matches!(error, GpuError::NoDriver), "{error}");
         assert!(error.to_string().contains("libcuda.so.1"));
         assert_eq!(context_of(4096), None);
     }

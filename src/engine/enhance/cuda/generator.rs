@@ -11,7 +11,7 @@ use ort::value::Tensor;
 
 use super::kernels::DevicePtr;
 use crate::enhance::generator::{check_contract, contract_error};
-use crate::error::{GpuError, ModelError};
+use crate::error::{GpuError, ModelError, OnnxRuntimeError};
 use crate::inference::loader;
 use crate::inference::model_source::ModelSource;
 use crate::shape::Shape;
@@ -110,11 +110,8 @@ impl BoundGenerator {
                 Some(cuda.build().error_on_failure())
             }
         };
-        let on_device = |e: ort::Error| ModelError::Device {
-            model: source.to_string(),
-            device: place.name(),
-            reason: loader::first_line(&e.to_string()),
-        };
+        let on_device =
+            |e: ort::Error| ModelError::on_device(source, place.name(), OnnxRuntimeError::new(e));
         let session = loader::open_on(source, &bytes, provider, place.name())?;
         let shape = check_contract(&session).map_err(|reason| contract_error(source, reason))?;
         let mut options = RunOptions::new().map_err(on_device)?;
@@ -123,7 +120,7 @@ impl BoundGenerator {
         let name = source.to_string();
         let bound = [const { None }; BATCHES.len()];
         let mut generator = Self { bound, session, shape, place, options, name };
-        generator.run(1).map_err(|e| contract_error(source, e.to_string()))?;
+        generator.run(1).map_err(|e| contract_error(source, e))?;
         Ok(generator)
     }
 
@@ -132,16 +129,17 @@ impl BoundGenerator {
         let number = size_for(faces);
         if self.bound[number].is_none() {
             let bound = bind(&self.session, self.place, BATCHES[number], self.shape);
-            let failed = |e: ort::Error| GpuError::Failed {
-                device: self.name.clone(),
-                reason: loader::first_line(&e.to_string()),
-            };
-            self.bound[number] = Some(bound.map_err(failed)?);
+            self.bound[number] = Some(bound.map_err(|e| self.failed("binding its memory", e))?);
         }
         match &self.bound[number] {
             Some(bound) => Ok(bound),
             None => unreachable!("it has just been bound"),
         }
+    }
+
+    fn failed(&self, step: &str, e: ort::Error) -> GpuError {
+        let source = OnnxRuntimeError::new(e).into();
+        GpuError::Failed { device: self.name.clone(), step: step.into(), source }
     }
 }
 
@@ -190,13 +188,8 @@ unsafe impl RunFaces for BoundGenerator {
     fn run(&mut self, faces: usize) -> Result<(), GpuError> {
         self.bound(faces)?;
         let Some(bound) = &self.bound[size_for(faces)] else { return Ok(()) };
-        match self.session.run_binding_with_options(&bound.binding, &self.options) {
-            Ok(_) => Ok(()),
-            Err(e) => Err(GpuError::Failed {
-                device: self.name.clone(),
-                reason: loader::first_line(&e.to_string()),
-            }),
-        }
+        let ran = self.session.run_binding_with_options(&bound.binding, &self.options).map(drop);
+        ran.map_err(|e| self.failed("running", e))
     }
 }
 

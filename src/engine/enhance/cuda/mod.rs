@@ -13,7 +13,6 @@ mod kernels;
 mod patches;
 mod tables;
 
-pub use crate::error::GpuError;
 pub use backend::GpuBackend;
 pub use device::{Cuda, Mark, TEST_DEVICE, context_of, driver_present, primary_context};
 pub use driver::Driver;
@@ -24,7 +23,7 @@ use std::sync::Arc;
 
 use crate::enhance::backend::Backend;
 use crate::enhance::ladder::Ladder;
-use crate::error::ModelError;
+use crate::error::{GpuError, ModelError};
 use crate::inference::model_source::{self, ModelSource};
 
 /// Why a generator cannot run on a GPU.
