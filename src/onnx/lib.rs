@@ -11,6 +11,8 @@
 
 mod error;
 mod field;
+#[cfg(feature = "messages")]
+pub mod messages;
 mod quantize;
 mod ranges;
 mod wire;

@@ -4,7 +4,7 @@ use tch::{Device, Kind, Tensor};
 
 use crate::scale::Scale;
 
-use super::proto::{
+use facesr_onnx::messages::{
     AttributeProto, Dimension, GraphProto, ModelProto, NodeProto, OperatorSetIdProto,
     StringStringEntryProto, TensorProto, TensorShapeProto, TypeProto, TypeProtoTensor,
     ValueInfoProto, attribute_type, data_type,

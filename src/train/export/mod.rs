@@ -1,8 +1,7 @@
-//! Export to ONNX: the protobuf subset, a small graph builder, the two generators, the check of the
+//! Export to ONNX: a small graph builder, the two generators, the check of the
 //! result against libtorch, and the way back from an exported generator to a training.
 
 pub mod graph;
 pub mod model;
-pub mod proto;
 pub mod verify;
 pub mod weights;

@@ -6,12 +6,12 @@ use prost::Message;
 use tch::Tensor;
 
 use super::graph::{Attribute, Graph};
-use super::proto::ModelProto;
 use crate::error::{Result, at};
 use crate::models::consistency::Consistency;
 use crate::models::layers::{BatchNorm, Conv};
 use crate::models::low_to_high::{Compact, Layers, LowToHigh, Paper, PaperBlock};
 use crate::scale::Scale;
+use facesr_onnx::messages::ModelProto;
 
 /// What the file says about itself.
 #[derive(Debug, Clone)]

@@ -6,12 +6,12 @@ use prost::Message;
 use tch::{Kind, Tensor};
 
 use super::model::{NETWORK, folded_head};
-use super::proto::{ModelProto, data_type};
 use crate::error::{Error, Result, at};
 use crate::models::layers::assign;
 use crate::models::low_to_high::LowToHighConfig;
 use crate::models::params::Params;
 use crate::scale::Scale;
+use facesr_onnx::messages::{ModelProto, data_type};
 
 /// The scale and the settings of the network in an ONNX file that this trainer wrote. Files that do
 /// not say are of the compact generator that shipped first.

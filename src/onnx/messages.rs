@@ -1,5 +1,7 @@
-//! The part of onnx.proto (ONNX IR version 8, Apache-2.0) that a generator needs. Tags and types
-//! are those of the published file; see <https://github.com/onnx/onnx/blob/main/onnx/onnx.proto>.
+//! The messages of onnx.proto (ONNX IR version 8, Apache-2.0) that a generator consists of, for whoever
+//! writes whole files. Tags and types are those of the published file; see
+//! <https://github.com/onnx/onnx/blob/main/onnx/onnx.proto>. Behind the feature `messages`, since reading
+//! and checking do without prost.
 
 #![allow(missing_docs)]
 
@@ -144,4 +146,52 @@ pub struct Dimension {
     pub dim_value: Option<i64>,
     #[prost(string, optional, tag = "2")]
     pub dim_param: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{reject_unsafe, signature};
+
+    fn value(name: &str, dims: &[i64]) -> ValueInfoProto {
+        let dim = |n: &i64| Dimension { dim_value: Some(*n), dim_param: None };
+        let shape = TensorShapeProto { dim: dims.iter().map(dim).collect() };
+        let tensor = TypeProtoTensor { elem_type: data_type::FLOAT, shape: Some(shape) };
+        ValueInfoProto { name: name.into(), r#type: Some(TypeProto { tensor_type: Some(tensor) }) }
+    }
+
+    #[test]
+    fn messages_have_the_field_numbers_that_are_read() {
+        let weight = TensorProto {
+            dims: vec![1],
+            data_type: data_type::FLOAT,
+            name: "w".into(),
+            raw_data: vec![0; 4],
+        };
+        let node = NodeProto {
+            input: vec!["x".into(), "w".into()],
+            output: vec!["y".into()],
+            name: "n".into(),
+            op_type: "Mul".into(),
+            attribute: Vec::new(),
+        };
+        let graph = GraphProto {
+            node: vec![node],
+            name: "g".into(),
+            initializer: vec![weight],
+            // A weight that is listed as an input is none.
+            input: vec![value("x", &[2, 3]), value("w", &[1])],
+            output: vec![value("y", &[2, 3])],
+        };
+        let file = ModelProto { ir_version: 8, graph: Some(graph), ..Default::default() };
+        let file = file.encode_to_vec();
+        reject_unsafe(&file).unwrap();
+        let read = signature(&file).unwrap();
+        let [x] = &read.inputs[..] else { panic!("{read:?}") };
+        assert_eq!(
+            (x.name.as_str(), x.dims.as_deref(), x.is_f32()),
+            ("x", Some(&[2, 3][..]), true)
+        );
+        assert_eq!(read.outputs[0].name, "y");
+    }
 }
