@@ -1,4 +1,5 @@
-//! Losses of both stages, and the views through which the discriminators look.
+//! Losses of both stages, and the views through which the discriminators look. What each counts in the
+//! sum is a setting: [`Weights`](crate::config::Weights).
 
 use tch::{Device, Kind, Reduction, Tensor};
 

@@ -7,7 +7,7 @@
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use super::options::smoothstep;
+use super::fade::smoothstep;
 use super::reuse::Signature;
 use crate::shape::Shape;
 

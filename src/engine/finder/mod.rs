@@ -4,9 +4,12 @@
 //! faces, or go on beside it on a thread of its own. What that thread says about a frame comes some
 //! frames later: tracks know where they were then, and what was wrong then is put right now.
 
+mod options;
 mod scene_cut;
 mod schedule;
 mod worker;
+
+pub use options::{FinderOptions, FinderStats};
 
 use std::time::Duration;
 
@@ -17,80 +20,15 @@ use crate::detect::{self, Detector, Sizing};
 use crate::error::Error;
 use crate::face::{Detection, Face};
 use crate::frame::{Frame, FrameClock, Tick, Timestamp};
-use crate::search::{RoiFilter, SearchRegion, SearchResult};
+use crate::search::{SearchRegion, SearchResult};
 use crate::track::Tracker;
 use crate::util::cpu_time::CpuTimer;
-use crate::util::setters;
-
-/// How to find faces.
-#[derive(Debug, Clone, PartialEq)]
-#[non_exhaustive]
-pub struct FinderOptions {
-    /// Longest time between two searches of the full frame; half of it while a face has been seen
-    /// only once. Frames further apart than 110 ms are all searched. Zero searches every frame,
-    /// [`Duration::MAX`] none.
-    pub detect_interval: Duration,
-    /// CPU time for searches, milliseconds per second of video, as a machine with 8-bit vector
-    /// products needs it. What searches of the full frame leave may be spent on searches that show
-    /// faces larger; 0 for none. All searches in the [background](Self::background) of a process
-    /// share half of its cores at most.
-    pub detect_budget: u32,
-    /// How much boxes are steadied over time, 0 (not at all) to 1.
-    pub smoothing: f32,
-    /// Whether the detector works on a thread of its own, on the newest frame there is, and the
-    /// tracker alone carries the faces until it answers. No frame then waits for the detector.
-    pub background: bool,
-    /// Where faces are looked for, and shown.
-    pub roi: RoiFilter,
-}
-
-setters!(FinderOptions {
-    detect_interval: Duration,
-    detect_budget: u32,
-    smoothing: f32,
-    background: bool,
-    roi: RoiFilter,
-});
-
-impl Default for FinderOptions {
-    fn default() -> Self {
-        Self {
-            detect_interval: Duration::from_millis(320),
-            detect_budget: 500,
-            smoothing: 0.5,
-            background: false,
-            roi: RoiFilter::default(),
-        }
-    }
-}
 
 /// Tracks are carried on while searches fail for so many seconds.
 const MAX_FAILING: f64 = 1.0;
 /// Searches of one frame in the background, at most: more would keep the results of the first
 /// waiting.
 const MOST_IN_BACKGROUND: usize = 2;
-
-/// What a finder has done so far.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub struct FinderStats {
-    /// Frames seen.
-    pub frames: u64,
-    /// Frames on which the detector ran.
-    pub detections_run: u64,
-    /// Tiles that were searched.
-    pub tiles_searched: u64,
-    /// Frames that were to be searched in the background, but the detector was busy.
-    pub detections_skipped: u64,
-    /// Faces the detector found, over all its searches.
-    pub faces_detected: u64,
-    /// Tracks that were confirmed.
-    pub tracks: u64,
-    /// CPU time of the detector in the thread that runs it and its helper.
-    pub detect: Duration,
-    /// CPU time of tracking.
-    pub track: Duration,
-}
 
 /// The faces of a frame.
 #[derive(Debug)]
@@ -335,7 +273,7 @@ impl Finder {
             let outcome = detect::search(&mut **detector, frame, &region);
             let helper = detector.helper_time().saturating_sub(helper);
             self.stats.detect += timer.elapsed() + helper;
-            error = self.take_in(outcome, &region, tick.now, frame, tick.now).or(error);
+            error = self.apply_result(outcome, &region, tick.now, frame, tick.now).or(error);
         }
         error
     }
@@ -376,7 +314,7 @@ impl Finder {
             && let Some(frame) = job.snapshot.frame()
         {
             for (outcome, region) in job.outcomes.drain(..).zip(&job.regions) {
-                error = self.take_in(outcome, region, job.at, &frame, now).or(error);
+                error = self.apply_result(outcome, region, job.at, &frame, now).or(error);
             }
         } else {
             error = job.outcomes.drain(..).find_map(Result::err);
@@ -388,7 +326,7 @@ impl Finder {
     }
 
     /// Takes in the outcome of a search of `frame`, the frame of the time `at`.
-    fn take_in(
+    fn apply_result(
         &mut self,
         outcome: Result<Vec<Detection>, Error>,
         region: &SearchRegion,

@@ -23,13 +23,13 @@ const AREA: usize = SIDE * SIDE;
 /// Least standard deviation of the samples, codes: on less there is nothing to hold on to.
 const MIN_CONTRAST: f32 = 2.0;
 /// Least correlation between a face and what is taken for it.
-pub(super) const MIN_LIKENESS: f32 = 0.7;
+pub(super) const MIN_NCC: f32 = 0.7;
 /// Most that the contrast may differ from a face's, as a factor: a wall is not taken for it.
 const MAX_CONTRAST_CHANGE: f32 = 2.5;
 /// Rounds of refinement, at most.
 const ROUNDS: usize = 8;
 /// A step smaller than this, in samples, ends the refinement.
-const CLOSE: f32 = 0.02;
+const CONVERGED: f32 = 0.02;
 /// Samples across and down a face where it is looked for farther off, ...
 const HALF: usize = SIDE / 2;
 /// ... at most so many beyond its square: three of its sizes ...
@@ -64,7 +64,7 @@ pub(crate) struct Motion {
     pub(crate) growth: f32,
 }
 
-/// Takes looks and finds them again; keeps its scratch space from face to face.
+/// Takes templates and finds them again; keeps its scratch space from face to face.
 #[derive(Debug, Clone)]
 pub(crate) struct TemplateTracker {
     /// Weight of each sample; they sum to 1.
@@ -94,7 +94,7 @@ impl TemplateTracker {
     pub(crate) fn extract(&mut self, frame: &Frame<'_>, square: &CropSquare) -> Option<Template> {
         self.sample(frame, square, SIDE, MARGIN)?;
         let field = |x: usize, y: usize| self.a[(y + MARGIN) * FIELD + x + MARGIN];
-        let mut look = Template {
+        let mut template = Template {
             pixels: [0.0; AREA],
             slopes: [[0.0; AREA]; 3],
             inverse: [[0.0; 3]; 3],
@@ -102,38 +102,38 @@ impl TemplateTracker {
         };
         for i in 0..AREA {
             let (x, y) = (i % SIDE, i / SIDE);
-            look.pixels[i] = field(x, y);
+            template.pixels[i] = field(x, y);
             let right = (field(x + 1, y) - self.a[(y + MARGIN) * FIELD + x + MARGIN - 1]) / 2.0;
             let down = (field(x, y + 1) - self.a[(y + MARGIN - 1) * FIELD + x + MARGIN]) / 2.0;
             let from_middle = |k: usize| k as f32 + 0.5 - SIDE as f32 / 2.0;
             let growth = right * from_middle(x) + down * from_middle(y);
-            for (slope, v) in look.slopes.iter_mut().zip([right, down, growth]) {
+            for (slope, v) in template.slopes.iter_mut().zip([right, down, growth]) {
                 slope[i] = v;
             }
         }
-        let mean = dot(&look.pixels, &self.weights);
-        look.pixels.iter_mut().for_each(|v| *v -= mean);
-        let square: f32 = look.pixels.iter().zip(&self.weights).map(|(v, w)| v * v * w).sum();
-        look.contrast = square.sqrt();
-        if look.contrast < MIN_CONTRAST {
+        let mean = dot(&template.pixels, &self.weights);
+        template.pixels.iter_mut().for_each(|v| *v -= mean);
+        let square: f32 = template.pixels.iter().zip(&self.weights).map(|(v, w)| v * v * w).sum();
+        template.contrast = square.sqrt();
+        if template.contrast < MIN_CONTRAST {
             return None;
         }
         let mut products = [[0.0; 3]; 3];
         // A slope's mean is a change of brightness, which counts for nothing.
-        for slope in &mut look.slopes {
+        for slope in &mut template.slopes {
             let mean = dot(slope, &self.weights);
             slope.iter_mut().for_each(|v| *v -= mean);
         }
-        for (row, a) in products.iter_mut().zip(&look.slopes) {
-            for (out, b) in row.iter_mut().zip(&look.slopes) {
+        for (row, a) in products.iter_mut().zip(&template.slopes) {
+            for (out, b) in row.iter_mut().zip(&template.slopes) {
                 *out = a.iter().zip(b).zip(&self.weights).map(|((a, b), w)| a * b * w).sum();
             }
         }
-        for slope in &mut look.slopes {
+        for slope in &mut template.slopes {
             slope.iter_mut().zip(&self.weights).for_each(|(v, w)| *v *= w);
         }
-        look.inverse = inverse(&products)?;
-        Some(look)
+        template.inverse = inverse(&products)?;
+        Some(template)
     }
 
     /// How the face of a template has moved from `square`, where it is expected, if it is found
@@ -141,20 +141,21 @@ impl TemplateTracker {
     pub(crate) fn find(
         &mut self,
         frame: &Frame<'_>,
-        look: &Template,
+        template: &Template,
         square: &CropSquare,
         reach: f32,
         min_correlation: f32,
     ) -> Option<Motion> {
-        if let Some(motion) = self.find_near(frame, look, square, min_correlation) {
+        if let Some(motion) = self.find_near(frame, template, square, min_correlation) {
             return Some(motion);
         }
         if reach * SIDE as f32 <= MARGIN as f32 - 1.0 {
             return None;
         }
-        let by = self.find_far(frame, look, square, reach)?;
+        let by = self.find_far(frame, template, square, reach)?;
         let there = CropSquare { x: square.x + by.x, y: square.y + by.y, ..*square };
-        let motion = self.find_near(frame, look, &there, FAR_CORRELATION.max(min_correlation))?;
+        let motion =
+            self.find_near(frame, template, &there, FAR_CORRELATION.max(min_correlation))?;
         let by = Point { x: by.x + motion.by.x, y: by.y + motion.by.y };
         Some(Motion { by, growth: motion.growth })
     }
@@ -163,15 +164,15 @@ impl TemplateTracker {
     fn find_near(
         &mut self,
         frame: &Frame<'_>,
-        look: &Template,
+        template: &Template,
         square: &CropSquare,
         min_correlation: f32,
     ) -> Option<Motion> {
         self.sample(frame, square, SIDE, MARGIN)?;
-        let refined = self.refine(look, [0.0; 2], min_correlation);
+        let refined = self.refine(template, [0.0; 2], min_correlation);
         let (at, growth) = match refined {
             Some(found) => found,
-            None => self.refine(look, self.coarse(look)?, min_correlation)?,
+            None => self.refine(template, self.grid_search(template)?, min_correlation)?,
         };
         let pixels = square.side / SIDE as f32;
         Some(Motion {
@@ -185,7 +186,7 @@ impl TemplateTracker {
     fn find_far(
         &mut self,
         frame: &Frame<'_>,
-        look: &Template,
+        template: &Template,
         square: &CropSquare,
         reach: f32,
     ) -> Option<Point> {
@@ -196,7 +197,7 @@ impl TemplateTracker {
         for (i, out) in half.iter_mut().enumerate() {
             let at = (i / HALF) * 2 * SIDE + (i % HALF) * 2;
             let four = [at, at + 1, at + SIDE, at + SIDE + 1];
-            *out = four.iter().map(|&k| look.pixels[k]).sum::<f32>() / 4.0;
+            *out = four.iter().map(|&k| template.pixels[k]).sum::<f32>() / 4.0;
         }
         let mean = half.iter().sum::<f32>() / half.len() as f32;
         half.iter_mut().for_each(|v| *v -= mean);
@@ -230,7 +231,7 @@ impl TemplateTracker {
     pub(crate) fn correlation(
         &mut self,
         frame: &Frame<'_>,
-        look: &Template,
+        template: &Template,
         square: &CropSquare,
     ) -> Option<f32> {
         self.sample(frame, square, SIDE, MARGIN)?;
@@ -238,8 +239,8 @@ impl TemplateTracker {
         let mut best = -1f32;
         // A detection is not exact.
         for (x, y) in [(0, 0), (-1, 0), (1, 0), (0, -1), (0, 1)] {
-            self.lift([x as f32, y as f32], &mut seen)?;
-            best = best.max(self.likeness(look, &seen));
+            self.sample_bilinear([x as f32, y as f32], &mut seen)?;
+            best = best.max(self.ncc(template, &seen));
         }
         Some(best)
     }
@@ -285,20 +286,20 @@ impl TemplateTracker {
     /// the field or what is there is not alike.
     fn refine(
         &self,
-        look: &Template,
+        template: &Template,
         mut at: [f32; 2],
         min_correlation: f32,
     ) -> Option<([f32; 2], f32)> {
         let mut seen = [0.0; AREA];
         let mut step = [0.0; 3];
         for _ in 0..ROUNDS {
-            self.lift(at, &mut seen)?;
-            for (v, p) in seen.iter_mut().zip(&look.pixels) {
+            self.sample_bilinear(at, &mut seen)?;
+            for (v, p) in seen.iter_mut().zip(&template.pixels) {
                 *v -= p;
             }
             // The slopes have no weighted mean, so a change of brightness falls out.
-            let fit = look.slopes.each_ref().map(|slope| dot(slope, &seen));
-            for (out, row) in step.iter_mut().zip(&look.inverse) {
+            let fit = template.slopes.each_ref().map(|slope| dot(slope, &seen));
+            for (out, row) in step.iter_mut().zip(&template.inverse) {
                 *out = -(row[0] * fit[0] + row[1] * fit[1] + row[2] * fit[2]);
             }
             let length = step[0].hypot(step[1]);
@@ -306,16 +307,16 @@ impl TemplateTracker {
             let shorter = (1.5 / length.max(1e-6)).min(1.0);
             at[0] += step[0] * shorter;
             at[1] += step[1] * shorter;
-            if length < CLOSE {
+            if length < CONVERGED {
                 break;
             }
         }
-        self.lift(at, &mut seen)?;
-        (self.likeness(look, &seen) >= min_correlation).then_some((at, step[2]))
+        self.sample_bilinear(at, &mut seen)?;
+        (self.ncc(template, &seen) >= min_correlation).then_some((at, step[2]))
     }
 
     /// The place where a face fits best, of all whole samples in the field.
-    fn coarse(&self, look: &Template) -> Option<[f32; 2]> {
+    fn grid_search(&self, template: &Template) -> Option<[f32; 2]> {
         let mut best = (0.0, [0.0; 2]);
         let mut seen = [0.0; AREA];
         for y in 1..2 * MARGIN {
@@ -323,17 +324,17 @@ impl TemplateTracker {
                 for (out, row) in seen.chunks_exact_mut(SIDE).zip(y..) {
                     out.copy_from_slice(&self.a[row * FIELD + x..][..SIDE]);
                 }
-                let likeness = self.likeness(look, &seen);
-                if likeness > best.0 {
-                    best = (likeness, [x as f32 - MARGIN as f32, y as f32 - MARGIN as f32]);
+                let ncc = self.ncc(template, &seen);
+                if ncc > best.0 {
+                    best = (ncc, [x as f32 - MARGIN as f32, y as f32 - MARGIN as f32]);
                 }
             }
         }
-        (best.0 >= MIN_LIKENESS / 2.0).then_some(best.1)
+        (best.0 >= MIN_NCC / 2.0).then_some(best.1)
     }
 
     /// Reads the samples at a place, between which it interpolates.
-    fn lift(&self, at: [f32; 2], out: &mut [f32; AREA]) -> Option<()> {
+    fn sample_bilinear(&self, at: [f32; 2], out: &mut [f32; AREA]) -> Option<()> {
         let limit = MARGIN as f32 - 1.0;
         // Not a number is beyond the limit too.
         if !(at[0].abs() <= limit && at[1].abs() <= limit) {
@@ -356,20 +357,20 @@ impl TemplateTracker {
         Some(())
     }
 
-    /// Correlation of what is seen with a look, at most 1.
-    fn likeness(&self, look: &Template, seen: &[f32; AREA]) -> f32 {
+    /// Correlation of what is seen with a template, at most 1.
+    fn ncc(&self, template: &Template, seen: &[f32; AREA]) -> f32 {
         let (mut mean, mut square, mut both) = (0.0, 0.0, 0.0);
-        for ((v, p), w) in seen.iter().zip(&look.pixels).zip(&self.weights) {
+        for ((v, p), w) in seen.iter().zip(&template.pixels).zip(&self.weights) {
             mean += w * v;
             square += w * v * v;
             both += w * v * p;
         }
         let deviation = (square - mean * mean).max(0.0).sqrt();
-        let change = deviation / look.contrast;
+        let change = deviation / template.contrast;
         if !(1.0 / MAX_CONTRAST_CHANGE..=MAX_CONTRAST_CHANGE).contains(&change) {
             return 0.0;
         }
-        both / (deviation * look.contrast).max(1e-6)
+        both / (deviation * template.contrast).max(1e-6)
     }
 }
 
@@ -401,112 +402,4 @@ fn inverse(m: &[[f32; 3]; 3]) -> Option<[[f32; 3]; 3]> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::frame::{FrameInfo, PixelFormat};
-
-    /// A soft blob pattern at (x, y) of a size, on a slope.
-    fn picture(x: f32, y: f32, size: f32, light: f32) -> Vec<u8> {
-        (0..160 * 120)
-            .map(|i| {
-                let (px, py) = ((i % 160) as f32 + 0.5, (i / 160) as f32 + 0.5);
-                let (u, v) = ((px - x) / size, (py - y) / size);
-                let blob =
-                    |a: f32, b: f32, r: f32| (-((u - a).powi(2) + (v - b).powi(2)) / r).exp();
-                let face = 90.0 * blob(0.0, 0.05, 0.14)
-                    - 50.0 * blob(-0.16, -0.1, 0.01)
-                    - 50.0 * blob(0.15, -0.1, 0.01)
-                    - 35.0 * blob(0.02, 0.22, 0.012);
-                (60.0 + light + face + 0.05 * px).clamp(0.0, 255.0) as u8
-            })
-            .collect()
-    }
-
-    fn frame(data: &[u8]) -> Frame<'_> {
-        Frame::new(FrameInfo::new(PixelFormat::Gray8, 160, 120), &[data], &[160]).unwrap()
-    }
-
-    fn around(x: f32, y: f32, size: f32) -> CropSquare {
-        CropSquare { x: x - size / 2.0, y: y - size / 2.0, side: size }
-    }
-
-    #[test]
-    fn motion_is_measured_to_a_part_of_a_pixel() {
-        let mut follower = TemplateTracker::default();
-        for size in [12.0, 20.0, 45.0] {
-            let look = follower
-                .extract(&frame(&picture(80.0, 60.0, size, 0.0)), &around(80.0, 60.0, size));
-            let look = look.unwrap();
-            for (dx, dy, light) in [(0.0, 0.0, 0.0), (0.3, -0.2, 20.0), (-0.1, 0.12, -15.0)] {
-                let (dx, dy) = (dx * size, dy * size);
-                let after = picture(80.0 + dx, 60.0 + dy, size, light);
-                let motion = follower
-                    .find(&frame(&after), &look, &around(80.0, 60.0, size), 0.0, MIN_LIKENESS)
-                    .unwrap();
-                let off = (motion.by.x - dx).hypot(motion.by.y - dy);
-                assert!(off < 0.012 * size, "size {size}, moved {dx} {dy}: {motion:?}");
-            }
-        }
-    }
-
-    #[test]
-    fn template_tracker_measures_motion_of_a_face_that_reaches_beyond_the_edge() {
-        let mut follower = TemplateTracker::default();
-        for start in [17.0, 14.0, 12.0] {
-            let square = around(start, 60.0, 30.0);
-            let look = follower.extract(&frame(&picture(start, 60.0, 30.0, 0.0)), &square).unwrap();
-            let after = picture(start + 2.0, 60.5, 30.0, 0.0);
-            let motion = follower.find(&frame(&after), &look, &square, 0.0, MIN_LIKENESS).unwrap();
-            let off = (motion.by.x - 2.0).hypot(motion.by.y - 0.5);
-            assert!(off < 0.6, "from {start}: {motion:?}");
-        }
-    }
-
-    #[test]
-    fn growth_is_seen() {
-        let mut follower = TemplateTracker::default();
-        let look =
-            follower.extract(&frame(&picture(80.0, 60.0, 30.0, 0.0)), &around(80.0, 60.0, 30.0));
-        for growth in [0.98, 1.0, 1.02] {
-            let after = picture(80.5, 60.0, 30.0 * growth, 0.0);
-            let found = follower.find(
-                &frame(&after),
-                look.as_ref().unwrap(),
-                &around(80.0, 60.0, 30.0),
-                0.0,
-                MIN_LIKENESS,
-            );
-            let found = found.unwrap();
-            assert!((found.growth - growth).abs() < 0.008, "{growth}: {found:?}");
-        }
-    }
-
-    #[test]
-    fn what_is_gone_is_not_found() {
-        let mut follower = TemplateTracker::default();
-        let square = around(80.0, 60.0, 24.0);
-        let look = follower.extract(&frame(&picture(80.0, 60.0, 24.0, 0.0)), &square).unwrap();
-        let noise: Vec<u8> =
-            (0..160u32 * 120).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
-        assert_eq!(follower.find(&frame(&noise), &look, &square, 1.0, MIN_LIKENESS), None);
-        assert_eq!(
-            follower.find(&frame(&[90; 160 * 120]), &look, &square, 1.0, MIN_LIKENESS),
-            None
-        );
-        assert!(follower.extract(&frame(&[90; 160 * 120]), &square).is_none());
-    }
-
-    #[test]
-    fn squares_anywhere_are_safe() {
-        let mut follower = TemplateTracker::default();
-        let data = picture(80.0, 60.0, 24.0, 0.0);
-        let look = follower.extract(&frame(&data), &around(80.0, 60.0, 24.0)).unwrap();
-        for (x, y, size) in [(-50.0, 0.0, 20.0), (0.0, 0.0, 300.0), (159.0, 119.0, 0.5)] {
-            follower.extract(&frame(&data), &around(x, y, size));
-            follower.find(&frame(&data), &look, &around(x, y, size), 2.0, MIN_LIKENESS);
-        }
-        for bad in [f32::NAN, f32::INFINITY, 0.0, -3.0] {
-            assert!(follower.extract(&frame(&data), &around(20.0, 20.0, bad)).is_none());
-        }
-    }
-}
+mod tests;

@@ -1,7 +1,7 @@
 //! One face from frame to frame: where it is, how it moves, how much is known of it.
 
 use super::history::History;
-use super::optical_flow::{MIN_LIKENESS, Template, TemplateTracker};
+use super::optical_flow::{MIN_NCC, Template, TemplateTracker};
 use crate::face::{Detection, Face};
 use crate::frame::Frame;
 use crate::geometry::{CropSquare, Point, Rect};
@@ -254,7 +254,7 @@ impl Track {
         self.time = now;
         self.step = step;
         let sparse = !is_new && step >= MAX_FLOW_STEP;
-        let min = if sparse { SPARSE_CORRELATION } else { MIN_LIKENESS };
+        let min = if sparse { SPARSE_CORRELATION } else { MIN_NCC };
         match self.find(frame, self.center, (reach, min), matcher) {
             Some((motion, growth)) => self.take_motion(motion, growth, step),
             None => self.followed = false,

@@ -1,6 +1,6 @@
 //! The generator on a device: ONNX Runtime bound to the device's memory, on the backend's stream.
 //!
-//! cuDNN prepares anew for every batch size it sees, so batches are padded to a few sizes. Inputs and
+//! cuDNN prepares again for every batch size it sees, so batches are padded to a few sizes. Inputs and
 //! outputs of a size are allocated when it is first needed and stay; crops are written to them, and
 //! faces read from them, without a copy.
 
