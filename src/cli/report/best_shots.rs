@@ -1,16 +1,16 @@
-//! What is kept of a video while it goes by: the best look at each face, the best moments, and
+//! What is kept of a video while it goes by: the best look at each face, the highlights, and
 //! when which face was there.
 
 use std::collections::BTreeMap;
 
 use facesr::internals::cpu::Compositor;
-use facesr::{CropSquare, Frame, Rect, Shape};
+use facesr::{CropSquare, Frame, FrameInfo, PixelFormat, Rect, Shape};
 
 use crate::media::{FrameObserver, ObservedFrame};
 
 /// Moments that are shown at most.
 const MAX_HIGHLIGHTS: usize = 4;
-/// Largest part of a frame that is shown for a moment.
+/// Largest part of a frame that is shown of a highlight.
 const WINDOW: (u32, u32) = (1280, 720);
 /// A look must be so much better than the best so far to take its place.
 const BETTER: f32 = 1.03;
@@ -19,19 +19,15 @@ const AROUND: f32 = 1.8;
 /// Tracks whose best look is kept: whoever looks at a crowd for a day has memory left.
 pub(super) const MAX_SHOTS: usize = 500;
 
-/// Generators that a look is kept for: which of them it gets is known in the end.
-pub(super) const SHAPES: [Shape; 2] = [Shape::SMALL, Shape::LARGE];
-
 /// Everything kept of a video.
 pub(crate) struct BestShots {
     /// The size of face squares that are sharpened, pixels of the frame.
     sizes: (f32, f32),
-    canvas: Compositor,
     pub(super) tracks: BTreeMap<u64, Track>,
     /// How many of them have a look.
     looks: usize,
-    moments: Vec<Highlight>,
-    /// Seconds that one moment stands for.
+    highlights: Vec<Highlight>,
+    /// Seconds that one highlight stands for.
     span: f64,
     /// Time of the last frame, seconds.
     pub(super) end: f64,
@@ -56,10 +52,8 @@ pub(super) struct BestShot {
     pub(super) time: f64,
     pub(super) rect: Rect,
     pub(super) score: f32,
-    /// Side of its square in the frame, pixels.
-    pub(super) side: f32,
-    /// Crops for generators of [`SHAPES`], `[3, lr, lr]` in -1..=1.
-    pub(super) crops: [Vec<f32>; 2],
+    /// Its square in `before`, pixels of the frame.
+    pub(super) square: CropSquare,
     /// The frame around it as it came, and as it left.
     pub(super) before: Part,
     pub(super) after: Part,
@@ -69,6 +63,19 @@ impl BestShot {
     /// How good a look it is.
     pub(super) fn quality(&self) -> f32 {
         self.quality
+    }
+
+    /// What a generator of `shape` gets of it: `[3, lr, lr]`, RGB in -1..=1.
+    pub(super) fn crop(&self, shape: Shape) -> Option<Vec<f32>> {
+        let Part { info, caps, data } = &self.before;
+        let layout = gst_video::VideoInfo::from_caps(caps).ok()?;
+        let planes: Vec<&[u8]> =
+            layout.offset().iter().map(|&at| data.get(at..)).collect::<Option<_>>()?;
+        let strides: Vec<usize> = layout.stride().iter().map(|&stride| stride as usize).collect();
+        let frame = Frame::new(*info, &planes, &strides).ok()?;
+        let mut lr = vec![0.0; shape.lr_len()];
+        Compositor::default().crop(&frame, shape, &[self.square], &mut lr);
+        Some(lr)
     }
 }
 
@@ -84,31 +91,31 @@ pub(super) struct Highlight {
 
 /// Part of a frame, I420 with rows as GStreamer lays them out.
 pub(super) struct Part {
+    info: FrameInfo,
     pub(super) caps: gst::Caps,
     pub(super) data: Vec<u8>,
 }
 
 impl BestShots {
-    /// An album for frames in which face squares of these sizes are sharpened.
+    /// For frames in which face squares of these sizes are sharpened.
     pub(crate) fn new(sizes: (f32, f32)) -> Self {
         Self {
             sizes,
-            canvas: Compositor::default(),
             tracks: BTreeMap::new(),
             looks: 0,
-            moments: Vec::new(),
+            highlights: Vec::new(),
             span: 1.0,
             end: 0.0,
         }
     }
 
-    /// The best moments, in order of time.
+    /// The best highlights, in order of time.
     pub(super) fn best_highlights(&mut self) -> Vec<Highlight> {
-        let mut moments = std::mem::take(&mut self.moments);
-        moments.sort_by(|a, b| b.quality.total_cmp(&a.quality));
-        moments.truncate(MAX_HIGHLIGHTS);
-        moments.sort_by(|a, b| a.time.total_cmp(&b.time));
-        moments
+        let mut best = std::mem::take(&mut self.highlights);
+        best.sort_by(|a, b| b.quality.total_cmp(&a.quality));
+        best.truncate(MAX_HIGHLIGHTS);
+        best.sort_by(|a, b| a.time.total_cmp(&b.time));
+        best
     }
 
     /// Leaves a look to the [`MAX_SHOTS`] tracks that have the best.
@@ -136,38 +143,38 @@ impl BestShots {
         score * (side / full).min(1.0) * if side > full { (most - side) / full } else { 1.0 }
     }
 
-    /// Takes the moment if it is better than others of its time.
-    fn moment(&mut self, observed: &ObservedFrame<'_>, faces: &[(Rect, f32)]) {
+    /// Keeps the frame as a highlight if it is better than others of its time.
+    fn keep_highlight(&mut self, observed: &ObservedFrame<'_>, faces: &[(Rect, f32)]) {
         let quality: f32 = faces.iter().map(|(_, quality)| quality).sum();
         if quality <= 0.0 {
             return;
         }
         let slot = |span: f64, time: f64| (time / span) as u64;
-        let last = self.moments.last();
+        let last = self.highlights.last();
         let rival = last.filter(|m| slot(self.span, m.time) == slot(self.span, observed.time));
         if rival.is_some_and(|rival| quality < BETTER * rival.quality) {
             return;
         }
         let replaces = rival.is_some();
-        let Some(moment) = moment(observed, faces, quality) else { return };
+        let Some(next) = highlight(observed, faces, quality) else { return };
         if replaces {
-            self.moments.pop();
+            self.highlights.pop();
         }
-        self.moments.push(moment);
-        while self.moments.len() > 2 * MAX_HIGHLIGHTS {
+        self.highlights.push(next);
+        while self.highlights.len() > 2 * MAX_HIGHLIGHTS {
             self.span *= 2.0;
             let mut kept: Vec<Highlight> = Vec::new();
-            for moment in self.moments.drain(..) {
+            for next in self.highlights.drain(..) {
                 match kept.last_mut() {
-                    Some(last) if slot(self.span, last.time) == slot(self.span, moment.time) => {
-                        if moment.quality > last.quality {
-                            *last = moment;
+                    Some(last) if slot(self.span, last.time) == slot(self.span, next.time) => {
+                        if next.quality > last.quality {
+                            *last = next;
                         }
                     }
-                    _ => kept.push(moment),
+                    _ => kept.push(next),
                 }
             }
-            self.moments = kept;
+            self.highlights = kept;
         }
     }
 }
@@ -194,28 +201,21 @@ impl FrameObserver for BestShots {
             track.sharpened = true;
             sharpened.push((square.rect(), quality));
             if track.best.as_ref().is_none_or(|best| quality > BETTER * best.quality) {
-                let Some((before, after)) = around(observed, &square) else { continue };
-                let crops = SHAPES.map(|shape| {
-                    let mut crop = vec![0.0; shape.lr_len()];
-                    self.canvas.crop(observed.before, shape, &[square], &mut crop);
-                    crop
-                });
-                let side = square.side;
+                let Some((square, before, after)) = around(observed, &square) else { continue };
                 let (time, rect, score) = (observed.time, face.rect, face.score);
                 self.looks += usize::from(track.best.is_none());
-                track.best =
-                    Some(BestShot { quality, time, rect, score, side, crops, before, after });
+                track.best = Some(BestShot { quality, time, rect, score, square, before, after });
             }
         }
-        self.moment(observed, &sharpened);
+        self.keep_highlight(observed, &sharpened);
         if self.looks > 2 * MAX_SHOTS {
             self.keep_best();
         }
     }
 }
 
-/// The frame around a face, before and after.
-fn around(observed: &ObservedFrame<'_>, square: &CropSquare) -> Option<(Part, Part)> {
+/// The frame around a face, before and after, and the face's square in it.
+fn around(observed: &ObservedFrame<'_>, square: &CropSquare) -> Option<(CropSquare, Part, Part)> {
     let info = observed.before.info();
     let center = square.rect().center();
     let place = |center: f32, limit: u32| {
@@ -226,11 +226,25 @@ fn around(observed: &ObservedFrame<'_>, square: &CropSquare) -> Option<(Part, Pa
     };
     let ((x, w), (y, h)) = (place(center.x, info.width), place(center.y, info.height));
     let part = |frame| part(frame, observed.caps, (x, y), (w, h));
-    Some((part(observed.before)?, part(observed.after)?))
+    let (before, after) = (part(observed.before)?, part(observed.after)?);
+    // A picture of odd size has lost its last line.
+    let within = |at: f32, start: u32, size: u32| {
+        (at - start as f32).min(size as f32 - square.side).max(0.0)
+    };
+    let square = CropSquare {
+        x: within(square.x, x, before.info.width),
+        y: within(square.y, y, before.info.height),
+        side: square.side.min(before.info.width.min(before.info.height) as f32),
+    };
+    Some((square, before, after))
 }
 
 /// The part of the frame that shows most of the faces, before and after.
-fn moment(observed: &ObservedFrame<'_>, faces: &[(Rect, f32)], quality: f32) -> Option<Highlight> {
+fn highlight(
+    observed: &ObservedFrame<'_>,
+    faces: &[(Rect, f32)],
+    quality: f32,
+) -> Option<Highlight> {
     let info = observed.before.info();
     let size = (info.width.min(WINDOW.0), info.height.min(WINDOW.1));
     let place = |center: f32, size: u32, limit: u32| {
@@ -286,7 +300,9 @@ fn part(frame: &Frame<'_>, caps: &gst::CapsRef, at: (u32, u32), size: (u32, u32)
             }
         }
     }
-    Some(Part { caps, data })
+    let mut own = *frame.info();
+    (own.format, own.width, own.height) = (PixelFormat::I420, width, height);
+    Some(Part { info: own, caps, data })
 }
 
 #[cfg(test)]
@@ -297,7 +313,7 @@ mod tests {
     use super::*;
 
     /// Shows a frame of 1600x900 at a time, with faces of these ids, left edges and widths.
-    fn show(album: &mut BestShots, time: f64, faces: &[(u64, f32, f32)]) {
+    fn show(shots: &mut BestShots, time: f64, faces: &[(u64, f32, f32)]) {
         let _ = gst::init();
         let (w, h) = (1600usize, 900usize);
         let luma: Vec<u8> = (0..w * h).map(|i| (i % w / 7) as u8).collect();
@@ -312,7 +328,7 @@ mod tests {
             .unwrap();
         let faces: Vec<_> =
             faces.iter().map(|&(id, x, w)| Face::new(id, Rect::new(x, 400.0, w, w), 0.9)).collect();
-        album.on_frame(&ObservedFrame {
+        shots.on_frame(&ObservedFrame {
             time,
             before: &frame,
             after: &frame,
@@ -323,54 +339,66 @@ mod tests {
 
     #[test]
     fn the_best_look_at_each_face_is_kept() {
-        let mut album = BestShots::new((8.0, 80.0));
+        let mut shots = BestShots::new((8.0, 80.0));
         for i in 0..20u32 {
             // The first grows to 35 pixels and shrinks again; the second is too large throughout.
             let w = 15.0 + 2.0 * (10 - i.abs_diff(10)) as f32;
-            show(&mut album, f64::from(i), &[(1, 100.0, w), (2, 700.0, 90.0)]);
+            show(&mut shots, f64::from(i), &[(1, 100.0, w), (2, 700.0, 90.0)]);
         }
-        let best = album.tracks[&1].best.as_ref().unwrap();
+        let best = shots.tracks[&1].best.as_ref().unwrap();
         assert_eq!((best.time, best.rect.w), (10.0, 35.0));
-        assert!(album.tracks[&2].best.is_none() && !album.tracks[&2].sharpened);
+        assert!(shots.tracks[&2].best.is_none() && !shots.tracks[&2].sharpened);
         // 35 pixels wide makes a square of 38.5, and 1.8 times that is 70, in whole pairs.
         let info = gst_video::VideoInfo::from_caps(&best.before.caps).unwrap();
         assert_eq!((info.width(), info.height()), (70, 70));
-        assert_eq!((album.tracks[&2].first, album.tracks[&2].last), (0.0, 19.0));
-        assert_eq!(album.tracks[&1].frames, 20);
+        // A ramp, seven pixels a code: the crop in the middle of the part is that of the frame.
+        let square = CropSquare::around(&best.rect, 1600, 900).unwrap();
+        for shape in [Shape::SMALL, Shape::LARGE] {
+            let crop = best.crop(shape).unwrap();
+            assert_eq!(crop.len(), shape.lr_len());
+            let code = |x: f32| ((x / 7.0 - 16.0) / 219.0 * 2.0 - 1.0).max(-1.0);
+            let step = square.side / shape.lr() as f32;
+            for (i, value) in crop[..shape.lr_plane()].iter().enumerate() {
+                let x = square.x + ((i % shape.lr()) as f32 + 0.5) * step;
+                assert!((value - code(x)).abs() < 0.02, "{shape} {i}: {value} {}", code(x));
+            }
+        }
+        assert_eq!((shots.tracks[&2].first, shots.tracks[&2].last), (0.0, 19.0));
+        assert_eq!(shots.tracks[&1].frames, 20);
     }
 
     #[test]
     fn a_crowd_has_its_best_looks_kept() {
-        let mut album = BestShots::new((8.0, 80.0));
+        let mut shots = BestShots::new((8.0, 80.0));
         for i in 0..=2 * MAX_SHOTS as u64 {
             let w = 10.0 + (i % 20) as f32;
-            show(&mut album, i as f64, &[(i, 100.0, w)]);
+            show(&mut shots, i as f64, &[(i, 100.0, w)]);
         }
-        let with = album.tracks.values().filter(|track| track.best.is_some());
+        let with = shots.tracks.values().filter(|track| track.best.is_some());
         assert_eq!(with.count(), MAX_SHOTS);
-        assert!(album.tracks.values().all(|track| track.sharpened));
-        let least = album.tracks.values().filter_map(|t| Some(t.best.as_ref()?.rect.w));
+        assert!(shots.tracks.values().all(|track| track.sharpened));
+        let least = shots.tracks.values().filter_map(|t| Some(t.best.as_ref()?.rect.w));
         assert!(least.fold(100.0, f32::min) >= 19.0);
     }
 
     #[test]
-    fn moments_are_few_spread_and_show_the_faces() {
-        let mut album = BestShots::new((8.0, 80.0));
+    fn highlights_are_few_apart_and_show_the_faces() {
+        let mut shots = BestShots::new((8.0, 80.0));
         for i in 0..200u32 {
             let x = 40.0 + 7.0 * i as f32;
-            show(&mut album, f64::from(i) / 2.0, &[(1, x, 30.0), (2, 1500.0, 20.0)]);
+            show(&mut shots, f64::from(i) / 2.0, &[(1, x, 30.0), (2, 1500.0, 20.0)]);
         }
-        let moments = album.best_highlights();
-        assert!((2..=MAX_HIGHLIGHTS).contains(&moments.len()));
-        assert!(moments.windows(2).all(|pair| pair[1].time - pair[0].time > 2.0));
-        for moment in &moments {
-            assert!(moment.faces >= 1);
-            let info = gst_video::VideoInfo::from_caps(&moment.before.caps).unwrap();
+        let highlights = shots.best_highlights();
+        assert!((2..=MAX_HIGHLIGHTS).contains(&highlights.len()));
+        assert!(highlights.windows(2).all(|pair| pair[1].time - pair[0].time > 2.0));
+        for highlight in &highlights {
+            assert!(highlight.faces >= 1);
+            let info = gst_video::VideoInfo::from_caps(&highlight.before.caps).unwrap();
             assert_eq!((info.width(), info.height()), WINDOW);
             // A ramp across the frame: its part begins where the window does.
-            let start = moment.before.data[0];
+            let start = highlight.before.data[0];
             assert!(start <= (320 / 7) as u8, "{start}");
         }
-        assert!(album.best_highlights().is_empty());
+        assert!(shots.best_highlights().is_empty());
     }
 }

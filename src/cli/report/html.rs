@@ -15,13 +15,13 @@ const SCRIPT: &str = include_str!("page.js");
 /// The page about `input`.
 pub(super) fn page(
     input: &str,
-    album: &BestShots,
-    moments: Vec<Highlight>,
+    shots: &BestShots,
+    highlights: Vec<Highlight>,
     shown: &[ShownFace<'_>],
     report: &Value,
     scale: u32,
 ) -> Result<String, Failure> {
-    let moments: Vec<_> = moments.into_iter().map(moment).collect::<Result<_, _>>()?;
+    let moments: Vec<_> = highlights.into_iter().map(highlight).collect::<Result<_, _>>()?;
     let mut best: Vec<_> = shown.iter().collect();
     best.sort_by(|a, b| b.look.quality().total_cmp(&a.look.quality()).then(a.id.cmp(&b.id)));
     best.truncate(MOST);
@@ -38,7 +38,7 @@ pub(super) fn page(
             Ok(about)
         })
         .collect::<Result<_, Failure>>()?;
-    let timeline: Vec<_> = album
+    let timeline: Vec<_> = shots
         .tracks
         .iter()
         .map(|(id, track)| json!([id, track.first, track.last, track.sharpened]))
@@ -46,9 +46,9 @@ pub(super) fn page(
     let all = json!({
         "moments": moments,
         "faces": faces,
-        "sharpened_tracks": album.tracks.values().filter(|track| track.sharpened).count(),
+        "sharpened_tracks": shots.tracks.values().filter(|track| track.sharpened).count(),
         "timeline": timeline,
-        "end": album.end,
+        "end": shots.end,
         "report": report,
     });
     let title =
@@ -88,12 +88,12 @@ pub(super) fn fill(template: &str, values: &[(&str, &str)]) -> String {
     html + rest
 }
 
-fn moment(moment: Highlight) -> Result<Value, Failure> {
-    let (time, faces) = (moment.time, moment.faces);
-    let before = picture::picture(&moment.before)?;
+fn highlight(shown: Highlight) -> Result<Value, Failure> {
+    let (time, faces) = (shown.time, shown.faces);
+    let before = picture::picture(&shown.before)?;
     let (width, height) = before.dimensions();
     let before = picture::jpeg(&before)?;
-    let after = picture::jpeg(&picture::picture(&moment.after)?)?;
+    let after = picture::jpeg(&picture::picture(&shown.after)?)?;
     Ok(json!({
         "time_s": (time * 1e3).round() / 1e3,
         "faces": faces,

@@ -63,21 +63,20 @@ impl ReportTargets {
     /// Writes what is wanted. `report` is what `--json` would tell.
     pub(crate) fn write(
         self,
-        mut album: BestShots,
+        mut shots: BestShots,
         outcome: &Outcome,
         report: &Value,
         scale: u32,
     ) -> Result<(), Failure> {
-        album.keep_best();
-        let moments = album.best_highlights();
-        let looks: Vec<_> = album
+        shots.keep_best();
+        let highlights = shots.best_highlights();
+        let looks: Vec<_> = shots
             .tracks
             .iter()
             .filter_map(|(id, track)| Some((*id, track, track.best.as_ref()?)))
             .collect();
-        let cuts: Vec<_> =
-            looks.iter().map(|(_, _, look)| (&look.crops, look.side / scale as f32)).collect();
-        let pictures = picture::faces(&outcome.element, &cuts)?;
+        let best: Vec<_> = looks.iter().map(|(_, _, shot)| *shot).collect();
+        let pictures = picture::faces(&outcome.element, &best, scale)?;
         let shown: Vec<_> = looks
             .into_iter()
             .zip(pictures)
@@ -89,7 +88,7 @@ impl ReportTargets {
             .collect::<Result<_, Failure>>()?;
         let input = report["input"].as_str().unwrap_or_default();
         if let Some(page) = self.page {
-            let html = html::page(input, &album, moments, &shown, report, scale)?;
+            let html = html::page(input, &shots, highlights, &shown, report, scale)?;
             page.write(html.as_bytes())?;
         }
         match self.gallery {

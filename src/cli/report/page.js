@@ -114,7 +114,7 @@
     const all = data.sharpened_tracks;
     get("faces-note").textContent =
       (data.faces.length < all ? `The best ${data.faces.length} of ${all} faces. ` : "") +
-      "The best look at each, cut out of the frames: left as the camera saw it, right as it is in " +
+      "The best look at each, cropped out of the frames: left as the camera saw it, right as it is in " +
       "the output. Choose one to see what the network got and gave.";
   }
   get("d-previous").addEventListener("click", () => show(open - 1));

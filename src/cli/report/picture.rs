@@ -12,7 +12,7 @@ use image::codecs::png::PngEncoder;
 use image::imageops::{FilterType, resize};
 use image::{ExtendedColorType, ImageEncoder, RgbImage};
 
-use super::best_shots::{Part, SHAPES};
+use super::best_shots::{BestShot, Part};
 use crate::term::Failure;
 
 /// Quality of JPEGs.
@@ -28,14 +28,15 @@ pub(super) struct Face {
     pub(super) enhanced: Vec<u8>,
 }
 
-/// Makes the faces out of their crops for [`SHAPES`], each with the side of its square in the
-/// camera's pixels, at the generator's own resolution and with nothing mixed in from earlier frames.
-/// On the CPU, wherever the video was sharpened: the frames themselves are shown beside them.
+/// Makes the faces out of their shots, at the generator's own resolution and with nothing mixed in
+/// from earlier frames; frames have `scale` pixels for each of the camera's, across. On the CPU,
+/// wherever the video was sharpened: the frames themselves are shown beside them.
 pub(super) fn faces(
     facesr: &gst::Element,
-    looks: &[(&[Vec<f32>; 2], f32)],
+    shots: &[&BestShot],
+    scale: u32,
 ) -> Result<Vec<Face>, Failure> {
-    if looks.is_empty() {
+    if shots.is_empty() {
         return Ok(Vec::new());
     }
     let named = facesr.property::<Option<String>>("generator").unwrap_or_default();
@@ -44,21 +45,19 @@ pub(super) fn faces(
     let sources = if named.is_empty() { inference::default_generators() } else { named };
     let threads = facesr.property::<u32>("threads") as usize;
     let ladder = Ladder::open(&sources, threads).map_err(Failure::running)?;
-    let face = |(crops, side): &(&[Vec<f32>; 2], f32)| {
-        let generator = ladder.generator_for(*side);
+    let face = |shot: &&BestShot| {
+        let generator = ladder.generator_for(shot.square.side / scale as f32);
         let shape = generator.shape();
-        let number = SHAPES.iter().position(|known| *known == shape).ok_or_else(|| {
-            Failure::running(format_args!("the report knows no generator of {shape} pixels"))
-        })?;
-        let (lr, mut hr) = (&crops[number], vec![0.0; shape.hr_len()]);
-        generator.run(lr, &mut hr).map_err(Failure::running)?;
-        ColorMatch::new(shape).apply(lr, &mut hr);
-        let (input, large) = (rgb(lr, shape.lr() as u32), shape.hr() as u32);
+        let none = || Failure::running("a face cannot be cropped for the report");
+        let (lr, mut hr) = (shot.crop(shape).ok_or_else(none)?, vec![0.0; shape.hr_len()]);
+        generator.run(&lr, &mut hr).map_err(Failure::running)?;
+        ColorMatch::new(shape).apply(&lr, &mut hr);
+        let (input, large) = (rgb(&lr, shape.lr() as u32), shape.hr() as u32);
         let bicubic = resize(&input, large, large, FilterType::CatmullRom);
         let enhanced = rgb(&hr, large);
         Ok(Face { input: png(&input)?, bicubic: png(&bicubic)?, enhanced: png(&enhanced)? })
     };
-    looks.iter().map(face).collect()
+    shots.iter().map(face).collect()
 }
 
 /// `[3, side, side]` in -1..=1 as a picture.
