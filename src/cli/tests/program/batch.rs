@@ -118,7 +118,7 @@ fn every_video_has_a_page_and_the_archive_one_over_them() {
         (all.join(", "), code)
     };
     assert_eq!(batch(&[]), ("2.mkv done, bad.mp4 failed, gate 1/a&b.mp4 done".into(), 3));
-    // Pages that were not wanted before make the work anew; those that are there do not.
+    // Pages that were not wanted before make the work again; those that are there do not.
     let again = ("2.mkv done, bad.mp4 failed, gate 1/a&b.mp4 done".into(), 3);
     assert_eq!(batch(&["--report", "--gallery"]), again);
     let skipped = ("2.mkv skipped, bad.mp4 failed, gate 1/a&b.mp4 skipped".into(), 3);

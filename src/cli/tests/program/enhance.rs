@@ -86,7 +86,7 @@ fn the_report_has_its_keys() {
     for key in ["wall_s", "fps"] {
         assert!(report[key].as_f64().unwrap() > 0.0, "{key}: {report:#}");
     }
-    for stage in ["detect", "track", "cut", "generate", "blend", "rest"] {
+    for stage in ["detect", "track", "crop", "generate", "blend", "rest"] {
         assert!(report["stages"][stage].is_f64(), "{stage}: {report:#}");
     }
     assert!(report["stages"]["detect"].as_f64().unwrap() > 0.0);

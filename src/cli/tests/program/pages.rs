@@ -35,7 +35,8 @@ fn difference(a: &image::RgbImage, b: &image::RgbImage) -> f64 {
 #[test]
 fn page_and_gallery_show_what_was_there() {
     let (dir, file) = scratch();
-    small_carphone(&file("in.mp4"), 88, 40);
+    // A face of 17 pixels: all of it is generated, by the network for the smallest.
+    small_carphone(&file("in.mp4"), 44, 40);
     let (page, gallery) = (file("page.html"), file("faces"));
     let options =
         ["--scale=2", "--report", page.to_str().unwrap(), "--gallery", gallery.to_str().unwrap()];
@@ -52,16 +53,16 @@ fn page_and_gallery_show_what_was_there() {
     assert!((1..=4).contains(&moments.len()));
     let shown = |url: &Value| image::load_from_memory(&picture(url)).unwrap().into_rgb8();
     let [before, after] = ["before", "after"].map(|key| shown(&moments[0][key]));
-    assert_eq!(before.dimensions(), (176, 144));
+    assert_eq!(before.dimensions(), (88, 72));
     let changed = difference(&before, &after);
-    assert!(changed > 0.2, "before and after differ by {changed}");
+    assert!(changed > 0.5, "before and after differ by {changed}");
     assert!(!data["timeline"].as_array().unwrap().is_empty());
 
     let faces = data["faces"].as_array().unwrap();
     assert!(!faces.is_empty(), "{data:#}");
     for face in faces {
         let number = |value: &Value| value.as_f64().unwrap();
-        assert!(number(&face["box"]["w"]) > 8.0 && number(&face["box"]["x"]) < 88.0, "{face:#}");
+        assert!(number(&face["box"]["w"]) > 8.0 && number(&face["box"]["x"]) < 44.0, "{face:#}");
         let track = format!("track-{:04}", face["track"].as_u64().unwrap());
         let about = json(&gallery.join(format!("{track}.json")));
         assert_eq!(about["box"], face["box"]);
@@ -71,11 +72,10 @@ fn page_and_gallery_show_what_was_there() {
             let name = about["pictures"][key].as_str().unwrap();
             image::open(gallery.join(name)).unwrap().into_rgb8()
         };
-        let input = read("input").dimensions();
-        assert!([(16, 16), (32, 32)].contains(&input), "{input:?}");
+        assert_eq!(read("input").dimensions(), (16, 16));
         // The network's answer is no enlargement of what it got, and the frame shows it.
-        assert!(difference(&read("bicubic"), &read("enhanced")) > 0.3);
-        assert!(difference(&read("before"), &read("after")) > 0.3);
+        assert!(difference(&read("bicubic"), &read("enhanced")) > 1.0);
+        assert!(difference(&read("before"), &read("after")) > 1.0);
         // Nothing is touched outside of the face: the corner is what it was.
         let (a, b) = (read("before"), read("after"));
         assert_eq!(a.get_pixel(0, 0), b.get_pixel(0, 0));
@@ -115,7 +115,7 @@ fn browser_shows_the_page_and_obeys_keys() {
     // Kept, to be looked at.
     let shots = Path::new(env!("CARGO_TARGET_TMPDIR")).join("page");
     std::fs::create_dir_all(&shots).unwrap();
-    let shoot = |browser: &mut Browser, name: &str| {
+    let screenshot = |browser: &mut Browser, name: &str| {
         let png = base64::engine::general_purpose::STANDARD.decode(browser.screenshot()).unwrap();
         std::fs::write(shots.join(name), png).unwrap();
     };
@@ -126,11 +126,11 @@ fn browser_shows_the_page_and_obeys_keys() {
     assert_eq!(browser.value(loaded), true);
     let says_none = "document.getElementById('none').checkVisibility()";
     assert_eq!(browser.value(says_none), false);
-    shoot(&mut browser, "light.png");
+    screenshot(&mut browser, "light.png");
 
     // The slider, by keys and by the mouse.
-    let cut = "getComputedStyle(document.querySelector('.cover')).clipPath";
-    let at_first = browser.value(cut);
+    let cover = "getComputedStyle(document.querySelector('.cover')).clipPath";
+    let at_first = browser.value(cover);
     let mut tabs = 0;
     while browser.value("document.activeElement.id") != "slider" {
         browser.press("Tab");
@@ -141,7 +141,7 @@ fn browser_shows_the_page_and_obeys_keys() {
         browser.press("ArrowRight");
     }
     assert_eq!(browser.value("document.getElementById('slider').value"), "60");
-    let moved = browser.value(cut);
+    let moved = browser.value(cover);
     assert_ne!(moved, at_first);
     let stage = "JSON.stringify(document.getElementById('stage').getBoundingClientRect())";
     let stage = browser.value(stage);
@@ -153,7 +153,7 @@ fn browser_shows_the_page_and_obeys_keys() {
     browser.drag(place(0.6), place(0.25));
     let value = browser.value("Number(document.getElementById('slider').value)");
     assert!((value.as_f64().unwrap() - 25.0).abs() <= 3.0, "dragged to 25, it is at {value}");
-    assert_ne!(browser.value(cut), moved);
+    assert_ne!(browser.value(cover), moved);
 
     // The gallery opens, turns its pages and closes, by keys alone.
     let focused = "document.activeElement.closest('#grid') !== null";
@@ -170,7 +170,7 @@ fn browser_shows_the_page_and_obeys_keys() {
     let shown = "document.getElementById('d-enhanced').naturalWidth";
     assert_eq!(browser.value(&format!("new Promise(r => setTimeout(() => r({shown}), 200))")), 128);
     browser.prefer("dark");
-    shoot(&mut browser, "dark-face.png");
+    screenshot(&mut browser, "dark-face.png");
     browser.press("ArrowRight");
     browser.press("Escape");
     assert_eq!(browser.value(is_open), false);
@@ -179,7 +179,7 @@ fn browser_shows_the_page_and_obeys_keys() {
     assert_ne!(browser.value("getComputedStyle(document.body).backgroundColor"), dark);
     browser.prefer("dark");
     browser.value("document.getElementById('time').scrollIntoView()");
-    shoot(&mut browser, "dark.png");
+    screenshot(&mut browser, "dark.png");
 
     // Nothing sticks out at the width of a phone.
     let metrics = serde_json::json!({
@@ -188,7 +188,7 @@ fn browser_shows_the_page_and_obeys_keys() {
     browser.call("Emulation.setDeviceMetricsOverride", metrics);
     browser.value("scrollTo(0, 0)");
     assert_eq!(browser.value("document.documentElement.scrollWidth <= 380"), true);
-    shoot(&mut browser, "narrow.png");
+    screenshot(&mut browser, "narrow.png");
 
     // A video without a face says so.
     let page = file("none.html");

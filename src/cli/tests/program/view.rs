@@ -35,7 +35,7 @@ fn what_cannot_be_shown_is_said() {
     for (source, words) in [
         ("/no/such.mp4", "no such file"),
         ("/dev/video77", "cannot show /dev/video77"),
-        (concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"), "Cargo.toml"),
+        (concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"), "cannot show"),
     ] {
         let ended = run(&["view", source, "--sink=fakesink"]);
         assert_eq!(ended.status.code(), Some(1), "{}", said(&ended));
