@@ -55,7 +55,7 @@ def machine():
     names = [l.split(":", 1)[1].strip() for l in open("/proc/cpuinfo") if l.startswith("model name")]
     return f"{names[0] if names else os.uname().machine}, {len(os.sched_getaffinity(0))} cores"
 
-rows, stages = [], ["detect", "track", "cut", "generate", "blend"]
+rows, stages = [], ["detect", "track", "crop", "generate", "blend"]
 for size in "640x480", "1920x1080":
     for faces in 1, 8, 32:
         report = json.loads((Path(sys.argv[1]) / f"{size}-{faces}.json").read_text())

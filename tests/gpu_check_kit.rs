@@ -72,7 +72,7 @@ fn every_part_runs_on_the_test_driver_and_has_its_place_in_the_table() {
     }
     // A part that died in the middle of a line, and one of which nothing came.
     let torn = folder.path().join("torn.jsonl");
-    std::fs::write(&torn, "{\"wrong\":\"elements failed: stopped\"}\n{\"row\":\"cut, ").unwrap();
+    std::fs::write(&torn, "{\"wrong\":\"elements failed: stopped\"}\n{\"row\":\"crop, ").unwrap();
     files.push(torn.to_str().unwrap().to_string());
     files.push(folder.path().join("none.jsonl").to_str().unwrap().to_string());
 
@@ -83,7 +83,7 @@ fn every_part_runs_on_the_test_driver_and_has_its_place_in_the_table() {
         "facesr test driver",
         "copies on the card",
         "TFLOP/s",
-        "0 numbers of the cuts and 0 of",
+        "0 numbers of the crops and 0 of",
         "generator fp16 on the card: at most",
         "**wrong**: elements failed",
         "| faces | 1 | 2 | 4 | 8 | 16 | 32 | 64 | 128 |",
@@ -91,7 +91,8 @@ fn every_part_runs_on_the_test_driver_and_has_its_place_in_the_table() {
         assert!(table.contains(wanted), "{wanted} is not in\n{table}");
     }
     // Rows that are full, each figure with the card's limit beside it.
-    for row in ["cut, µs", "blend, µs", "cut, kernels alone, µs", "blend, kernels alone, µs"] {
+    for row in ["crop, µs", "blend, µs", "crop, kernels alone, µs", "blend, kernels alone, µs"]
+    {
         let line = table.lines().find(|line| line.starts_with(&format!("| {row} |"))).unwrap();
         assert_eq!(line.matches('(').count(), 8, "{line}");
     }

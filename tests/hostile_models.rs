@@ -10,11 +10,11 @@ use facesr::detect::{self, DetectorKind, DetectorOptions};
 use facesr::{Generator, GeneratorOptions, ModelError};
 use facesr_testkit::onnx::{self, bytes, constant, external, model, node, number, shape, value};
 
-fn low() -> Vec<u8> {
+fn lr() -> Vec<u8> {
     value("input", &[None, Some(3), Some(16), Some(16)])
 }
 
-fn high() -> Vec<u8> {
+fn hr() -> Vec<u8> {
     value("output", &[None, Some(3), Some(64), Some(64)])
 }
 
@@ -27,7 +27,7 @@ fn adding(mut nodes: Vec<Vec<u8>>, mut constants: Vec<Vec<u8>>) -> Vec<u8> {
     nodes.insert(0, node("Resize", &["input", "", "scales"], "large", &[]));
     nodes.push(node("Add", &["large", "extra"], "output", &[]));
     constants.push(scales());
-    model(&nodes, &constants, &low(), &high())
+    model(&nodes, &constants, &lr(), &hr())
 }
 
 fn generator(path: &Path) -> Result<(), ModelError> {
@@ -161,7 +161,7 @@ fn loops_and_foreign_operators_are_refused() {
     let dir = tempfile::tempdir().unwrap();
     let plain = |version, op| {
         let nodes = [node(op, &["input", "", "scales"], "output", &[])];
-        onnx::of_opset(version, &nodes, &[scales()], &low(), &[&high()])
+        onnx::of_opset(version, &nodes, &[scales()], &lr(), &[&hr()])
     };
     let endless = |op| {
         let trips = shape("trips", &[i64::MAX]);

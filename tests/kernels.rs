@@ -151,7 +151,7 @@ proptest! {
         }
         let strengths: Vec<f32> = places.iter().map(|p| p.3).collect();
         let shape = if large { Shape::LARGE } else { Shape::SMALL };
-        let high = tensor(squares.len() * shape.hr_len(), seed ^ 1);
+        let hr = tensor(squares.len() * shape.hr_len(), seed ^ 1);
         let weights = BlendWeights { generated, detail };
 
         let before = Owned::noise(info, pad, seed);
@@ -160,11 +160,11 @@ proptest! {
         cpu.host(|frame| {
             let mut canvas = Compositor::default();
             canvas.crop(&frame.as_frame(), shape, &squares, &mut cpu_low);
-            let (squares, lr, hr, strengths) = (&squares, &cpu_low, &high, &strengths);
+            let (squares, lr, hr, strengths) = (&squares, &cpu_low, &hr, &strengths);
             canvas.blend(frame, &FaceBatch { shape, squares, lr, hr, strengths, weights });
         });
 
-        let foretold = Foretold::new(shape, vec![high]);
+        let foretold = Foretold::new(shape, vec![hr]);
         let mut backend = GpuBackend::new(device(), vec![Box::new(foretold)]).unwrap();
         let mut gpu_crops = crops(shape, &squares);
         let plans: Vec<FacePlan> = squares.iter().zip(&strengths).enumerate().map(|(slot, (&square, &strength))| {
@@ -182,7 +182,7 @@ proptest! {
             gpu.host(|frame| work(&mut Picture::Host(frame)));
         }
         let bits = |v: &[f32]| v.iter().map(|f| f.to_bits()).collect::<Vec<_>>();
-        prop_assert_eq!(bits(&cpu_low), bits(gpu_crops.values()), "the cuts differ");
+        prop_assert_eq!(bits(&cpu_low), bits(gpu_crops.values()), "the crops differ");
         prop_assert!(cpu == gpu, "the blends differ");
     }
 }
@@ -309,10 +309,10 @@ fn kept_faces_are_shown_again_without_a_run() {
         }
         let before = Owned::noise(info, 0, round as u32);
         let (mut a, mut b) = (before.clone(), before);
-        let mut low = vec![0.0; 2 * shape.lr_len()];
+        let mut lr = vec![0.0; 2 * shape.lr_len()];
         a.host(|frame| {
-            canvas.crop(&frame.as_frame(), shape, &squares, &mut low);
-            let (squares, lr, hr, strengths) = (&squares, &low, &wanted, &[0.9; 2]);
+            canvas.crop(&frame.as_frame(), shape, &squares, &mut lr);
+            let (squares, lr, hr, strengths) = (&squares, &lr, &wanted, &[0.9; 2]);
             canvas.blend(frame, &FaceBatch { shape, squares, lr, hr, strengths, weights });
         });
         b.host(|frame| {

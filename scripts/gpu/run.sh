@@ -150,7 +150,7 @@ rm -f "$out/said"
 
 with_gstreamer 60 "kernels against the CPU" "$kit/bin/gpu_check" kernels
 with_gstreamer 60 "the card's rates" "$kit/bin/gpu_check" card
-with_gstreamer 60 "cut and blend" "$kit/bin/gpu_check" stages
+with_gstreamer 60 "crop and blend" "$kit/bin/gpu_check" stages
 with_gstreamer 60 "generator fp32 against the CPU" "$kit/bin/gpu_check" generator fp32 built-in
 with_gstreamer 60 "generator fp16 against the CPU" "$kit/bin/gpu_check" generator fp16 "$fp16"
 with_gstreamer 60 "batches, fp16" "$kit/bin/gpu_check" batches fp16 "$fp16"

@@ -52,7 +52,7 @@ pub(crate) enum Command {
     Image(ImageArgs),
     /// Collect real low-quality faces out of footage, to train on that camera.
     ///
-    /// The faces are found, tracked and cut to 16x16 pixels exactly as when they are sharpened.
+    /// The faces are found, tracked and cropped to 16x16 pixels exactly as when they are sharpened.
     #[command(after_help = DISCLAIMER)]
     Harvest(HarvestArgs),
     /// Show a video, a camera or a stream in a window, before and after parted by a line.

@@ -308,3 +308,36 @@ pub enum GpuError {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{0}")]
 pub struct CudaError(pub(crate) String);
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error as _;
+
+    use super::*;
+
+    #[test]
+    fn errors_have_their_cause_as_source_and_tell_it() {
+        let io = std::io::Error::other("the camera is gone");
+        let own = Error::inference("detector mine", io);
+        assert_eq!(own.to_string(), "detector mine failed: the camera is gone");
+        assert!(own.source().is_some_and(|cause| cause.is::<std::io::Error>()));
+
+        let panicked = InferenceError::panicked(&"made up".to_string());
+        let own = Error::inference("detector mine", panicked.clone());
+        let source = own.source().and_then(|cause| cause.downcast_ref::<InferenceError>());
+        assert_eq!(source, Some(&panicked));
+        assert_eq!(own.to_string(), "detector mine failed: it panicked: made up");
+
+        let model = ModelError::invalid(&"x.onnx", OnnxError::NotOnnx.into());
+        let cause = model.source().and_then(|cause| cause.downcast_ref::<InvalidModel>());
+        assert!(matches!(cause, Some(InvalidModel::Onnx(OnnxError::NotOnnx))), "{model:?}");
+        let device = ModelError::on_device(&"x.onnx", "cuda", GpuError::NoDriver);
+        assert!(device.source().is_some_and(|cause| cause.is::<GpuError>()));
+    }
+
+    #[test]
+    fn onnx_runtime_errors_are_their_first_line() {
+        let error = OnnxRuntimeError::from_message("  no such node \nat line 7\nof file x");
+        assert_eq!(error.to_string(), "no such node");
+    }
+}

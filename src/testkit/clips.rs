@@ -62,7 +62,7 @@ pub fn view_mut(info: FrameInfo, data: &mut [u8]) -> FrameMut<'_> {
 /// # Panics
 /// If the square does not lie in the frame.
 pub fn aligned(frame: &Frame<'_>, square: &CropSquare) -> Vec<f32> {
-    // Four by four cuts of sixteen samples: the canvas cuts no more at once.
+    // Four by four crops of sixteen samples: the compositor takes no more at once.
     let (mut canvas, part) = (Compositor::default(), square.side / 4.0);
     let parts: Vec<CropSquare> = (0..16)
         .map(|i| CropSquare {
@@ -71,11 +71,11 @@ pub fn aligned(frame: &Frame<'_>, square: &CropSquare) -> Vec<f32> {
             side: part,
         })
         .collect();
-    let mut low = vec![0.0; parts.len() * Shape::SMALL.lr_len()];
-    canvas.crop(frame, Shape::SMALL, &parts, &mut low);
+    let mut lr = vec![0.0; parts.len() * Shape::SMALL.lr_len()];
+    canvas.crop(frame, Shape::SMALL, &parts, &mut lr);
     const SIDE: usize = Shape::SMALL.lr();
     let mut out = vec![0.0; 64 * 64];
-    for (i, part) in low.chunks_exact(Shape::SMALL.lr_len()).enumerate() {
+    for (i, part) in lr.chunks_exact(Shape::SMALL.lr_len()).enumerate() {
         for k in 0..SIDE * SIDE {
             let rgb = [0, 1, 2].map(|c| (part[c * SIDE * SIDE + k] + 1.0) * 127.5);
             let (x, y) = (i % 4 * SIDE + k % SIDE, i / 4 * SIDE + k / SIDE);

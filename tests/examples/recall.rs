@@ -58,14 +58,14 @@ fn main() {
         let clip = Clip::open(&Path::new(clips).join(format!("{name}.mp4")), last + 1);
         for (number, truth) in &frames {
             let mut found: Vec<Detection> = Vec::new();
-            let watch = CpuTimer::start();
+            let timer = CpuTimer::start();
             let frame = clip.frame(*number);
             if tiles {
                 detect::search_closely(&mut *detector, &frame, &mut found).unwrap();
             } else {
                 detector.detect(&frame, &mut found).unwrap();
             }
-            spent += watch.elapsed();
+            spent += timer.elapsed();
             searched += 1;
             truth.faces.iter().filter_map(size_class).for_each(|class| total[class] += 1);
             found.sort_by(|a, b| b.score.total_cmp(&a.score));

@@ -63,10 +63,10 @@ unsafe impl RunFaces for Foretold {
     }
 }
 
-/// Cuts and blends on random frames, of both memories in turn.
+/// Crops and blends on random frames, of both memories in turn.
 pub(crate) fn kernels(cuda: Arc<Cuda>) -> Result<()> {
     let cuda = &cuda;
-    let (mut cuts, mut samples, mut different) = (0usize, 0usize, 0usize);
+    let (mut crops, mut samples, mut different) = (0usize, 0usize, 0usize);
     for seed in 0..FRAMES {
         let mut noise = Noise::new(seed);
         let info = noise.info(200);
@@ -96,11 +96,11 @@ pub(crate) fn kernels(cuda: Arc<Cuda>) -> Result<()> {
         };
         let plans: Vec<FacePlan> = squares.iter().zip(&strengths).enumerate().map(plan).collect();
         let mut gpu = before;
-        let mut low = Crops::default();
-        squares.iter().for_each(|square| low.push(*square, 0, shape));
+        let mut lr = Crops::default();
+        squares.iter().for_each(|square| lr.push(*square, 0, shape));
         let mut work = |picture: &mut Picture<'_, '_>| {
-            backend.crop(picture, &mut low)?;
-            backend.render(picture, &low, &plans)
+            backend.crop(picture, &mut lr)?;
+            backend.render(picture, &lr, &plans)
         };
         if seed % 2 == 0 {
             gpu.host(|frame| work(&mut Picture::Host(frame)))??;
@@ -109,17 +109,17 @@ pub(crate) fn kernels(cuda: Arc<Cuda>) -> Result<()> {
             work(&mut Picture::Cuda(card.view()?))?;
             card.download(&mut gpu)?;
         }
-        cuts +=
-            low.values().iter().zip(&cpu_low).filter(|(a, b)| a.to_bits() != b.to_bits()).count();
+        crops +=
+            lr.values().iter().zip(&cpu_low).filter(|(a, b)| a.to_bits() != b.to_bits()).count();
         for (a, b) in gpu.planes.iter().flatten().zip(cpu.planes.iter().flatten()) {
             samples += 1;
             different += usize::from(a != b);
         }
     }
     compared(
-        (cuts, different) == (0, 0),
+        (crops, different) == (0, 0),
         &format!(
-            "kernels on {FRAMES} random frames: {cuts} numbers of the cuts and {different} of \
+            "kernels on {FRAMES} random frames: {crops} numbers of the crops and {different} of \
              {samples} samples differ from the CPU's"
         ),
     )
@@ -139,13 +139,13 @@ pub(crate) fn generator(cuda: &Arc<Cuda>, name: &str, source: &ModelSource) -> R
         if is_rehearsal(cuda) && faces > 16 {
             break;
         }
-        let low = Noise::new(faces as u32).tensor(faces * shape.lr_len());
+        let lr = Noise::new(faces as u32).tensor(faces * shape.lr_len());
         let mut wanted = vec![0.0; faces * shape.hr_len()];
-        on_cpu.run(&low, &mut wanted)?;
+        on_cpu.run(&lr, &mut wanted)?;
         let mut got = vec![0f32; faces * shape.hr_len()];
         let (input, output) = on_card.buffers(faces)?;
         // SAFETY: both ends hold that many faces and stay as they are until `synchronize`.
-        unsafe { cuda.upload(input, low.as_ptr().cast(), size_of_val(low.as_slice())) }?;
+        unsafe { cuda.upload(input, lr.as_ptr().cast(), size_of_val(lr.as_slice())) }?;
         on_card.run(faces)?;
         let len = size_of_val(got.as_slice());
         // SAFETY: as above.

@@ -8,7 +8,7 @@
 //! gpu_check kernels                     the kernels against the CPU's canvas, on random frames
 //! gpu_check generator NAME FILE         the generator of FILE against single precision on the CPU
 //! gpu_check card                        bandwidth of copies, rate of matrix products
-//! gpu_check stages                      microseconds for cut and blend
+//! gpu_check stages                      microseconds for crop and blend
 //! gpu_check batches NAME FILE           microseconds of the generator, batch by batch
 //! gpu_check frames NAME FILE            frames/s of all but decoding and detection
 //! gpu_check table FILE...               the Markdown table of what all of them have written

@@ -1,4 +1,4 @@
-//! Microseconds for cut, blend and the generator, by the card's own clock.
+//! Microseconds for crop, blend and the generator, by the card's own clock.
 
 use std::ptr::NonNull;
 use std::sync::{Arc, Mutex};
@@ -26,7 +26,7 @@ const OPERATIONS: f64 = 2.0 * 236e6;
 
 /// Bytes of the samples of one square of an NV12 frame.
 const SQUARE_BYTES: f64 = 1.5 * (SIDE * SIDE) as f64;
-/// Bytes of one cut, and of one generated face.
+/// Bytes of one crop, and of one generated face.
 const LOW_BYTES: f64 = (Shape::SMALL.lr_len() * size_of::<f32>()) as f64;
 const HIGH_BYTES: f64 = (Shape::SMALL.hr_len() * size_of::<f32>()) as f64;
 
@@ -40,10 +40,10 @@ pub(crate) fn squares(count: usize) -> Vec<CropSquare> {
         .collect()
 }
 
-/// What work of a frame no card can do without: reading the squares and writing the cuts; reading the
-/// generated faces, cuts and squares, and writing the squares.
-pub(crate) fn canvas_work(row: &str, faces: usize, cut: bool, blend: bool) {
-    let bytes = f64::from(u8::from(cut)) * (SQUARE_BYTES + LOW_BYTES)
+/// What work of a frame no card can do without: reading the squares and writing the crops; reading the
+/// generated faces, crops and squares, and writing the squares.
+pub(crate) fn canvas_work(row: &str, faces: usize, crop: bool, blend: bool) {
+    let bytes = f64::from(u8::from(crop)) * (SQUARE_BYTES + LOW_BYTES)
         + f64::from(u8::from(blend)) * (HIGH_BYTES + LOW_BYTES + 2.0 * SQUARE_BYTES);
     work(row, faces, COPY, faces as f64 * bytes);
 }
@@ -80,7 +80,7 @@ struct Spans {
     done: Vec<(usize, Mark, Mark, u32)>,
 }
 
-/// Which stage a kernel belongs to (0 cut, 1 blend), and whether it begins or ends it.
+/// Which stage a kernel belongs to (0 crop, 1 blend), and whether it begins or ends it.
 fn stage(kernel: Kernel) -> Option<(usize, bool, bool)> {
     Some(match kernel {
         Kernel::Taps => (0, true, false),
@@ -93,7 +93,7 @@ fn stage(kernel: Kernel) -> Option<(usize, bool, bool)> {
 }
 
 impl Timed {
-    /// Seconds of cut and blend since it was asked last.
+    /// Seconds of crop and blend since it was asked last.
     fn take(&self) -> std::result::Result<[f64; 2], GpuError> {
         let spans = std::mem::take(&mut *self.lock());
         let mut seconds = [0.0; 2];
@@ -199,24 +199,24 @@ unsafe impl Driver for Timed {
     }
 }
 
-/// Cut and blend, both ways, of frames in the card's memory.
+/// Crop and blend, both ways, of frames in the card's memory.
 pub(crate) fn run(cuda: Arc<Cuda>) -> Result<()> {
     let rounds = if is_rehearsal(&cuda) { 1 } else { 60 };
     for faces in BATCHES {
         for way in [Way::InFrame, Way::Repeated] {
-            let [cut, blend] = both(&cuda, way, faces, rounds)?;
+            let [crop, blend] = both(&cuda, way, faces, rounds)?;
             let note = if way == Way::InFrame { "" } else { ", kernels alone" };
-            for (name, seconds) in [("cut", cut), ("blend", blend)] {
+            for (name, seconds) in [("crop", crop), ("blend", blend)] {
                 let row = format!("{name}{note}, µs");
                 figure(&row, faces, seconds * 1e6);
-                canvas_work(&row, faces, name == "cut", name == "blend");
+                canvas_work(&row, faces, name == "crop", name == "blend");
             }
         }
     }
     Ok(())
 }
 
-/// Median seconds of cut and blend.
+/// Median seconds of crop and blend.
 fn both(cuda: &Arc<Cuda>, way: Way, faces: usize, rounds: usize) -> Result<[f64; 2]> {
     let info = FrameInfo::new(PixelFormat::Nv12, 1920, 1080);
     let mut noise = Noise::new(faces as u32);

@@ -99,7 +99,7 @@ pub(crate) fn run(args: &ImageArgs) -> Result<(), Failure> {
         check_json(json, args.force)?;
     }
     let mut picture = read(&args.input, args.scale.unwrap_or(1))?;
-    let partial = AtomicFile::create(&args.output, args.force)?;
+    let draft = AtomicFile::create(&args.output, args.force)?;
 
     if picture.pixels.color().bytes_per_pixel() / picture.pixels.color().channel_count() > 1 {
         note("the picture has more than 8 bits a sample; it is converted to 8");
@@ -126,7 +126,7 @@ pub(crate) fn run(args: &ImageArgs) -> Result<(), Failure> {
     let file = to_file(&picture, format, args.quality).map_err(|why| {
         Failure::running(format_args!("cannot write {}: {why}", args.output.display()))
     })?;
-    partial.write(&file)?;
+    draft.write(&file)?;
 
     if !args.quiet {
         let (detected, enhanced) = (&found["faces_detected"], &found["faces_enhanced"]);

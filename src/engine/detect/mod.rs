@@ -39,7 +39,7 @@ pub trait Detector: Send {
     /// [`Error::Inference`] if the model fails on this frame; later frames may be tried.
     fn detect(&mut self, frame: &Frame<'_>, found: &mut Vec<Detection>) -> Result<(), Error>;
 
-    /// Least score of a face. What it answers of less is faint: no face is believed for it, but one that
+    /// Least score of a face. Detections of less are low-score ones: no track begins with them, but a face that
     /// is known is taken to be still there ([`DetectorOptions::track_min_score`]).
     fn min_score(&self) -> f32 {
         0.0
@@ -270,14 +270,14 @@ struct Scores {
     /// Of a face.
     min: f32,
     /// Of a face that is known already.
-    faint: f32,
+    low: f32,
 }
 
 impl DetectorOptions {
     /// The scores for a detector whose own choice is `min`.
     fn scores(&self, min: f32) -> Scores {
         let min = self.min_score.unwrap_or(min);
-        Scores { min, faint: self.track_min_score.unwrap_or(min).min(min) }
+        Scores { min, low: self.track_min_score.unwrap_or(min).min(min) }
     }
 }
 

@@ -219,7 +219,7 @@ impl Network {
         let layout = Layout::padded(width, height, MULTIPLE);
         self.fit(layout)?;
         let scale = Scale::new((info.width, info.height), (width, height));
-        let (kind, least) = (self.kind, self.scores.faint);
+        let (kind, least) = (self.kind, self.scores.low);
         let mut boxes = self.run(
             layout,
             |preprocessor, tensor| preprocessor.planar(frame, layout, kind.channels, tensor),

@@ -220,7 +220,7 @@ impl Detector for SeetaFace {
         let mut boxes: Vec<Detection> = boxes
             .into_iter()
             .map(|(rect, score)| Detection { rect, score: score_of(score) })
-            .filter(|d| d.score >= self.scores.faint)
+            .filter(|d| d.score >= self.scores.low)
             .collect();
         nms::suppress(&mut boxes, MAX_IOU);
         FIT.apply(&mut boxes);
@@ -261,7 +261,7 @@ fn score_of(score: f64) -> f32 {
     score / (score + SCORE_HALF)
 }
 
-/// Size of the picture that is searched, in pixels. `width` is the user's wish, 0 for none.
+/// Size of the picture that is searched, in pixels. `width` is the user's choice, 0 for none.
 fn picture_size(frame_width: u32, frame_height: u32, width: u32) -> (usize, usize) {
     let (w, h) = (f64::from(frame_width), f64::from(frame_height));
     let factor = match width {

@@ -11,7 +11,7 @@ pub struct Sizing {
     pub long_side: u32,
     /// Frames with a shorter longer side are enlarged to this, at most twice, pixels.
     pub small_frame: u32,
-    /// The user's wish: a width in pixels for the full frame; 0 for none.
+    /// The user's choice: a width in pixels for the full frame; 0 for none.
     pub width: u32,
     /// CPU time of a search per million pixels that the detector sees, milliseconds; `None` if it
     /// cannot search at another scale than its own.
@@ -29,7 +29,7 @@ impl Sizing {
         match self.width {
             0 if long < self.small_frame as f32 => 2f32.min(self.small_frame as f32 / long),
             0 => 1f32.min(self.long_side as f32 / long),
-            wish => 2f32.min(wish.max(LEAST_WIDTH) as f32 / width.max(1.0)),
+            chosen => 2f32.min(chosen.max(LEAST_WIDTH) as f32 / width.max(1.0)),
         }
     }
 
@@ -45,17 +45,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn full_frames_are_reduced_enlarged_or_as_the_user_wishes() {
-        let size = |width: f32, height: f32, wish: u32| {
+    fn full_frames_are_reduced_enlarged_or_as_the_user_chooses() {
+        let size = |width: f32, height: f32, chosen: u32| {
             let sizing = Sizing {
                 long_side: 960,
                 small_frame: 640,
-                width: wish,
+                width: chosen,
                 ms_per_megapixel: Some(50.0),
             };
             Sizing::scaled(width, height, sizing.full_scale(width, height))
         };
-        for (width, height, wish, wanted) in [
+        for (width, height, chosen, wanted) in [
             (1920.0, 1080.0, 0, (960, 540)),
             (1080.0, 1920.0, 0, (540, 960)),
             (1280.0, 720.0, 0, (960, 540)),
@@ -70,7 +70,7 @@ mod tests {
             (32_768.0, 1.0, 0, (960, 1)),
             (1.0, 1.0, 0, (2, 2)),
         ] {
-            assert_eq!(size(width, height, wish), wanted, "{width}x{height} {wish}");
+            assert_eq!(size(width, height, chosen), wanted, "{width}x{height} {chosen}");
         }
     }
 }

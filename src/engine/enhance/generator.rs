@@ -129,10 +129,10 @@ impl GeneratorOptions {
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let generator = Generator::open(&GeneratorOptions::default())?;
 /// // One gray face of 16x16 pixels, RGB in -1..=1, becomes one of 64x64.
-/// let low = vec![0.0; 3 * 16 * 16];
-/// let mut high = vec![0.0; 3 * 64 * 64];
-/// generator.run(&low, &mut high)?;
-/// assert!(high.iter().all(|value| value.is_finite()));
+/// let lr = vec![0.0; 3 * 16 * 16];
+/// let mut hr = vec![0.0; 3 * 64 * 64];
+/// generator.run(&lr, &mut hr)?;
+/// assert!(hr.iter().all(|value| value.is_finite()));
 /// # Ok(())
 /// # }
 /// ```

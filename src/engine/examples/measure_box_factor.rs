@@ -6,7 +6,7 @@
 //! ```
 //!
 //! FOLDER holds face pictures that are crop squares themselves (JPEG or PNG, `shared/data` says
-//! how they were cut). They are shrunk to several sizes, pasted onto canvases, and looked for.
+//! how they were cropped). They are shrunk to several sizes, pasted onto canvases, and looked for.
 //! The true box is the pasted square over 1.1. For each size the program prints the median of
 //! `side` (true side over the box's longer side) and of `down` (how far the true centre lies below
 //! the box's, over the box's longer side).

@@ -202,7 +202,8 @@ impl CudaFrame<'_> {
     }
 }
 
-/// A frame to work on, in system or device memory.
+/// A frame to work on, in system or device memory: no part of the public API.
+#[doc(hidden)]
 #[derive(Debug)]
 pub enum Picture<'a, 'p> {
     /// In system memory.

@@ -56,7 +56,7 @@ impl Picture {
         FrameMut::new(self.info, planes, &self.strides).unwrap()
     }
 
-    fn cut(&self, squares: &[CropSquare]) -> Vec<f32> {
+    fn crop_small(&self, squares: &[CropSquare]) -> Vec<f32> {
         self.crop(Shape::SMALL, squares)
     }
 
@@ -123,13 +123,13 @@ fn cuts_equal_pillow_within_one_level() {
                 .iter()
                 .map(|v| v.as_f64().unwrap() as f32)
                 .collect();
-            let low = ours.cut(&[CropSquare { x: b[0], y: b[1], side: b[2] }]);
+            let lr = ours.crop_small(&[CropSquare { x: b[0], y: b[1], side: b[2] }]);
             let hex = case["rgb"].as_str().unwrap();
             for i in 0..256 {
                 for c in 0..3 {
                     let at = 2 * (3 * i + c);
                     let wanted = f32::from(u8::from_str_radix(&hex[at..at + 2], 16).unwrap());
-                    let got = level(low[c * 256 + i]);
+                    let got = level(lr[c * 256 + i]);
                     assert!(
                         (got.round() - wanted).abs() <= 1.0,
                         "{format:?} box {b:?} pixel {i} channel {c}: {got}, Pillow has {wanted}"
@@ -140,7 +140,7 @@ fn cuts_equal_pillow_within_one_level() {
     }
 }
 
-/// Smooth enough that chroma subsampling loses nothing that a cut could see.
+/// Smooth enough that chroma subsampling loses nothing that a crop could see.
 fn smooth(x: f32, y: f32) -> [f32; 3] {
     [
         128.0 + 60.0 * (x / 9.0).sin(),
@@ -156,7 +156,8 @@ fn every_format_and_colorimetry_gives_the_same_cut() {
         CropSquare { x: 31.0, y: 20.0, side: 12.5 },
         CropSquare { x: 0.0, y: 0.0, side: 47.0 },
     ];
-    let wanted = Picture::paint(FrameInfo::new(PixelFormat::Rgb, 81, 47), 0, &smooth).cut(&squares);
+    let wanted =
+        Picture::paint(FrameInfo::new(PixelFormat::Rgb, 81, 47), 0, &smooth).crop_small(&squares);
     let sites = [ChromaSite::Left, ChromaSite::Center, ChromaSite::TopLeft];
     for format in PixelFormat::ALL.into_iter().filter(|f| f.model() != ColorModel::Gray) {
         for matrix in [Matrix::Bt601, Matrix::Bt709, Matrix::Bt2020] {
@@ -165,7 +166,7 @@ fn every_format_and_colorimetry_gives_the_same_cut() {
                     // 4:2:2 has no vertical subsampling for a top-left site to differ in.
                     let info = FrameInfo::new(format, 81, 47);
                     let info = info.matrix(matrix).range(range).chroma_site(chroma_site);
-                    let got = Picture::paint(info, 3, &smooth).cut(&squares);
+                    let got = Picture::paint(info, 3, &smooth).crop_small(&squares);
                     let worst = got.iter().zip(&wanted).map(|(a, b)| level(*a) - level(*b));
                     let worst = worst.fold(0f32, |m, d| m.max(d.abs()));
                     assert!(worst < 3.5, "{info:?}: off by {worst} levels");
@@ -176,13 +177,14 @@ fn every_format_and_colorimetry_gives_the_same_cut() {
 }
 
 #[test]
-fn grey_cuts_are_grey_and_right() {
-    let grey = |x: f32, y: f32| [smooth(x, y)[1]; 3];
+fn gray_crops_are_gray_and_right() {
+    let gray = |x: f32, y: f32| [smooth(x, y)[1]; 3];
     let squares = [CropSquare { x: 10.5, y: 3.0, side: 33.0 }];
-    let rgb = Picture::paint(FrameInfo::new(PixelFormat::Rgb, 64, 48), 0, &grey).cut(&squares);
+    let rgb =
+        Picture::paint(FrameInfo::new(PixelFormat::Rgb, 64, 48), 0, &gray).crop_small(&squares);
     for range in [Range::Full, Range::Limited] {
         let info = FrameInfo::new(PixelFormat::Gray8, 64, 48).range(range);
-        let got = Picture::paint(info, 1, &grey).cut(&squares);
+        let got = Picture::paint(info, 1, &gray).crop_small(&squares);
         assert_eq!(got[..256], got[256..512]);
         assert!(got.iter().zip(&rgb).all(|(a, b)| (level(*a) - level(*b)).abs() < 1.5));
     }
@@ -206,11 +208,11 @@ fn a_blend_adds_detail_and_keeps_the_colours() {
         for format in PixelFormat::ALL {
             let mut picture = Picture::paint(FrameInfo::new(format, 220, 190), 0, &smooth);
             let square = CropSquare { x: 20.3, y: 10.8, side: shape.hr() as f32 };
-            let (lr, before) = (picture.crop(shape, &[square]), picture.cut(&[square]));
+            let (lr, before) = (picture.crop(shape, &[square]), picture.crop_small(&[square]));
             let sharp_before = edges(&picture);
             let hr = detailed(shape, &lr);
             picture.blend(shape, square, (&lr, &hr), 1.0, BlendWeights::default());
-            let after = picture.cut(&[square]);
+            let after = picture.crop_small(&[square]);
             for c in 0..3 {
                 let mean = |v: &[f32]| v[c * 256..(c + 1) * 256].iter().sum::<f32>() / 256.0;
                 let drift = (mean(&before) - mean(&after)) * 127.5;
@@ -248,7 +250,7 @@ fn detail_of_the_frame_is_added_to_the_generated_face() {
     let shown = |detail: f32| {
         let mut picture = Picture::paint(FrameInfo::new(PixelFormat::I420, 120, 90), 0, &fine);
         let before = edges(&picture);
-        let lr = picture.cut(&[square]);
+        let lr = picture.crop_small(&[square]);
         // A generator that only enlarges.
         let hr: Vec<f32> = (0..Shape::SMALL.hr_len())
             .map(|i| lr[i / 4096 * 256 + i / 64 % 64 / 4 * 16 + i % 64 / 4])
@@ -297,12 +299,12 @@ proptest! {
             side,
         };
         let shape = if large { Shape::LARGE } else { Shape::SMALL };
-        let low = picture.crop(shape, &[square]);
-        let high: Vec<f32> =
+        let lr = picture.crop(shape, &[square]);
+        let hr: Vec<f32> =
             (0..shape.hr_len()).map(|i| ((i * 31 % 101) as f32 / 50.0) - 1.0).collect();
         let weights = BlendWeights { generated: 1.0 - detail / 2.0, detail };
         let before = picture.planes.clone();
-        picture.blend(shape, square, (&low, &high), strength, weights);
+        picture.blend(shape, square, (&lr, &hr), strength, weights);
 
         // Which bytes may have changed, said in the other direction: byte by byte.
         let mut may_change: Vec<Vec<bool>> = before.iter().map(|p| vec![false; p.len()]).collect();
@@ -340,9 +342,9 @@ proptest! {
         let mut picture = Picture::paint(FrameInfo::new(PixelFormat::I420, 31, 17), 2, &smooth);
         let before = picture.planes.clone();
         let square = CropSquare { x, y, side };
-        let low = picture.cut(&[square]);
-        let high = vec![0.5; Shape::SMALL.hr_len()];
-        picture.blend(Shape::SMALL, square, (&low, &high), 1.0, BlendWeights::default());
+        let lr = picture.crop_small(&[square]);
+        let hr = vec![0.5; Shape::SMALL.hr_len()];
+        picture.blend(Shape::SMALL, square, (&lr, &hr), 1.0, BlendWeights::default());
         prop_assert!(square.lies_in(31, 17) || picture.planes == before);
     }
 }

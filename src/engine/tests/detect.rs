@@ -176,7 +176,7 @@ fn damaged_copies_are_refused(path: &Path, kind: DetectorKind) {
     }
 }
 
-/// Each detector finds the face, and its box leads to the crop square that the face was cut by.
+/// Each detector finds the face, and its box leads to the crop square that the face was cropped by.
 fn finds_the_face(detector: &mut dyn Detector, side: u32) {
     for (width, height) in [(640, 480), (333, 201), (640, 480), (1280, 720)] {
         let picture = one_face(side, width, height);

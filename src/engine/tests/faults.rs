@@ -12,7 +12,7 @@ use facesr::{Error, Face, Finder, FinderOptions, Frame, FrameInfo, PixelFormat, 
 
 /// How a detector comes to grief.
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Fate {
+enum Fault {
     Fails,
     Panics,
     /// Outside of what is guarded, so that its thread ends.
@@ -21,7 +21,7 @@ enum Fate {
 
 /// Finds one face, but for its third call.
 struct Frail {
-    fate: Fate,
+    fault: Fault,
     calls: Arc<AtomicU32>,
 }
 
@@ -32,9 +32,9 @@ impl Detector for Frail {
 
     fn detect(&mut self, _: &Frame<'_>, found: &mut Vec<Detection>) -> Result<(), Error> {
         let call = self.calls.fetch_add(1, Ordering::Relaxed) + 1;
-        match self.fate {
-            Fate::Panics if call == 3 => panic!("a made-up panic"),
-            Fate::Fails if call == 3 => {
+        match self.fault {
+            Fault::Panics if call == 3 => panic!("a made-up panic"),
+            Fault::Fails if call == 3 => {
                 return Err(Error::inference("frail", "made up"));
             }
             _ => {}
@@ -45,7 +45,7 @@ impl Detector for Frail {
 
     fn helper_time(&self) -> Duration {
         let late = self.calls.load(Ordering::Relaxed) >= 3;
-        assert!(!(late && self.fate == Fate::Dies), "a made-up death");
+        assert!(!(late && self.fault == Fault::Dies), "a made-up death");
         Duration::ZERO
     }
 }
@@ -60,9 +60,9 @@ fn find(finder: &mut Finder) -> (Vec<Face>, Option<Error>) {
 
 #[test]
 fn in_the_background_it_fails_panics_or_dies() {
-    for fate in [Fate::Fails, Fate::Panics, Fate::Dies] {
+    for fault in [Fault::Fails, Fault::Panics, Fault::Dies] {
         let calls = Arc::new(AtomicU32::new(0));
-        let detector = Box::new(Frail { fate, calls: calls.clone() });
+        let detector = Box::new(Frail { fault, calls: calls.clone() });
         let options = FinderOptions::default().detect_interval(Duration::ZERO).background(true);
         let mut finder = Finder::new(detector, options);
         let (mut errors, mut last) = (Vec::new(), Vec::new());
@@ -70,32 +70,32 @@ fn in_the_background_it_fails_panics_or_dies() {
         let mut after = 0;
         // Until the fault has been told, and some frames more.
         while after < 40 {
-            assert!(begun.elapsed() < Duration::from_secs(20), "{fate:?} is not told");
+            assert!(begun.elapsed() < Duration::from_secs(20), "{fault:?} is not told");
             let (faces, error) = find(&mut finder);
             last = faces;
             errors.extend(error.map(|error| error.to_string()));
             after += usize::from(!errors.is_empty());
             std::thread::sleep(Duration::from_millis(2));
         }
-        assert_eq!(errors.len(), 1, "{fate:?}: {errors:?}");
+        assert_eq!(errors.len(), 1, "{fault:?}: {errors:?}");
         assert!(errors[0].contains("frail"), "{errors:?}");
-        let words = match fate {
-            Fate::Fails => "made up",
-            Fate::Panics => "a made-up panic",
-            Fate::Dies => "its thread has ended",
+        let words = match fault {
+            Fault::Fails => "made up",
+            Fault::Panics => "a made-up panic",
+            Fault::Dies => "its thread has ended",
         };
         assert!(errors[0].contains(words), "{errors:?}");
-        if fate == Fate::Dies {
+        if fault == Fault::Dies {
             assert_eq!(calls.load(Ordering::Relaxed), 3);
             assert_eq!(last, [], "a track without a detector ends some time");
         } else {
-            assert!(calls.load(Ordering::Relaxed) > 3, "{fate:?}: it is not asked again");
-            assert_eq!(last.len(), 1, "{fate:?}");
+            assert!(calls.load(Ordering::Relaxed) > 3, "{fault:?}: it is not asked again");
+            assert_eq!(last.len(), 1, "{fault:?}");
         }
         // Options may still be changed, back from the background too.
         finder.set_options(FinderOptions::default().detect_interval(Duration::ZERO));
         let found = find(&mut finder).0;
-        assert_eq!(found.is_empty(), fate == Fate::Dies, "{fate:?}");
+        assert_eq!(found.is_empty(), fault == Fault::Dies, "{fault:?}");
     }
 }
 
@@ -141,7 +141,7 @@ fn faces_of_a_detector_that_keeps_failing_are_lost() {
 #[test]
 fn a_failure_in_the_stream_s_own_thread_costs_one_search() {
     let calls = Arc::new(AtomicU32::new(0));
-    let detector = Box::new(Frail { fate: Fate::Fails, calls: calls.clone() });
+    let detector = Box::new(Frail { fault: Fault::Fails, calls: calls.clone() });
     let options = FinderOptions::default().detect_interval(Duration::ZERO);
     let mut finder = Finder::new(detector, options);
     for n in 1..=10 {

@@ -41,11 +41,11 @@ mod tests {
 
     #[test]
     fn cpu_timer_counts_work_but_not_sleep() {
-        let watch = CpuTimer::start();
+        let timer = CpuTimer::start();
         std::thread::sleep(Duration::from_millis(30));
-        assert!(watch.elapsed() < Duration::from_millis(15));
+        assert!(timer.elapsed() < Duration::from_millis(15));
         let mut x = 1u64;
-        while watch.elapsed() < Duration::from_millis(5) {
+        while timer.elapsed() < Duration::from_millis(5) {
             x = std::hint::black_box(x.wrapping_mul(3));
         }
         assert!(process_time() >= Duration::from_millis(5));

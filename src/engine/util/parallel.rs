@@ -24,14 +24,14 @@ pub(crate) fn for_each_with<W: Send, T: Send>(
 ) -> Duration {
     let queue = Mutex::new(queue);
     let run_worker = |worker: &mut W| {
-        let watch = CpuTimer::start();
+        let timer = CpuTimer::start();
         loop {
             // The lock is released before the work begins.
             let next = queue.lock().next();
             let Some(item) = next else { break };
             work(worker, item);
         }
-        watch.elapsed()
+        timer.elapsed()
     };
     let Some((first, others)) = workers.split_first_mut() else { panic!("no worker") };
     thread::scope(|scope| {
@@ -54,8 +54,8 @@ mod tests {
         for workers in 1..5 {
             let mut done = vec![Vec::new(); workers];
             let burn = |done: &mut Vec<u32>, thing: u32| {
-                let watch = CpuTimer::start();
-                while watch.elapsed() < Duration::from_micros(300) {}
+                let timer = CpuTimer::start();
+                while timer.elapsed() < Duration::from_micros(300) {}
                 done.push(thing);
             };
             let time = for_each_with(&mut done, 0..40, burn);

@@ -47,17 +47,17 @@ pub fn frame(data: &[u8]) {
         .collect();
     // The shape goes by a byte that was read before: the corpus stays what it is.
     let shape = if right & 8 != 0 { Shape::LARGE } else { Shape::SMALL };
-    let mut low = vec![0.0; squares.len() * shape.lr_len()];
+    let mut lr = vec![0.0; squares.len() * shape.lr_len()];
     let mut canvas = Compositor::default();
-    canvas.crop(&frame, shape, &squares, &mut low);
-    assert!(low.iter().all(|v| (-1.0..=1.0).contains(v)));
-    let high = vec![bytes.f32(); squares.len() * shape.hr_len()];
+    canvas.crop(&frame, shape, &squares, &mut lr);
+    assert!(lr.iter().all(|v| (-1.0..=1.0).contains(v)));
+    let hr = vec![bytes.f32(); squares.len() * shape.hr_len()];
     let strengths: Vec<f32> = squares.iter().map(|_| f32::from(bytes.u8()) / 255.0).collect();
     let view = planes[..count].iter_mut().map(Vec::as_mut_slice);
     let mut frame = FrameMut::new(info, view, &strides[..count])
         .unwrap_or_else(|e| panic!("to be read, but not to be written: {e}"));
     let detail = f32::from(right >> 4) / 15.0;
     let weights = BlendWeights { generated: 1.0 - detail / 2.0, detail };
-    let (squares, lr, hr, strengths) = (&squares, &low, &high, &strengths);
+    let (squares, lr, hr, strengths) = (&squares, &lr, &hr, &strengths);
     canvas.blend(&mut frame, &FaceBatch { shape, squares, lr, hr, strengths, weights });
 }

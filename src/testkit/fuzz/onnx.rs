@@ -1,6 +1,6 @@
 //! What is read of model files before ONNX Runtime sees them.
 
-/// `data` as an ONNX file: read, checked, and written anew for another size and in
+/// `data` as an ONNX file: read, checked, and written again for another size and in
 /// 8 bits.
 pub fn onnx(data: &[u8]) {
     let checked = facesr::internals::onnx::reject_unsafe(data);

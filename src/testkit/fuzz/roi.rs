@@ -9,7 +9,7 @@ use gst_video::VideoRegionOfInterestMeta;
 use super::bytes::Bytes;
 
 /// Regions as `data` says, read as faces of a picture of the size that it says; what is a face is
-/// cut out of a frame.
+/// cropped out of a frame.
 pub fn roi(data: &[u8]) {
     gst::init().unwrap_or_else(|e| panic!("GStreamer does not start: {e}"));
     let mut bytes = Bytes(data);
@@ -42,9 +42,9 @@ pub fn roi(data: &[u8]) {
         faces.iter().filter_map(|face| CropSquare::around(&face.rect, 40, 30)).collect();
     assert!(squares.iter().all(|square| square.lies_in(40, 30)), "{squares:?}");
     for shape in [Shape::SMALL, Shape::LARGE] {
-        let mut low = vec![0.0; squares.len() * shape.lr_len()];
-        Compositor::default().crop(&frame, shape, &squares, &mut low);
-        assert!(low.iter().all(|v| (-1.0..=1.0).contains(v)));
+        let mut lr = vec![0.0; squares.len() * shape.lr_len()];
+        Compositor::default().crop(&frame, shape, &squares, &mut lr);
+        assert!(lr.iter().all(|v| (-1.0..=1.0).contains(v)));
     }
 }
 

@@ -27,7 +27,7 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Make training sets out of pictures: find, cut, sift and split faces.
+    /// Make training sets out of pictures: find, crop, sift and split faces.
     Prepare(prepare::PrepareArgs),
     /// Make pairs of faces that went through real video encoders.
     Pairs(pairs::PairsArgs),

@@ -38,14 +38,14 @@ pub(super) struct TrainArgs {
     /// Folder of the run: checkpoints, metrics, samples, report.html.
     #[arg(long)]
     out: PathBuf,
-    /// Begin anew in a folder that holds a run already.
+    /// Begin again in a folder that holds a run already.
     #[arg(long, conflicts_with = "resume")]
     force: bool,
     /// Where decoded faces are kept for the next start.
     #[arg(long)]
     cache: Option<PathBuf>,
     /// Go on from this checkpoint. Its settings count; budgets, lengths of phases, learning rates and
-    /// weights of losses may be given anew, anything else is refused.
+    /// weights of losses may be given again, anything else is refused.
     #[arg(long, value_name = "CHECKPOINT")]
     resume: Option<PathBuf>,
     /// Settings as a JSON file (any part of what a checkpoint holds); the options come on top.

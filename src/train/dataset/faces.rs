@@ -187,7 +187,7 @@ impl Faces {
         &self.labels.sources[i]
     }
 
-    /// Splits by person where the manifest knows who it is, else by the original that a face was cut
+    /// Splits by person where the manifest knows who it is, else by the original that a face was cropped
     /// out of, else by picture: about `share` of them are held back. The same archive always gives the
     /// same split.
     pub fn split_by_identity(&self, share: f64) -> Split {

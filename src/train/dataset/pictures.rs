@@ -19,7 +19,7 @@ pub struct Picture {
     pub source: String,
     /// Who it shows, where the manifest knows.
     pub identity: Option<String>,
-    /// The picture or frame that it was cut out of, where the manifest knows.
+    /// The picture or frame that it was cropped from, where the manifest knows.
     pub original: Option<String>,
     /// `side` x `side` x RGB.
     pub rgb: Vec<u8>,
@@ -52,7 +52,7 @@ pub struct Stored {
     pub source: String,
     /// Who it shows, where the manifest knows.
     pub identity: Option<String>,
-    /// The picture that it was cut out of, where the manifest knows.
+    /// The picture that it was cropped from, where the manifest knows.
     pub original: Option<String>,
     /// How far the face is turned (nose off center, in eye distances), where the manifest knows.
     pub yaw: Option<f32>,

@@ -3,9 +3,9 @@
 //! fetches it. A loss in its embedding keeps a face the person it was. It is never trained here and
 //! never ships.
 //!
-//! On 300 people of the training faces, two photographs each, cut as all faces here: the other
+//! On 300 people of the training faces, two photographs each, cropped as all faces here: the other
 //! photograph is the nearest of 300 for 78 %, AUC 0.990 (64x64 as they are: 5 %, 0.74; so faces
-//! are cut tighter and enlarged first).
+//! are cropped tighter and enlarged first).
 
 use std::path::Path;
 
@@ -33,7 +33,7 @@ const BLOCKS: [(i64, i64); 13] = [
 ];
 
 /// Of the crop only the middle is shown, without so many 64ths on each side: the network has learnt
-/// from tighter cuts.
+/// from tighter crops.
 const MARGIN: i64 = 5;
 
 /// That middle is resampled to this side, unless another is set.

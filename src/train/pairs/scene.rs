@@ -224,7 +224,7 @@ impl Camera {
     }
 
     /// Lens, sensor, and what the camera's own processor does.
-    fn shoot(&self, frame: &mut Picture, rng: &mut Rng) {
+    fn degrade(&self, frame: &mut Picture, rng: &mut Rng) {
         frame.blur(self.defocus);
         // Half of the noise of colors is coarse: sensors see each color at every second place.
         let (w, h) = (frame.width / 2 + 1, frame.height / 2 + 1);
@@ -271,7 +271,7 @@ pub fn pairs(
         for actor in &actors {
             actor.draw(&mut frame, time, camera.shutter, recipe.frames, camera.pan);
         }
-        camera.shoot(&mut frame, rng);
+        camera.degrade(&mut frame, rng);
         film.push(frame.to_bytes());
     }
     let codec = |rng: &mut Rng| {
@@ -363,8 +363,8 @@ fn pair(
         (size, corner, square) = (large, (corner.0 * factor, corner.1 * factor), side * factor);
     }
     let crop = |to: usize| -> Vec<u8> {
-        let cut = window(&area, size, corner, square, to);
-        cut.iter().map(|v| v.round().clamp(0.0, 255.0) as u8).collect()
+        let crop = window(&area, size, corner, square, to);
+        crop.iter().map(|v| v.round().clamp(0.0, 255.0) as u8).collect()
     };
     let original = truth(&actor.face, pose, (x, y), side, ORIGINAL).to_bytes();
     let mut jpeg = Vec::new();

@@ -1,4 +1,4 @@
-//! Cuts a face to the size of its set: small faces exactly as the engine cuts them at run time.
+//! Crops a face to the size of its set: small faces exactly as the engine crops them at run time.
 
 use facesr::Shape;
 use facesr::frame::Frame;
@@ -40,7 +40,7 @@ impl Kind {
     }
 }
 
-/// A face that was cut.
+/// A face that was cropped.
 #[derive(Debug, Clone)]
 pub struct Crop {
     /// Its set.
@@ -62,7 +62,13 @@ pub struct Crop {
 }
 
 /// Cuts `square` out of an RGB picture, given as a frame and as its rows without gaps.
-pub fn cut(frame: &Frame<'_>, rgb: &[u8], square: CropSquare, kind: Kind, scale: Scale) -> Vec<u8> {
+pub fn crop(
+    frame: &Frame<'_>,
+    rgb: &[u8],
+    square: CropSquare,
+    kind: Kind,
+    scale: Scale,
+) -> Vec<u8> {
     let side = kind.side(scale);
     match kind {
         // The engine's own crop at run time.
@@ -86,8 +92,8 @@ pub fn cut(frame: &Frame<'_>, rgb: &[u8], square: CropSquare, kind: Kind, scale:
                 area.extend(row.iter().map(|v| f32::from(*v)));
             }
             let (x, y) = (square.x - x0 as f32, square.y - y0 as f32);
-            let cut = window(&area, (x1 - x0, y1 - y0), (x, y), square.side, side);
-            cut.iter().map(|v| v.round().clamp(0.0, 255.0) as u8).collect()
+            let crop = window(&area, (x1 - x0, y1 - y0), (x, y), square.side, side);
+            crop.iter().map(|v| v.round().clamp(0.0, 255.0) as u8).collect()
         }
     }
 }
@@ -126,7 +132,7 @@ mod tests {
         let frame = Frame::new(info, &[&rgb], &[w * 3]).unwrap();
         let floats: Vec<f32> = rgb.iter().map(|v| f32::from(*v)).collect();
         for (x, y, side) in [(3.3, 4.7, 31.0), (0.0, 0.0, 48.5), (20.2, 10.9, 13.0)] {
-            let lr = cut(&frame, &rgb, CropSquare { x, y, side }, Kind::Lr, Scale::SMALL);
+            let lr = crop(&frame, &rgb, CropSquare { x, y, side }, Kind::Lr, Scale::SMALL);
             let ours = window(&floats, (w, h), (x, y), side, 16);
             for (a, b) in lr.iter().zip(&ours) {
                 assert!(
@@ -136,7 +142,7 @@ mod tests {
             }
         }
         let hr =
-            cut(&frame, &rgb, CropSquare { x: 1.5, y: 0.2, side: 48.0 }, Kind::Hr, Scale::SMALL);
+            crop(&frame, &rgb, CropSquare { x: 1.5, y: 0.2, side: 48.0 }, Kind::Hr, Scale::SMALL);
         let whole = window(&floats, (w, h), (1.5, 0.2), 48.0, 64);
         for (a, b) in hr.iter().zip(&whole) {
             assert!((f32::from(*a) - b.clamp(0.0, 255.0)).abs() <= 1.0, "{a} against {b}");

@@ -1,5 +1,5 @@
 //! From pictures to training sets in the crop convention: find the faces (with the engine's own
-//! detector, or from the annotation files of CelebA and WIDER FACE), cut each as the engine cuts at
+//! detector, or from the annotation files of CelebA and WIDER FACE), cropped as the engine crops at
 //! run time, drop blurred ones and near-duplicates, split by person or source picture, write tars.
 
 pub mod annotations;
@@ -109,7 +109,7 @@ pub fn run(options: &Options, mut tell: impl FnMut(&str)) -> Result<Summary> {
         for (rect, score) in boxes {
             let Some(square) = CropSquare::around(&rect, width, height) else { continue };
             let Some(kind) = Kind::of(rect, square, options.scale) else { continue };
-            let pixels = crop::cut(&frame, rgb.as_raw(), square, kind, options.scale);
+            let pixels = crop::crop(&frame, rgb.as_raw(), square, kind, options.scale);
             let side = kind.side(options.scale);
             let sharpness = crop::sharpness(&pixels, side);
             if kind == Kind::Hr && sharpness < options.sharpness {

@@ -91,7 +91,7 @@ impl Folder {
         if let (Some(first), false) = (left.first(), force) {
             return Err(Error::Setting(format!(
                 "{} holds a run already ({}): go on with it by --resume, name another folder, or \
-                 begin anew by --force",
+                 begin again by --force",
                 path.display(),
                 first.file_name().unwrap_or_default().to_string_lossy()
             )));

@@ -12,7 +12,7 @@ const FRAMES: u32 = 4;
 
 /// In live use the queue is bounded by time. While a single frame takes long, so much can wait; it
 /// then passes untouched, frame by frame. If that takes still longer the oldest are dropped: the
-/// source would drop compressed ones, and spoil the picture for long.
+/// source would drop compressed ones, and damage the picture for long.
 const LIVE_TIME: gst::ClockTime = gst::ClockTime::from_mseconds(640);
 
 /// The same until so many frames have left: sinks show nothing before the slowest branch of the

@@ -12,7 +12,7 @@ pub(super) struct Stats {
     pub(super) faces_seen: u64,
     faces_enhanced: u64,
     faces_generated: u64,
-    cut_ns: u64,
+    crop_ns: u64,
     generate_ns: u64,
     blend_ns: u64,
 }
@@ -23,7 +23,7 @@ impl Stats {
         let now = enhancer.stats();
         self.faces_enhanced = now.faces_enhanced;
         self.faces_generated = now.faces_generated;
-        self.cut_ns = now.crop.as_nanos() as u64;
+        self.crop_ns = now.crop.as_nanos() as u64;
         self.generate_ns = now.generate.as_nanos() as u64;
         self.blend_ns = now.blend.as_nanos() as u64;
     }
@@ -37,7 +37,7 @@ impl Stats {
             .field("faces-seen", self.faces_seen)
             .field("faces-enhanced", self.faces_enhanced)
             .field("faces-generated", self.faces_generated)
-            .field("cut-ns", self.cut_ns)
+            .field("crop-ns", self.crop_ns)
             .field("generate-ns", self.generate_ns)
             .field("blend-ns", self.blend_ns)
             .build()

@@ -15,7 +15,7 @@ pub(super) struct Report<'a> {
 }
 
 /// The stages whose CPU time the element counts.
-const STAGES: [&str; 5] = ["detect", "track", "cut", "generate", "blend"];
+const STAGES: [&str; 5] = ["detect", "track", "crop", "generate", "blend"];
 
 impl Report<'_> {
     /// The report as JSON.

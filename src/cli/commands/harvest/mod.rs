@@ -1,4 +1,4 @@
-//! `facesr harvest`: real low-quality faces out of a camera's footage, cut as the networks see
+//! `facesr harvest`: real low-quality faces out of a camera's footage, cropped as the networks see
 //! them, for training on that camera.
 
 mod args;

@@ -97,7 +97,7 @@ impl CropSelector {
         self.tracks.len()
     }
 
-    /// The square to cut, if the face is one of those that are wanted.
+    /// The square to crop, if the face is one of those that are wanted.
     fn square(&mut self, face: &Face, width: u32, height: u32) -> Option<CropSquare> {
         let (narrowest, widest) = self.criteria.widths;
         let r = face.rect;
@@ -162,10 +162,10 @@ impl FrameObserver for CropSelector {
             track.last_frame = self.frames;
             let unsure = UNSURE_DETECTIONS * self.criteria.detect_every as usize;
             if (track.seen - 1).is_multiple_of(track.stride) {
-                let mut low = [0.0; Shape::SMALL.lr_len()];
-                self.canvas.crop(frame.before, Shape::SMALL, &[square], &mut low);
+                let mut lr = [0.0; Shape::SMALL.lr_len()];
+                self.canvas.crop(frame.before, Shape::SMALL, &[square], &mut lr);
                 track.unsure.push_back(Crop {
-                    pixels: interleaved(&low),
+                    pixels: interleaved(&lr),
                     track: face.id,
                     time: frame.time,
                     rect: face.rect,
@@ -187,10 +187,10 @@ impl FrameObserver for CropSelector {
 }
 
 /// `[3, 16, 16]` in -1..=1 as RGB bytes.
-fn interleaved(low: &[f32]) -> Vec<u8> {
+fn interleaved(lr: &[f32]) -> Vec<u8> {
     let level = |v: f32| ((v + 1.0) * 127.5).round().clamp(0.0, 255.0) as u8;
     let plane = Shape::SMALL.lr_plane();
-    (0..plane).flat_map(|i| [0, 1, 2].map(|c| level(low[c * plane + i]))).collect()
+    (0..plane).flat_map(|i| [0, 1, 2].map(|c| level(lr[c * plane + i]))).collect()
 }
 
 /// Luma of a crop as 256 numbers of mean 0 and length 1.
@@ -246,7 +246,7 @@ mod tests {
 
     use super::*;
 
-    const WISH: Criteria = Criteria { widths: (8.0, 30.0), per_track: 4, detect_every: 1 };
+    const CRITERIA: Criteria = Criteria { widths: (8.0, 30.0), per_track: 4, detect_every: 1 };
 
     /// A frame of noise of its own, with these faces.
     fn show(picker: &mut CropSelector, seed: u32, faces: &[(u64, f32, f32)]) {
@@ -272,7 +272,7 @@ mod tests {
 
     #[test]
     fn a_long_track_gives_its_share_spread_over_its_time() {
-        let mut picker = CropSelector::new(WISH);
+        let mut picker = CropSelector::new(CRITERIA);
         for i in 0..400 {
             show(&mut picker, i, &[(1, 40.0, 16.0)]);
         }
@@ -286,7 +286,7 @@ mod tests {
 
     #[test]
     fn what_a_vanishing_track_shows_last_is_not_taken() {
-        let mut picker = CropSelector::new(WISH);
+        let mut picker = CropSelector::new(CRITERIA);
         for i in 0..5 {
             show(&mut picker, i, &[(1, 40.0, 16.0)]);
         }
@@ -301,7 +301,7 @@ mod tests {
     fn still_faces_and_those_of_other_clips_are_taken_once() {
         let mut seen = SeenCrops::new(0.985);
         for wanted in [1, 0] {
-            let mut picker = CropSelector::new(WISH);
+            let mut picker = CropSelector::new(CRITERIA);
             for _ in 0..20 {
                 show(&mut picker, 7, &[(1, 40.0, 16.0)]);
             }
@@ -313,7 +313,7 @@ mod tests {
 
     #[test]
     fn sizes_and_edges_are_minded() {
-        let mut picker = CropSelector::new(WISH);
+        let mut picker = CropSelector::new(CRITERIA);
         for i in 0..6 {
             show(&mut picker, i, &[(1, 40.0, 6.0), (2, 60.0, 40.0), (3, -4.0, 16.0)]);
         }

@@ -47,13 +47,13 @@ pub(crate) fn run(args: &ViewArgs) -> Result<(), Failure> {
     for (name, value) in args.stream.properties(args.scale) {
         element.set_property_from_str(name, &value);
     }
-    let trip: Arc<Mutex<FramesInFlight>> = Arc::default();
+    let in_flight: Arc<Mutex<FramesInFlight>> = Arc::default();
     let split = Arc::new(Mutex::new(Split::new(f64::from(args.split))));
-    build(args, &pipeline, &element, &trip, &split)?;
+    build(args, &pipeline, &element, &in_flight, &split)?;
     if !args.quiet {
         say(KEYS);
     }
-    let ended = play(args, &pipeline, &element, &trip);
+    let ended = play(args, &pipeline, &element, &in_flight);
     let _ = pipeline.set_state(gst::State::Null);
     ended
 }
@@ -63,16 +63,16 @@ fn build(
     args: &ViewArgs,
     pipeline: &gst::Pipeline,
     element: &gst::Element,
-    trip: &Arc<Mutex<FramesInFlight>>,
+    in_flight: &Arc<Mutex<FramesInFlight>>,
     split: &Arc<Mutex<Split>>,
 ) -> Result<(), Failure> {
     let filter = make("capsfilter")?;
     let show = [make("videoconvert")?, window::open(args.sink.as_deref())?];
     // Faces that lie on their side are not found.
-    let turn = make("videoflip")?;
-    turn.set_property_from_str("video-direction", "auto");
+    let rotation = make("videoflip")?;
+    rotation.set_property_from_str("video-direction", "auto");
     let (convert, scaler) = (make("videoconvert")?, make("videoscale")?);
-    let chain = [&convert, &turn, &scaler, &filter, element, &show[0], &show[1]];
+    let chain = [&convert, &rotation, &scaler, &filter, element, &show[0], &show[1]];
     let decoder = source(&args.source, pipeline)?;
     add_chain(pipeline, &chain).map_err(Failure::running)?;
     split::attach(element, split.clone());
@@ -81,7 +81,7 @@ fn build(
         element.static_pad(name).ok_or_else(|| Failure::running("an element has lost its pad"))
     };
     let first = pad(chain[0], "sink")?;
-    let entered = trip.clone();
+    let entered = in_flight.clone();
     first.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
         if let Some(gst::PadProbeData::Buffer(buffer)) = &info.data {
             let under_way = &mut lock(&entered).under_way;
@@ -93,14 +93,14 @@ fn build(
         gst::PadProbeReturn::Ok
     });
     let last = pad(&show[0], "src")?;
-    let arrived = trip.clone();
+    let arrived = in_flight.clone();
     last.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
         if let Some(gst::PadProbeData::Buffer(buffer)) = &info.data {
-            let mut trip = lock(&arrived);
-            trip.frames += 1;
-            if let Some(at) = trip.under_way.iter().position(|(pts, _)| *pts == buffer.pts()) {
-                let entered = trip.under_way.drain(..=at).next_back();
-                trip.delays.extend(entered.map(|(_, entered)| entered.elapsed()));
+            let mut in_flight = lock(&arrived);
+            in_flight.frames += 1;
+            if let Some(at) = in_flight.under_way.iter().position(|(pts, _)| *pts == buffer.pts()) {
+                let entered = in_flight.under_way.drain(..=at).next_back();
+                in_flight.delays.extend(entered.map(|(_, entered)| entered.elapsed()));
             }
         }
         gst::PadProbeReturn::Ok
@@ -193,7 +193,7 @@ fn play(
     args: &ViewArgs,
     pipeline: &gst::Pipeline,
     element: &gst::Element,
-    trip: &Mutex<FramesInFlight>,
+    in_flight: &Mutex<FramesInFlight>,
 ) -> Result<(), Failure> {
     let bus = pipeline.bus().ok_or_else(|| Failure::running("no message bus"))?;
     let shown = without_passwords(&args.source.to_string_lossy());
@@ -203,20 +203,20 @@ fn play(
     let mut line = (Instant::now(), 0);
     loop {
         let message = bus.timed_pop(TICK);
-        let frames = lock(trip).frames;
+        let frames = lock(in_flight).frames;
         if interrupt::requested() || args.frames.is_some_and(|wanted| frames >= wanted) {
-            tell(args, element, trip, &mut line);
+            tell(args, element, in_flight, &mut line);
             return Ok(());
         }
         if line.0.elapsed() >= LINE_EVERY {
-            tell(args, element, trip, &mut line);
+            tell(args, element, in_flight, &mut line);
         }
         match message.as_ref().map(|message| message.view()) {
             Some(gst::MessageView::Eos(_)) if frames == 0 => {
                 return Err(cannot("it holds no video"));
             }
             Some(gst::MessageView::Eos(_)) => {
-                tell(args, element, trip, &mut line);
+                tell(args, element, in_flight, &mut line);
                 return Ok(());
             }
             Some(gst::MessageView::Error(error)) => {
@@ -237,12 +237,12 @@ fn play(
 fn tell(
     args: &ViewArgs,
     element: &gst::Element,
-    trip: &Mutex<FramesInFlight>,
+    in_flight: &Mutex<FramesInFlight>,
     (since, before): &mut (Instant, u64),
 ) {
     let (frames, delays) = {
-        let mut trip = lock(trip);
-        (trip.frames, std::mem::take(&mut trip.delays))
+        let mut in_flight = lock(in_flight);
+        (in_flight.frames, std::mem::take(&mut in_flight.delays))
     };
     let rate = (frames - *before) as f64 / since.elapsed().as_secs_f64().max(1e-3);
     (*since, *before) = (Instant::now(), frames);

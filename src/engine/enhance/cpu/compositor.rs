@@ -113,7 +113,7 @@ impl Compositor {
         frame: &mut FrameMut<'_>,
         layers: impl Iterator<Item = (usize, f32)>,
     ) -> Duration {
-        let watch = CpuTimer::start();
+        let timer = CpuTimer::start();
         let mut at = 0;
         for (count, weight) in layers {
             if let [first, second] = &mut self.patches[at..at + count] {
@@ -122,7 +122,7 @@ impl Compositor {
             self.patches[at].blend(frame);
             at += count;
         }
-        watch.elapsed()
+        timer.elapsed()
     }
 
     /// Blends `faces` into `frame`, in their order, on one thread.

@@ -244,11 +244,11 @@ impl Worker<'_> {
             Job::ShowAgain(face) => return face.render(renderer, info),
             Job::Generate(rung, crops, faces) => (rung, crops, faces),
         };
-        let watch = CpuTimer::start();
+        let timer = CpuTimer::start();
         let generator: &Generator = ladder.generator(rung);
         let shape = generator.shape();
         *outcome = generator.run_share(crops, |hr| {
-            generate[rung] += watch.elapsed();
+            generate[rung] += timer.elapsed();
             for (face, hr) in faces.iter_mut().zip(hr.chunks_exact(shape.hr_len())) {
                 if !is_finite(hr) {
                     face.patch.clear();
