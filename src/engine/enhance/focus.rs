@@ -50,7 +50,7 @@ fn halve(values: &[f32], side: usize) -> Vec<f32> {
 fn difference(values: &[f32], halves: &[f32], weights: &[f32], side: usize) -> f32 {
     let half = side / 2;
     // Two neighbors and their shares, a quarter of a pixel off the nearer.
-    let taps = |i: usize| {
+    let nearest = |i: usize| {
         let near = i / 2;
         let far =
             if i.is_multiple_of(2) { near.saturating_sub(1) } else { (near + 1).min(half - 1) };
@@ -58,7 +58,7 @@ fn difference(values: &[f32], halves: &[f32], weights: &[f32], side: usize) -> f
     };
     let mut sum = 0.0;
     for (i, (value, weight)) in values.iter().zip(weights).enumerate() {
-        let ((x, x2), (y, y2)) = (taps(i % side), taps(i / side));
+        let ((x, x2), (y, y2)) = (nearest(i % side), nearest(i / side));
         let row = |y: usize| 0.75 * halves[y * half + x] + 0.25 * halves[y * half + x2];
         let rest = value - (0.75 * row(y) + 0.25 * row(y2));
         sum += weight * rest * rest;

@@ -81,7 +81,7 @@ mod tests {
     }
 
     fn face(id: u64, x: f32, y: f32, w: f32, h: f32) -> Face {
-        Face { id, rect: Rect::new(x, y, w, h), score: 0.75 }
+        Face::new(id, Rect::new(x, y, w, h), 0.75)
     }
 
     fn write(buffer: &mut gst::BufferRef, faces: &[Face]) -> Vec<Face> {

@@ -74,7 +74,7 @@ impl FaceReader {
         for (rect, score, id) in described(buffer, size) {
             let rect = rect.scaled(scale);
             if rect.is_valid() {
-                faces.push(Face { id: 0, rect, score });
+                faces.push(Face::new(0, rect, score));
                 ids.push(id);
             }
         }
