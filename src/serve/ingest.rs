@@ -279,7 +279,9 @@ fn divert(face: &gst::Element, sinks: &Sinks, came: &LastCame) -> Result<(), Ser
         sinks.status.frames_bypassed.fetch_add(1, Ordering::Relaxed);
         sinks.status.done(now().saturating_sub(picture.at));
         sinks.after.show(&picture);
-        gst::PadProbeReturn::Drop
+        // Taken, not dropped: GStreamer 1.22 would drop it once more, with a critical warning.
+        drop(data.take_buffer());
+        gst::PadProbeReturn::Handled
     });
     Ok(())
 }

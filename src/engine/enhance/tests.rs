@@ -165,7 +165,14 @@ fn faces_of_nearly_one_size_do_not_take_turns_at_the_limit() {
         run(&mut enhancer, &mut gray(1), &faces);
         assert_eq!(enhancer.chosen[0].0.id, 2, "frame {k}");
     }
-    assert_eq!(enhancer.stats().faces_generated, 1);
+    // And what was generated is kept while nothing moves.
+    let faces = [face(1, 10.0, 40.0, 24.0), face(2, 90.0, 40.0, 23.8)];
+    run(&mut enhancer, &mut gray(1), &faces);
+    let before = enhancer.stats().faces_generated;
+    for _ in 0..5 {
+        run(&mut enhancer, &mut gray(1), &faces);
+    }
+    assert_eq!(enhancer.stats().faces_generated, before);
 }
 
 #[test]
