@@ -19,9 +19,9 @@ fn camera_is_served_in_its_size_to_all_viewers_with_and_without_enhancement() {
         .into();
     for viewer in &viewers {
         until("twenty pictures", || viewer.last().is_some() && viewer.seen().len() >= 20);
-        let last = viewer.last().unwrap();
-        assert_eq!(last.size, (320, 240));
-        assert!(last.mean > 200, "{last:?}");
+        assert_eq!(viewer.last().unwrap().size, (320, 240));
+        // By UDP the first key frame may be lost: the next one shows the picture.
+        until("a white picture", || viewer.last().is_some_and(|last| last.mean > 200));
     }
     // They come as they were sent: 15 a second, over all of that time.
     assert_eq!(served.downs("front"), 0);
