@@ -83,7 +83,9 @@ impl Early {
             Self::Shifted => SHIFT.nseconds() as i64,
             Self::Delayed(delay) => {
                 if is_first {
-                    delay.store(time.saturating_neg().clamp(0, MAX_DELAY), Relaxed);
+                    let before = time.saturating_neg();
+                    let is_priming = (0..=MAX_DELAY).contains(&before);
+                    delay.store(if is_priming { before } else { 0 }, Relaxed);
                 }
                 delay.load(Relaxed)
             }
@@ -94,8 +96,9 @@ impl Early {
     }
 }
 
-/// No codec needs more before the start than this, nanoseconds.
-const MAX_DELAY: i64 = 1_000_000_000;
+/// No codec needs more before the start than this, nanoseconds: what begins earlier was cut off by an
+/// edit list.
+const MAX_DELAY: i64 = 200_000_000;
 
 /// Moves the packets that leave `pad` to where they belong, those before the stream's start as
 /// `early` says. The first holds `priming` samples of the time before, which an encoder adds. A track
