@@ -242,6 +242,8 @@ fn set_up(element: &gst::Element, known: &Known, options: &EncoderOptions<'_>) {
             ("cq-level", &level),
             ("target-bitrate", "2000000000"),
             ("deadline", "1"),
+            // What it holds back to look ahead would be missing at the end of WebM.
+            ("lag-in-frames", "0"),
             ("cpu-used", &speed),
             ("row-mt", "true"),
             ("threads", &threads),
