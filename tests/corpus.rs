@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
 
+mod roi_metadata;
+
 use std::path::Path;
 
 use facesr_testkit::fuzz;
@@ -30,7 +32,7 @@ fn frame() {
 
 #[test]
 fn roi() {
-    replay("roi", fuzz::roi);
+    replay("roi", roi_metadata::roi);
 }
 
 #[test]

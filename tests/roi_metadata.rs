@@ -1,16 +1,15 @@
-//! Faces out of buffer metadata, whoever wrote it.
+//! The fuzz target `roi`: faces out of buffer metadata, whoever wrote it. Built into that target by its path too.
 
 use std::collections::HashSet;
 
 use facesr::internals::cpu::Compositor;
 use facesr::{CropSquare, Frame, FrameInfo, PixelFormat, Shape};
+use facesr_testkit::fuzz::Bytes;
 use gst_video::VideoRegionOfInterestMeta;
-
-use super::bytes::Bytes;
 
 /// Regions as `data` says, read as faces of a picture of the size that it says; what is a face is
 /// cropped out of a frame.
-pub fn roi(data: &[u8]) {
+pub(crate) fn roi(data: &[u8]) {
     gst::init().unwrap_or_else(|e| panic!("GStreamer does not start: {e}"));
     let mut bytes = Bytes(data);
     let (width, height) = (bytes.size() as u32, bytes.size() as u32);
