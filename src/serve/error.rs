@@ -30,9 +30,11 @@ pub enum ConfigError {
         /// What is wrong, and what was meant.
         reason: String,
     },
-    /// Something in the table of the server is wrong.
-    #[error("[server]: {reason}")]
-    Server {
+    /// Something in another table than a camera's is wrong.
+    #[error("[{table}]: {reason}")]
+    Table {
+        /// Which.
+        table: &'static str,
         /// What.
         reason: String,
     },

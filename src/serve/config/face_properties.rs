@@ -3,7 +3,7 @@
 use gst::glib;
 use gst::prelude::*;
 
-use super::nearest;
+use super::words::nearest;
 use crate::elements::is_in_range;
 
 /// Those that a camera has another key for, or that are of no use here.
