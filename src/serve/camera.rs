@@ -148,18 +148,22 @@ fn output_settings(config: &CameraConfig) -> OutputSettings {
 fn start_ingest(name: &str, config: &CameraConfig, sinks: &Sinks) -> Result<Worker, ServeError> {
     let (name, config, sinks) = (name.to_string(), config.clone(), sinks.clone());
     Worker::start(format!("read {name}"), move |stop| {
+        let mut goes_on = false;
         while !stop.load(Ordering::Relaxed) {
-            sinks.status.attempts.fetch_add(1, Ordering::Relaxed);
+            if !std::mem::take(&mut goes_on) {
+                sinks.status.attempts.fetch_add(1, Ordering::Relaxed);
+            }
             let started = Instant::now();
             let end = ingest::run(&config, &sinks, stop);
             if end == End::Stopped {
                 return;
             }
-            // A file that has come to its end begins again; one without pictures is no better for haste.
+            // A file that cannot be rewound begins again; one without pictures is no better for haste.
             if end == End::Ended
                 && config.source.is_file()
                 && started.elapsed() > Duration::from_millis(200)
             {
+                goes_on = true;
                 continue;
             }
             let outage = sinks.status.down(&end.reason());

@@ -20,6 +20,9 @@ const TICK: gst::ClockTime = gst::ClockTime::from_mseconds(50);
 /// The first picture has at least so long: models are opened, and a key frame is waited for.
 const FIRST_WITHIN: Duration = Duration::from_secs(10);
 
+/// How a file is rewound.
+const REWIND: gst::SeekFlags = gst::SeekFlags::FLUSH.union(gst::SeekFlags::KEY_UNIT);
+
 /// Why it ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum End {
@@ -66,7 +69,7 @@ pub(crate) fn run(config: &CameraConfig, sinks: &Sinks, stop: &AtomicBool) -> En
         Err(error) => return End::Failed(error.to_string()),
     };
     let before = *sinks.status.faces.lock();
-    let add = || *sinks.status.faces.lock() = before.plus(FaceFigures::of(&face));
+    let add = || sinks.status.note_figures(before.plus(FaceFigures::of(&face)));
     let end = watch(config, sinks, stop, &pipeline, &came, &add);
     let _ = pipeline.set_state(gst::State::Null);
     add();
@@ -88,6 +91,7 @@ fn watch(
     let mut added = Instant::now();
     let frames = || sinks.status.frames_in.load(Ordering::Relaxed);
     let frames_before = frames();
+    let mut frames_of_round = frames_before;
     loop {
         let message = bus.timed_pop(TICK);
         if stop.load(Ordering::Relaxed) {
@@ -107,7 +111,15 @@ fn watch(
         }
         let Some(message) = message else { continue };
         match message.view() {
-            gst::MessageView::Eos(_) => return End::Ended,
+            gst::MessageView::Eos(_) => {
+                // A file is rewound: opening it anew would open the models anew, too.
+                let is_rewound = config.source.is_file()
+                    && std::mem::replace(&mut frames_of_round, frames()) != frames()
+                    && pipeline.seek_simple(REWIND, gst::ClockTime::ZERO).is_ok();
+                if !is_rewound {
+                    return End::Ended;
+                }
+            }
             gst::MessageView::Error(error) => return explain(error),
             gst::MessageView::Latency(_) => {
                 let _ = pipeline.recalculate_latency();

@@ -13,7 +13,7 @@ use crate::elements::{chain, make};
 use crate::encoder::{EncoderSettings, make_encoder};
 use crate::error::ServeError;
 use crate::fanout::Fanout;
-use crate::picture::{Picture, now, shown_size};
+use crate::picture::{Picture, now, shown_size, time};
 
 /// After so long without a picture the last one is repeated, as often as [`Output::tick`] is called.
 const REPEAT_AFTER: Duration = Duration::from_secs(1);
@@ -254,13 +254,7 @@ impl Output {
 /// What stands in a picture that is old.
 fn sign(name: &str, away: Option<Duration>) -> String {
     let Some(away) = away else { return format!("{name}: no picture") };
-    let seconds = away.as_secs();
-    let time = match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
-        (0, 0, s) => format!("{s} s"),
-        (0, m, s) => format!("{m} min {s} s"),
-        (h, m, _) => format!("{h} h {m} min"),
-    };
-    format!("{name}: no picture for {time}")
+    format!("{name}: no picture for {}", time(away))
 }
 
 impl Encode {

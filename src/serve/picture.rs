@@ -20,6 +20,16 @@ pub(crate) fn now() -> gst::ClockTime {
     gst::SystemClock::obtain().time()
 }
 
+/// A time for people.
+pub(crate) fn time(time: std::time::Duration) -> String {
+    let seconds = time.as_secs();
+    match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
+        (0, 0, s) => format!("{s} s"),
+        (0, m, s) => format!("{m} min {s} s"),
+        (h, m, _) => format!("{h} h {m} min"),
+    }
+}
+
 impl Picture {
     /// A buffer that has just come out of `element`'s pipeline with the given segment.
     pub(crate) fn new(

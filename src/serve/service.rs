@@ -167,7 +167,10 @@ impl Service {
     /// too slow for all.
     pub fn tick(&mut self) {
         let entries = self.shared.entries();
-        let loads = entries.iter().map(|(name, entry)| {
+        // A camera without pictures costs nothing.
+        let is_live =
+            |(_, entry): &&(String, Entry)| entry.sinks.status.condition().state == State::Live;
+        let loads = entries.iter().filter(is_live).map(|(name, entry)| {
             let status = &entry.sinks.status;
             Load {
                 name: name.clone(),

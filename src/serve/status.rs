@@ -96,7 +96,23 @@ pub(crate) struct Status {
     pub(crate) faces: Mutex<FaceFigures>,
     /// Whether pictures pass untouched: the machine is much too slow.
     pub(crate) bypass: AtomicBool,
+    /// Whether there is too little time to find and enhance faces, lately.
+    is_behind: AtomicBool,
+    /// The figures when that was decided.
+    window: Mutex<Option<Window>>,
 }
+
+/// Figures at a moment.
+struct Window {
+    at: Instant,
+    frames: u64,
+    faces: FaceFigures,
+}
+
+/// Fewer searches a second find few faces: the detector is meant to run three times as often.
+const RARE_SEARCHES: f64 = 1.5;
+/// For so long figures are gathered before they say anything.
+const WINDOW: Duration = Duration::from_secs(5);
 
 /// Counts of the element `facesr`.
 #[derive(Debug, Clone, Copy, Default)]
@@ -104,6 +120,9 @@ pub(crate) struct FaceFigures {
     pub(crate) late: u64,
     pub(crate) enhanced: u64,
     pub(crate) errors: u64,
+    /// Searches for faces, and pictures that should have been searched when the detector was still busy.
+    pub(crate) searches: u64,
+    pub(crate) skipped: u64,
     pub(crate) detect_ns: u64,
     pub(crate) track_ns: u64,
     pub(crate) generate_ns: u64,
@@ -120,10 +139,12 @@ impl FaceFigures {
             late: get("frames-untouched-late"),
             enhanced: get("faces-enhanced"),
             errors: get("enhancement-errors") + get("detection-errors"),
+            searches: get("detections-run"),
+            skipped: get("detections-skipped"),
             detect_ns: get("detect-ns"),
             track_ns: get("track-ns"),
             generate_ns: get("generate-ns"),
-            blend_ns: get("cut-ns") + get("blend-ns"),
+            blend_ns: get("crop-ns") + get("blend-ns"),
         }
     }
 
@@ -133,6 +154,8 @@ impl FaceFigures {
             late: self.late + other.late,
             enhanced: self.enhanced + other.enhanced,
             errors: self.errors + other.errors,
+            searches: self.searches + other.searches,
+            skipped: self.skipped + other.skipped,
             detect_ns: self.detect_ns + other.detect_ns,
             track_ns: self.track_ns + other.track_ns,
             generate_ns: self.generate_ns + other.generate_ns,
@@ -165,6 +188,8 @@ impl Status {
             delay_ms: AtomicU64::new(0),
             faces: Mutex::default(),
             bypass: AtomicBool::new(false),
+            is_behind: AtomicBool::new(false),
+            window: Mutex::new(None),
         }
     }
 
@@ -213,6 +238,27 @@ impl Status {
         outage
     }
 
+    /// Takes down what the element `facesr` has done so far.
+    pub(crate) fn note_figures(&self, faces: FaceFigures) {
+        *self.faces.lock() = faces;
+        let now =
+            Window { at: Instant::now(), frames: self.frames_in.load(Ordering::Relaxed), faces };
+        let mut window = self.window.lock();
+        match &*window {
+            Some(before) if now.at - before.at < WINDOW => {}
+            Some(before) => {
+                self.is_behind.store(is_behind(before, &now), Ordering::Relaxed);
+                *window = Some(now);
+            }
+            None => *window = Some(now),
+        }
+    }
+
+    /// Whether there is too little time to find and enhance faces.
+    pub(crate) fn is_behind(&self) -> bool {
+        self.is_behind.load(Ordering::Relaxed)
+    }
+
     /// Takes down how long a picture was on its way.
     pub(crate) fn done(&self, delay: gst::ClockTime) {
         let ms = delay.mseconds();
@@ -240,10 +286,42 @@ impl Status {
     }
 }
 
+/// Whether searches came too rarely between two moments, or pictures passed because they were late.
+fn is_behind(before: &Window, now: &Window) -> bool {
+    let frames = now.frames.saturating_sub(before.frames);
+    let late = now.faces.late.saturating_sub(before.faces.late);
+    let searches = now.faces.searches.saturating_sub(before.faces.searches);
+    let skipped = now.faces.skipped.saturating_sub(before.faces.skipped);
+    let is_rare = (searches as f64) < RARE_SEARCHES * (now.at - before.at).as_secs_f64();
+    frames > 0 && (late * 2 > frames || is_rare && skipped * 2 > frames)
+}
+
 /// Moves a mean by a sixteenth towards a new value. An outage is none.
 fn smooth(mean: &AtomicU64, value: Duration) {
     let value = value.as_micros().min(5_000_000) as u64;
     let old = mean.load(Ordering::Relaxed);
     let new = if old == 0 { value } else { (old * 15 + value) / 16 };
     mean.store(new, Ordering::Relaxed);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn camera_is_behind_when_pictures_are_late_or_searches_rare() {
+        let start = Instant::now();
+        let moment = |seconds, frames, late, searches, skipped| Window {
+            at: start + Duration::from_secs(seconds),
+            frames,
+            faces: FaceFigures { late, searches, skipped, ..FaceFigures::default() },
+        };
+        let zero = moment(0, 0, 0, 0, 0);
+        assert!(!is_behind(&zero, &moment(5, 125, 10, 15, 30)));
+        assert!(is_behind(&zero, &moment(5, 125, 80, 15, 30)));
+        assert!(is_behind(&zero, &moment(5, 125, 0, 4, 100)));
+        // A camera of one picture a second cannot be searched more often.
+        assert!(!is_behind(&zero, &moment(5, 5, 0, 5, 0)));
+        assert!(!is_behind(&zero, &moment(5, 0, 0, 0, 0)));
+    }
 }

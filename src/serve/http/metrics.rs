@@ -32,6 +32,16 @@ pub(super) fn text(entries: &[(String, Entry)]) -> String {
     }
     head(
         &mut out,
+        "facesr_behind",
+        "Whether there is too little CPU time to find and enhance the faces.",
+        "gauge",
+    );
+    for (name, entry) in entries {
+        let behind = u8::from(entry.sinks.status.is_behind());
+        let _ = writeln!(out, "facesr_behind{{camera=\"{name}\"}} {behind}");
+    }
+    head(
+        &mut out,
         "facesr_frames_total",
         "Pictures: in from the camera, done, and of those late or bypassed, which passed untouched.",
         "counter",
@@ -49,7 +59,7 @@ pub(super) fn text(entries: &[(String, Entry)]) -> String {
         }
     }
     type Figure = fn(&Entry) -> u64;
-    let counters: [(&str, &str, Figure); 4] = [
+    let counters: [(&str, &str, Figure); 6] = [
         ("facesr_connects_total", "Attempts to read the camera.", |e| {
             e.sinks.status.attempts.load(Ordering::Relaxed)
         }),
@@ -59,6 +69,12 @@ pub(super) fn text(entries: &[(String, Entry)]) -> String {
         ("facesr_faces_enhanced_total", "Faces, each counted once a frame.", |e| {
             e.sinks.status.faces.lock().enhanced
         }),
+        ("facesr_searches_total", "Searches for faces.", |e| e.sinks.status.faces.lock().searches),
+        (
+            "facesr_searches_skipped_total",
+            "Frames that should have been searched when the detector was still busy.",
+            |e| e.sinks.status.faces.lock().skipped,
+        ),
         ("facesr_errors_total", "Frames on which searching or enhancing failed.", |e| {
             e.sinks.status.faces.lock().errors
         }),

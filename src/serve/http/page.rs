@@ -35,9 +35,11 @@ pub(super) fn route(out: &mut TcpStream, context: &Context, request: &Request) -
         "/metrics" => {
             text(out, "text/plain; version=0.0.4; charset=utf-8", &metrics::text(&shared.entries()))
         }
-        "/health" => {
+        // The same twice: a program wants a status that says it all, the page one that is no error.
+        "/health" | "/status" => {
             let (is_well, body) = health(&shared.entries());
-            let status = if is_well { "200 OK" } else { "503 Service Unavailable" };
+            let is_ok = is_well || request.path == "/status";
+            let status = if is_ok { "200 OK" } else { "503 Service Unavailable" };
             let body = format!("{body}\n");
             answer::whole(out, status, "application/json", "", body.as_bytes(), request.is_head)
         }
@@ -56,7 +58,7 @@ fn camera(out: &mut TcpStream, context: &Context, request: &Request, path: &str)
     let output = if is_before { &entry.sinks.before } else { &entry.sinks.after };
     match kind {
         "" => {
-            let body = live(name);
+            let body = live(name, &entry);
             answer::whole(out, "200 OK", HTML, "", body.as_bytes(), request.is_head)
         }
         "jpg" => match first(output) {
@@ -109,12 +111,42 @@ fn condition(entry: &Entry) -> Value {
         "size": it.size.map(|(w, h)| format!("{w}x{h}")),
         "frames_per_s": if is_live { (rate * 10.0).round() / 10.0 } else { 0.0 },
         "delay_ms": delay.as_millis() as u64,
+        "text": sentence(entry),
         "faces_enhanced": status.faces.lock().enhanced,
         "enhanced": !status.bypass.load(Ordering::Relaxed),
+        "behind": is_live && status.is_behind(),
         "viewers": entry.sinks.after.fanout.len() + entry.sinks.before.fanout.len(),
         "reconnects": status.reconnects.load(Ordering::Relaxed),
         "last_picture_s": it.last.map(|last| last.elapsed().as_secs()),
     })
+}
+
+/// How one camera is, for people: only what can be known now.
+fn sentence(entry: &Entry) -> String {
+    let status = &entry.sinks.status;
+    let it = status.condition();
+    let size = it.size.map(|(w, h)| format!("{w}x{h}")).unwrap_or_default();
+    match (it.state, it.last) {
+        (State::Live, _) => {
+            let (rate, delay) = status.pace();
+            let faces = status.faces.lock().enhanced;
+            let why = match () {
+                () if status.bypass.load(Ordering::Relaxed) => {
+                    " (paused: the machine is much too slow)"
+                }
+                () if status.is_behind() => {
+                    " (too little time to find and enhance all: the machine is busy)"
+                }
+                () => "",
+            };
+            let delay = delay.as_millis();
+            format!("{size}, {rate:.1} frames/s, {delay} ms delay, {faces} faces enhanced{why}")
+        }
+        (_, Some(last)) => {
+            format!("{size}, last picture {} ago", crate::picture::time(last.elapsed()))
+        }
+        (_, None) => "no picture yet".into(),
+    }
 }
 
 /// How all are, and whether all are well.
@@ -153,31 +185,40 @@ fn page(title: &str, body: &str) -> String {
     )
 }
 
+/// Name and state of a camera, a picture if `picture` holds one, and what is said of it.
+fn card(name: &str, entry: &Entry, title: &str, picture: &str) -> String {
+    let it = condition(entry);
+    let word = |key: &str| escape(it[key].as_str().unwrap_or_default());
+    format!(
+        "<article id=\"{name}\" data-state=\"{state}\">\n<h2>{title} \
+         <span class=\"state\" role=\"status\">{state}</span></h2>\n{picture}\
+         <p class=\"figures\">{text}</p>\n<p class=\"reason\">{reason}</p>\n\
+         <p class=\"source\">{source}</p>\n</article>\n",
+        state = word("state"),
+        text = word("text"),
+        reason = word("reason"),
+        source = escape(&entry.source),
+    )
+}
+
 fn index(entries: &[(String, Entry)]) -> String {
     let mut body = String::from("<h1>Cameras</h1>\n<main>\n");
     for (name, entry) in entries {
-        let it = condition(entry);
-        let word = |key: &str| it[key].as_str().unwrap_or_default().to_string();
-        body += &format!(
-            "<article id=\"{name}\" data-state=\"{state}\">\n<h2><a href=\"/camera/{name}\">{name}</a> \
-             <span class=\"state\" role=\"status\">{state}</span></h2>\n\
-             <a href=\"/camera/{name}\"><img src=\"/camera/{name}.jpg\" alt=\"{name}, enhanced\"></a>\n\
-             <p class=\"figures\">{size}, {rate} frames/s, {delay} ms delay, {faces} faces enhanced</p>\n\
-             <p class=\"reason\">{reason}</p>\n<p class=\"source\">{source}</p>\n</article>\n",
-            state = word("state"),
-            size = word("size"),
-            rate = it["frames_per_s"],
-            delay = it["delay_ms"],
-            faces = it["faces_enhanced"],
-            reason = escape(&word("reason")),
-            source = escape(&entry.source),
-        );
+        let shown = match entry.sinks.status.condition().last {
+            Some(_) => format!(
+                "<img class=\"picture\" src=\"/camera/{name}.jpg\" alt=\"{name}, enhanced\">"
+            ),
+            None => "<span class=\"picture\">no picture yet</span>".into(),
+        };
+        let link = format!("<a href=\"/camera/{name}\">{name}</a>");
+        let picture = format!("<a href=\"/camera/{name}\">{shown}</a>\n");
+        body += &card(name, entry, &link, &picture);
     }
     page("Cameras", &(body + "</main>\n"))
 }
 
 /// One camera, live: as it is served and as it came.
-fn live(name: &str) -> String {
+fn live(name: &str, entry: &Entry) -> String {
     let figure = |query: &str, what: &str| {
         format!(
             "<figure><img src=\"/camera/{name}.mjpg{query}\" alt=\"{name}, {what}\">\
@@ -185,8 +226,9 @@ fn live(name: &str) -> String {
         )
     };
     let (after, before) = (figure("", "enhanced"), figure("?before", "as it came"));
+    let card = card(name, entry, "state", "");
     let body = format!(
-        "<h1><a href=\"/\">Cameras</a>: {name}</h1>\n<main class=\"live\">\n{after}{before}</main>\n"
+        "<h1><a href=\"/\">Cameras</a>: {name}</h1>\n<main class=\"live\">\n{after}{before}</main>\n{card}"
     );
     page(name, &body)
 }

@@ -26,10 +26,16 @@ fn get(address: SocketAddr, path: &str, more: &str) -> (u16, String, Vec<u8>) {
     (status, head, answer[end..].to_vec())
 }
 
-fn text(address: SocketAddr, path: &str) -> String {
+pub(crate) fn text(address: SocketAddr, path: &str) -> String {
     let (status, _, body) = get(address, path, "");
     assert_eq!(status, 200, "{path}");
     String::from_utf8(body).unwrap()
+}
+
+/// The value of a figure, with its labels.
+pub(crate) fn value(metrics: &str, name: &str) -> f64 {
+    let mut lines = metrics.lines().filter_map(|line| line.rsplit_once(' '));
+    lines.find(|(n, _)| *n == name).map_or(0.0, |(_, value)| value.parse().unwrap())
 }
 
 #[test]
@@ -62,12 +68,10 @@ fn page_pictures_health_and_figures_are_served() {
         assert!(metrics.contains(line), "{metrics}");
     }
     // Every figure has a value, and every bucket counts those before it.
-    let samples = metrics.lines().filter(|line| !line.starts_with('#'));
-    let values: Vec<(&str, f64)> = samples
-        .map(|line| line.rsplit_once(' ').unwrap())
-        .map(|(name, value)| (name, value.parse().unwrap()))
-        .collect();
-    let of = |name: &str| values.iter().find(|(n, _)| *n == name).expect(name).1;
+    for line in metrics.lines().filter(|line| !line.starts_with('#')) {
+        assert!(line.rsplit_once(' ').is_some_and(|(_, v)| v.parse::<f64>().is_ok()), "{line}");
+    }
+    let of = |name: &str| value(&metrics, name);
     assert!(of("facesr_frames_total{camera=\"front\",kind=\"in\"}") > 0.0);
     let all = of("facesr_delay_seconds_bucket{camera=\"front\",le=\"+Inf\"}");
     assert!(all > 0.0 && of("facesr_delay_seconds_count{camera=\"front\"}") == all);

@@ -37,6 +37,18 @@ fn until(what: &str, mut done: impl FnMut() -> bool) {
     }
 }
 
+/// Runs a pipeline that ends by itself.
+fn make_clip(line: &str) {
+    use gst::prelude::*;
+    init();
+    let pipeline = gst::parse::launch(line).unwrap();
+    pipeline.set_state(gst::State::Playing).unwrap();
+    let wanted = [gst::MessageType::Eos, gst::MessageType::Error];
+    let end = pipeline.bus().unwrap().timed_pop_filtered(gst::ClockTime::from_seconds(60), &wanted);
+    assert!(end.is_some_and(|end| end.type_() == gst::MessageType::Eos), "{line}");
+    pipeline.set_state(gst::State::Null).unwrap();
+}
+
 /// A service, and what it told.
 struct Served {
     service: Option<Service>,

@@ -156,3 +156,42 @@ fn camera_that_sends_garbage_is_tried_again_and_touches_no_other() {
     stop_a.store(true, Ordering::Relaxed);
     stop_b.store(true, Ordering::Relaxed);
 }
+
+#[test]
+fn camera_that_is_not_there_is_asked_ever_less_often() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    drop(listener);
+    let served = Served::start(&table("gone", &format!("rtsp://{address}/c"), ""));
+    until("that it is told", || served.downs("gone") == 1);
+    std::thread::sleep(Duration::from_secs(10));
+    let page = crate::http::text(served.http(), "/");
+    assert!(page.contains("no picture yet") && !page.contains("<img"), "{page}");
+    assert!(!page.contains("faces enhanced"), "{page}");
+    let metrics = crate::http::text(served.http(), "/metrics");
+    let connects = crate::http::value(&metrics, "facesr_connects_total{camera=\"gone\"}");
+    // 0.5 s, 1 s, 1.6 s and 1.6 s on: a fifth sooner at the most.
+    assert!((2.0..=14.0).contains(&connects), "{connects}");
+    assert_eq!(served.count(|e| matches!(e, Event::Note { .. })), 0);
+    served.stop();
+}
+
+#[test]
+fn file_is_repeated_without_another_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let clip = folder.path().join("clip.mkv");
+    let line = format!(
+        "videotestsrc pattern=white num-buffers=15 ! video/x-raw,width=320,height=240,framerate=15/1 \
+         ! x264enc ! matroskamux ! filesink location={}",
+        clip.display()
+    );
+    crate::make_clip(&line);
+    let served = Served::start(&table("clip", clip.to_str().unwrap(), ""));
+    let frames = "facesr_frames_total{camera=\"clip\",kind=\"in\"}";
+    let metrics = || crate::http::text(served.http(), "/metrics");
+    until("three rounds", || crate::http::value(&metrics(), frames) >= 45.0);
+    let value = |name: &str| crate::http::value(&metrics(), &format!("{name}{{camera=\"clip\"}}"));
+    assert_eq!((value("facesr_connects_total"), value("facesr_reconnects_total")), (1.0, 0.0));
+    assert_eq!((served.ups("clip"), served.downs("clip")), (1, 0));
+    served.stop();
+}
