@@ -3,11 +3,11 @@
 export CARGO_TARGET_DIR ?= $(CURDIR)/target
 
 .DEFAULT_GOAL := help
-.PHONY: train-test help setup setup-tests build install uninstall deb debian-check demo check test faults bench live ray-test \
+.PHONY: train-test help setup setup-tests build install uninstall deb debian-check arm64-check publish-check demo check test faults bench live ray-test \
     gpu-check lint fmt leaks supply soak asan fuzz train-setup weights clean distclean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 setup: ## install and fetch what is missing (Debian packages, ONNX Runtime, models, clips, crates)
 	@scripts/setup.sh
@@ -24,11 +24,17 @@ install: ## install command and plugin (after `make build`; PREFIX, DESTDIR, PLU
 uninstall: ## take away what `make install` put there
 	@scripts/install.sh --remove
 
-deb: build ## make a Debian package, out/facesr_*.deb
+deb: build ## make a Debian package, out/facesr_*.deb (ARCH=arm64: for arm64, cross-compiled)
 	@scripts/deb.sh
 
 debian-check: ## install and use that package in a fresh SUITE=bookworm or trixie, run the plugin's tests there (as root)
 	@scripts/debian-check.sh $(or $(SUITE),bookworm)
+
+arm64-check: ## install and use that package for arm64 under QEMU, held against this machine (as root; after `make deb ARCH=arm64`)
+	@scripts/arm64-check.sh
+
+publish-check: setup ## pack the crates of engine and plugin and build each from its package; nothing is sent
+	@scripts/publish-check.sh
 
 demo: build ## sharpen the face in a real clip: video and before/after pictures in out/demo
 	@scripts/demo.sh

@@ -1,12 +1,32 @@
 #!/usr/bin/env bash
 # Makes a Debian package of what `make build` made: out/facesr_VERSION_ARCH.deb, of the files that `make install`
-# installs. Needs Debian's dpkg-dev.
+# installs. Needs Debian's dpkg-dev. ARCH=arm64 makes the package for arm64 on another machine (scripts/arm64.sh says
+# what that needs).
 source "$(dirname "$0")/lib.sh"
 for tool in dpkg-architecture dpkg-shlibdeps strip; do
     command -v $tool >/dev/null || fail "$tool is missing: apt-get install dpkg-dev binutils"
 done
-architecture=$(dpkg-architecture -qDEB_HOST_ARCH)
-plugins=/usr/lib/$(dpkg-architecture -qDEB_HOST_MULTIARCH)/gstreamer-1.0
+architecture=${ARCH:-$(dpkg-architecture -qDEB_HOST_ARCH)}
+strip=strip
+shlibs=()
+work=$target/work/deb
+rm -rf "$work" && mkdir -p "$work/debian" "$root/out"
+if [ "$architecture" != "$(dpkg-architecture -qDEB_HOST_ARCH)" ]; then
+    [ "$architecture" = arm64 ] || fail "ARCH=$architecture: only arm64 is built on another machine"
+    source "$root/scripts/arm64.sh"
+    arm64_setup "$root/out/arm64.log"
+    arm64_build
+    export BUILT=$arm64_release RUNTIME=$arm64_runtime TRIPLE=$triple DEB_HOST_ARCH=arm64
+    strip=aarch64-linux-gnu-strip
+    # What dpkg knows of that system, with the names that its files have from here.
+    dpkg=$arm64_system/var/lib/dpkg
+    mkdir -p "$work/dpkg/info"
+    cp "$dpkg/status" "$dpkg/arch" "$work/dpkg/"
+    cp "$dpkg"/info/* "$work/dpkg/info/"
+    sed -i "s|^/.|$arm64_system&|" "$work"/dpkg/info/*.list
+    shlibs=("--admindir=$work/dpkg" "-l$arm64_system/lib/aarch64-linux-gnu" "-l$arm64_system/usr/lib/aarch64-linux-gnu")
+fi
+plugins=/usr/lib/$(dpkg-architecture "-a$architecture" -qDEB_HOST_MULTIARCH)/gstreamer-1.0
 stage=$root/out/package
 rm -rf "$stage"
 DESTDIR=$stage PREFIX=/usr PLUGIN_DIR=$plugins "$root/scripts/install.sh" >/dev/null
@@ -17,7 +37,7 @@ version=$("$release/facesr" --version | cut -d' ' -f2 | sed 's/-/~/')-1
 
 cd "$stage"
 rm usr/share/facesr/installed.txt
-strip --strip-unneeded usr/bin/facesr ".$plugins/libgstfacesr.so"
+$strip --strip-unneeded usr/bin/facesr ".$plugins/libgstfacesr.so"
 mkdir -p usr/share/zsh/vendor-completions
 mv usr/share/zsh/site-functions/_facesr usr/share/zsh/vendor-completions/
 rmdir usr/share/zsh/site-functions
@@ -35,10 +55,8 @@ rm $doc/LICENSE-*
 gzip -9n usr/share/man/man1/*.1 $doc/changelog $doc/THIRD-PARTY.txt
 
 # dpkg-shlibdeps reads the control file of a source package; an empty one will do.
-work=$target/work/deb
-rm -rf "$work" && mkdir -p "$work/debian"
 touch "$work/debian/control"
-libraries=$(cd "$work" && dpkg-shlibdeps -O -l"$stage/usr/lib/facesr" "$stage/usr/bin/facesr" \
+libraries=$(cd "$work" && dpkg-shlibdeps -O "${shlibs[@]}" -l"$stage/usr/lib/facesr" "$stage/usr/bin/facesr" \
     "$stage$plugins/libgstfacesr.so" "$stage/usr/lib/facesr/libonnxruntime.so.1" 2>"$work/log") ||
     { cat "$work/log" >&2; fail "dpkg-shlibdeps failed"; }
 mkdir DEBIAN

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Puts what `make build` made where a system looks for it. PREFIX (/usr/local), DESTDIR (a folder
 # to install into, for packages) and PLUGIN_DIR (GStreamer's plugin folder) may be set. What was put where
-# stands in PREFIX/share/facesr/installed.txt.
+# stands in PREFIX/share/facesr/installed.txt. scripts/deb.sh sets BUILT, RUNTIME and TRIPLE (the folder of program and
+# plugin, ONNX Runtime, the kind of machine) for another kind of machine than this.
 # `install.sh --remove` removes the files of that list; nothing needs to be built for it.
 source "$(dirname "$0")/lib.sh"
 prefix=${PREFIX:-/usr/local}
@@ -29,8 +30,9 @@ if [ "${1:-}" = --remove ]; then
 fi
 
 plugins=${PLUGIN_DIR:-$(pkg-config --variable=pluginsdir gstreamer-1.0)}
-facesr=$release/facesr
-[ -x "$facesr" ] && [ -f "$release/libgstfacesr.so" ] && [ -d "$gst_folder/models" ] ||
+built=${BUILT:-$release}
+facesr=$release/facesr # the one that runs here
+[ -x "$facesr" ] && [ -x "$built/facesr" ] && [ -f "$built/libgstfacesr.so" ] && [ -d "$gst_folder/models" ] ||
     fail "nothing is built: run 'make build' first"
 # Not below target: with sudo, a folder of root's would be left there.
 work=$(mktemp -d)
@@ -39,16 +41,16 @@ trap 'rm -rf "$work"' EXIT
 "$facesr" completions bash >"$work/facesr.bash"
 "$facesr" completions zsh >"$work/_facesr"
 "$facesr" completions fish >"$work/facesr.fish"
-"$root/scripts/notices.sh" >"$work/THIRD-PARTY.txt"
+"$root/scripts/notices.sh" ${TRIPLE:+"$TRIPLE"} >"$work/THIRD-PARTY.txt"
 
 installed=()
 put() { # MODE FROM TO
     install -D -m "$1" "$2" "$to$3" || fail "cannot write $to$3; DESTDIR, PREFIX and PLUGIN_DIR name other places"
     installed+=("$3")
 }
-put 755 "$facesr" "$prefix/bin/facesr"
-put 644 "$release/libgstfacesr.so" "$plugins/libgstfacesr.so"
-put 644 "$setup/libonnxruntime.so.1" "$prefix/lib/facesr/libonnxruntime.so.1"
+put 755 "$built/facesr" "$prefix/bin/facesr"
+put 644 "$built/libgstfacesr.so" "$plugins/libgstfacesr.so"
+put 644 "${RUNTIME:-$setup/libonnxruntime.so.1}" "$prefix/lib/facesr/libonnxruntime.so.1"
 for model in "$gst_folder"/models/*.onnx; do
     put 644 "$model" "$prefix/share/facesr/models/${model##*/}"
 done

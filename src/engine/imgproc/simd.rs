@@ -1,8 +1,9 @@
 //! Functions compiled for AVX2 as well, chosen at run time.
 
 /// Compiles a function twice, for any processor and for those with AVX2, and calls the one that
-/// fits. Both return the same bits: nothing is fused, and sums keep their order. Functions that it
-/// calls gain only if they are inlined; closures are, others need `#[inline(always)]`.
+/// fits. Both return the same bits: nothing is fused, and sums keep their order. On arm64 one is
+/// enough: every such processor has NEON, and the compiler counts on it. Functions that it calls
+/// gain only if they are inlined; closures are, others need `#[inline(always)]`.
 macro_rules! with_avx2 {
     ($(#[$meta:meta])* $vis:vis fn $name:ident($($arg:ident: $type:ty),* $(,)?) $body:block) => {
         $(#[$meta])*
