@@ -67,7 +67,7 @@ all_others="not ($(printf '%s or ' "${left_out[@]}")none())"
 check "all other tests of engine, plugin and command" nextest -E "$all_others"
 # Doc tests run in a folder of their own, where nothing lies beside them.
 check "doc tests" env ORT_DYLIB_PATH="$target/setup/libonnxruntime.so.1" cargo test --quiet --locked --doc
-check "the mended crate in vendor" cargo test --quiet --locked --package rustface --lib
+check "the mended crate in vendor" cargo test --quiet --locked --package facesr-rustface --lib
 
 if [ "$(uname -m)" = x86_64 ]; then
     check "the kernels' PTX" scripts/ptx.sh --check

@@ -2,7 +2,7 @@
 //!
 //! What happens to a frame:
 //!
-//! 1. [`frame`]: a borrowed view of the pixels, in any of fifteen formats.
+//! 1. [`frame`]: a borrowed view of the pixels, in any of twenty formats.
 //! 2. [`detect`]: boxes of faces, every few frames.
 //! 3. [`track`]: which box belongs to which face, and where each face is between detections.
 //!    [`finder`] does 2 and 3; for live streams it detects on its own thread.
@@ -29,6 +29,16 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! # What it needs
+//!
+//! ONNX Runtime is loaded at run time, so nothing has to be there to build: [`inference::Runtime`]
+//! says where it is looked for (`ORT_DYLIB_PATH` names the file). The generators are built in, **for
+//! research and non-commercial use only**. So is a detector for faces from 40 pixels on; with
+//! `centerface.onnx` in one of the model folders ([`inference::folders`]) smaller ones are found.
+//!
+//! A stream is one [`FaceEnhancer`], on any thread. With the features as they are, nothing here
+//! needs a GPU; one with CUDA is used where it works ([`enhance::generator::Device`]).
 //!
 //! The programs in `examples/` enhance a picture, track faces through pictures, and use a detector
 //! of their own. [`inference`] finds ONNX Runtime and the model files. Nothing here knows
@@ -64,3 +74,7 @@ pub use finder::{Finder, FinderOptions, Found};
 pub use frame::{CudaFrame, Frame, FrameInfo, FrameMut, PixelFormat, Timestamp};
 pub use geometry::{CropSquare, Rect};
 pub use shape::Shape;
+
+#[cfg(doctest)]
+#[doc = include_str!("README.md")]
+struct Readme;

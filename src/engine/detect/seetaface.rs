@@ -25,7 +25,7 @@ use crate::util::cpu_time::thread_time;
 /// The model that is part of this library.
 pub(super) const EMBEDDED: ModelSource = ModelSource::Embedded {
     name: "seeta_fd_frontal_v1.0.bin",
-    bytes: include_bytes!("../../../models/seeta_fd_frontal_v1.0.bin"),
+    bytes: include_bytes!("../models/seeta_fd_frontal_v1.0.bin"),
 };
 
 /// SHA-256 of the only model there is. rustface panics, or reads wild, on any other bytes.

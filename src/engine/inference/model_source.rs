@@ -1,12 +1,4 @@
 //! Model files: which are embedded, and where others are searched for.
-//!
-//! Model folders, in the order they are searched:
-//!
-//! 1. the folder that `FACESR_MODELS` names;
-//! 2. `models` beside the plugin or program, then `../gst/models` and `../share/facesr/models`
-//!    from there;
-//! 3. `facesr/models` in the user's data folder (`XDG_DATA_HOME`, else `~/.local/share`);
-//! 4. `/usr/local/share/facesr/models` and `/usr/share/facesr/models`.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -22,22 +14,22 @@ const GENERATORS: [GeneratorFiles; 2] = [
     GeneratorFiles {
         fp32: ModelSource::Embedded {
             name: "low-to-high-compact.onnx",
-            bytes: include_bytes!("../../../models/low-to-high-compact.onnx"),
+            bytes: include_bytes!("../models/low-to-high-compact.onnx"),
         },
         int8: ModelSource::Embedded {
             name: "low-to-high-compact-int8.onnx",
-            bytes: include_bytes!("../../../models/low-to-high-compact-int8.onnx"),
+            bytes: include_bytes!("../models/low-to-high-compact-int8.onnx"),
         },
         fp16: "low-to-high-compact-fp16.onnx",
     },
     GeneratorFiles {
         fp32: ModelSource::Embedded {
             name: "low-to-high-32-compact.onnx",
-            bytes: include_bytes!("../../../models/low-to-high-32-compact.onnx"),
+            bytes: include_bytes!("../models/low-to-high-32-compact.onnx"),
         },
         int8: ModelSource::Embedded {
             name: "low-to-high-32-compact-int8.onnx",
-            bytes: include_bytes!("../../../models/low-to-high-32-compact-int8.onnx"),
+            bytes: include_bytes!("../models/low-to-high-32-compact-int8.onnx"),
         },
         fp16: "low-to-high-32-compact-fp16.onnx",
     },
@@ -84,7 +76,7 @@ pub fn default_generator() -> ModelSource {
 }
 
 /// The values that CenterFace's tensors take (`scripts/calibrate.sh`).
-pub(crate) const CENTERFACE_RANGES: &str = include_str!("../../../models/centerface-int8.csv");
+pub(crate) const CENTERFACE_RANGES: &str = include_str!("../models/centerface-int8.csv");
 
 /// The content of every generator that is part of this library.
 pub fn built_in() -> Vec<&'static [u8]> {
@@ -159,6 +151,12 @@ impl fmt::Debug for ModelSource {
 }
 
 /// The model folders in the order they are searched, whether they exist or not.
+///
+/// 1. the folder that `FACESR_MODELS` ([`FOLDER_VARIABLE`]) names;
+/// 2. `models` beside the plugin or program, then `../gst/models` and `../share/facesr/models`
+///    from there;
+/// 3. `facesr/models` in the user's data folder (`XDG_DATA_HOME`, else `~/.local/share`);
+/// 4. `/usr/local/share/facesr/models` and `/usr/share/facesr/models`.
 pub fn folders() -> Vec<PathBuf> {
     let set = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
     let mut list = Vec::new();

@@ -1,13 +1,6 @@
 //! Finds and loads ONNX Runtime: one library and one environment a process.
 //!
-//! The library is loaded at run time, so that everything builds and starts without it. It is
-//! searched for, in this order:
-//!
-//! 1. the file that `ORT_DYLIB_PATH` names;
-//! 2. beside the file this code was loaded from (plugin or program), in `gst` next to it, and in
-//!    the `lib/facesr` that `make install` puts it in, of any prefix;
-//! 3. in `/usr/local/lib/facesr` and `/usr/lib/facesr`;
-//! 4. wherever the system's loader finds `libonnxruntime.so.1` or `libonnxruntime.so`.
+//! The library is loaded at run time, so that everything builds and starts without it.
 
 use std::ffi::{CStr, CString};
 use std::path::{Path, PathBuf};
@@ -26,7 +19,14 @@ use parking_lot::Mutex;
 /// too late.
 const TELEMETRY_VARIABLE: &str = "ORT_DISABLE_TELEMETRY";
 
-/// The process's ONNX Runtime.
+/// The process's ONNX Runtime, [`OLDEST_VERSION`] or newer, loaded when it is first needed. It is
+/// searched for, in this order:
+///
+/// 1. the file that `ORT_DYLIB_PATH` ([`LIBRARY_VARIABLE`]) names;
+/// 2. beside the file this code was loaded from (plugin or program), in `gst` next to it, and in
+///    the `lib/facesr` that `make install` puts it in, of any prefix;
+/// 3. in `/usr/local/lib/facesr` and `/usr/lib/facesr`;
+/// 4. wherever the system's loader finds `libonnxruntime.so.1` or `libonnxruntime.so`.
 #[derive(Debug)]
 pub struct Runtime {
     environment: Environment,

@@ -9,7 +9,7 @@ use crate::imgproc::color::Color;
 
 /// The kernels as a pinned NVRTC compiled them (`scripts/ptx.sh`): for every NVIDIA GPU since
 /// Turing.
-pub const PTX: &str = include_str!("../../../../kernels/face.ptx");
+pub const PTX: &str = include_str!("../../kernels/face.ptx");
 
 /// An address in the device's memory.
 pub type DevicePtr = u64;
