@@ -20,7 +20,7 @@ COMMON = {"name", "parent", "async-handling", "message-forward"}
 
 
 def properties(element):
-    """Name -> (description, values, default, when it can be set), in gst-inspect's order."""
+    """Name -> (description, values, default, when it can be set), in gst-inspect's order; none that is deprecated."""
     told = subprocess.run(
         ["gst-inspect-1.0", element], check=True, capture_output=True, text=True
     ).stdout
@@ -39,7 +39,8 @@ def properties(element):
             found[name]["values"].append(value[1])
         elif not line.startswith(" "):
             name = None
-    return {name: row(told) for name, told in found.items() if name not in COMMON}
+    shown = {name: told for name, told in found.items() if "deprecated" not in told["flags"]}
+    return {name: row(told) for name, told in shown.items() if name not in COMMON}
 
 
 def row(told):

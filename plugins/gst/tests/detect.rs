@@ -136,6 +136,25 @@ fn detect_interval_changes_while_playing() {
     assert_eq!(bench.stat("frames"), 19);
 }
 
+#[test]
+fn names_of_0_1_0_set_what_they_are_called_now() {
+    let element = detect("seetaface");
+    let old = |name: &str| element.property::<u32>(name);
+    assert_eq!((old("detect-every"), old("tile-every")), (8, 8));
+    for (frames, interval) in [(1u32, 0u32), (2, 80), (8, 320)] {
+        element.set_property("detect-every", frames);
+        assert_eq!(old("detect-interval"), interval);
+        assert_eq!(old("detect-every"), frames);
+    }
+    for (frames, budget) in [(0u32, 0u32), (1, 4000), (8, 500)] {
+        element.set_property("tile-every", frames);
+        assert_eq!(old("detect-budget"), budget);
+        assert_eq!(old("tile-every"), frames);
+    }
+    let spec = element.find_property("detect-every").unwrap();
+    assert!(spec.flags().contains(gst::glib::ParamFlags::DEPRECATED));
+}
+
 /// What is no rectangle, as people write it.
 const WRONG: [&str; 7] =
     ["10,10,100", "a,b", "0 0 480 270", "0;0;480;270", "all", "0,0,0,0", "0,0,nan,1"];

@@ -13,9 +13,13 @@ use gst::prelude::*;
 use super::Detector;
 use crate::common::live::LiveMode;
 use crate::common::properties::{
-    self, PropertyTable, exclude, live, number, property, share, temporal_smoothing, threads,
+    self, Property, PropertyTable, exclude, live, number, property, read_value, share,
+    temporal_smoothing, threads,
 };
 use crate::common::roi_text::RoiTexts;
+
+/// What 0.1.0 took for the time between two frames, where it counted frames.
+const MS_A_FRAME: u32 = 40;
 
 /// What the properties say.
 #[derive(Debug, Clone)]
@@ -216,5 +220,50 @@ pub(crate) fn table() -> PropertyTable<Settings> {
             temporal_smoothing
         ),
         property!(post_messages, post_messages),
+        detect_every(),
+        tile_every(),
     ])
+}
+
+/// `detect-every` of 0.1.0 counted frames; pipelines that set it go on working.
+fn detect_every() -> Property<Settings> {
+    let blurb = "Search every so many frames, at 25 a second: detect-interval in other words";
+    Property {
+        spec: number("detect-every", "Detect every", blurb, 8)
+            .minimum(1)
+            .maximum(60_000 / MS_A_FRAME)
+            .mutable_playing()
+            .deprecated()
+            .build(),
+        get: |settings| (settings.detect_interval / MS_A_FRAME).max(1).to_value(),
+        set: |settings, value| {
+            let mut frames = 8;
+            read_value(value, &mut frames);
+            settings.detect_interval = if frames > 1 { frames * MS_A_FRAME } else { 0 };
+        },
+    }
+}
+
+/// `tile-every` of 0.1.0 counted frames too.
+fn tile_every() -> Property<Settings> {
+    /// Every eighth frame, its default, is today's default budget.
+    const BUDGET_OF_EVERY_FRAME: u32 = 4000;
+    let blurb = "Search a part of the picture every so many frames (0 = never): detect-budget in \
+                 other words";
+    Property {
+        spec: number("tile-every", "Tile every", blurb, 8)
+            .maximum(1000)
+            .mutable_playing()
+            .deprecated()
+            .build(),
+        get: |settings| {
+            let every = BUDGET_OF_EVERY_FRAME.checked_div(settings.detect_budget);
+            every.map_or(0, |frames| frames.clamp(1, 1000)).to_value()
+        },
+        set: |settings, value| {
+            let mut frames = 8;
+            read_value(value, &mut frames);
+            settings.detect_budget = BUDGET_OF_EVERY_FRAME.checked_div(frames).unwrap_or(0);
+        },
+    }
 }
