@@ -36,6 +36,7 @@ int facesr_host_launch(const char *name, const unsigned *grid, const unsigned *b
     KERNEL(facesr_steady)
     KERNEL(facesr_difference)
     KERNEL(facesr_smooth)
+    KERNEL(facesr_excess)
     KERNEL(facesr_correct)
     KERNEL(facesr_blend)
 #undef KERNEL

@@ -1,12 +1,16 @@
-//! Color match: a generated face keeps the broad colors and shades of the crop it was made from.
+//! Color match: a generated face keeps the broad colors and shades of the crop it was made from, but
+//! for a small tolerance.
 //!
 //! A generator may drift in brightness or tint; laid over the frame that would show as a patch.
 //! The remedy is back-projection (Irani and Peleg, "Improving resolution by image registration",
 //! 1991) of the low frequencies only: the result is shrunk to 16x16, its difference to the crop is
 //! smoothed, enlarged and added. Unsmoothed, it would also bring back the noise and the block
-//! edges that the generator has removed. The grid is 16x16 for generators of any size: it says what
-//! is broad in a face. On 320 held-back pairs of a network of 32x32 that gains 0.224 dB by itself, it
-//! leaves 0.214 dB, a grid of 32x32 only 0.196.
+//! edges that the generator has removed.
+//!
+//! What a starved encoder did to the broad shapes can be undone only where the difference may stay,
+//! so only what exceeds [`TOLERANCE`] is added. On 592 held-back pairs out of video encoders the
+//! 32x32 generator gains 0.89 dB by itself, 0.61 dB if all of the difference is added, and 0.89 dB
+//! with this tolerance; the 16x16 one, which was trained closer to its input, 0.04 dB in all three.
 
 use crate::imgproc::resample::{Coefficients, transpose};
 use crate::shape::Shape;
@@ -18,6 +22,9 @@ const GRID_PLANE: usize = GRID * GRID;
 /// Numbers in a face on the grid, `[3, 16, 16]`.
 pub(crate) const GRID_LEN: usize = 3 * GRID_PLANE;
 
+/// Root mean square of the broad difference that may stay, RGB in -1..=1: five levels of 255.
+const TOLERANCE: f32 = 0.04;
+
 /// Corrects generated faces of one shape; keeps the filters and scratch space from face to face.
 #[derive(Debug)]
 pub struct ColorMatch {
@@ -28,6 +35,8 @@ pub struct ColorMatch {
     /// From the grid, and from the input, to the output.
     up: Coefficients,
     whole: Coefficients,
+    /// The smoothed difference, `[3, 16, 16]`.
+    difference: [f32; GRID_LEN],
     /// The correction, and the enlarged crop, each `[3, hr, hr]`.
     correction: [Vec<f32>; 3],
     enlarged: [Vec<f32>; 3],
@@ -50,6 +59,7 @@ impl ColorMatch {
             low: resampler(GRID, lr),
             up: resampler(hr, GRID),
             whole: resampler(hr, lr),
+            difference: [0.0; GRID_LEN],
             correction: Default::default(),
             enlarged: Default::default(),
             a: Vec::new(),
@@ -75,12 +85,14 @@ impl ColorMatch {
         }
     }
 
-    /// What is to be added to a face (three times `[hr, hr]`) so that it has the broad colors of
-    /// `lr` (`[3, lr, lr]`); the face is `shrunk` when [shrunk](Self::shrink).
+    /// What is to be added to a face (three times `[hr, hr]`) so that its broad colors are those of
+    /// `lr` (`[3, lr, lr]`) but for the tolerance; the face is `shrunk` when
+    /// [shrunk](Self::shrink).
     pub(super) fn correction(&mut self, lr: &[f32], shrunk: &[f32]) -> &[Vec<f32>; 3] {
         assert_eq!((lr.len(), shrunk.len()), (self.shape.lr_len(), GRID_LEN));
         let channels = lr.chunks_exact(self.shape.lr_plane()).zip(shrunk.chunks_exact(GRID_PLANE));
-        for ((lr, shrunk), out) in channels.zip(&mut self.correction) {
+        for ((lr, shrunk), difference) in channels.zip(self.difference.chunks_exact_mut(GRID_PLANE))
+        {
             if self.shape.lr() == GRID {
                 self.b.clear();
                 self.b.extend_from_slice(lr);
@@ -89,7 +101,19 @@ impl ColorMatch {
             }
             self.b.iter_mut().zip(shrunk).for_each(|(l, h)| *l -= h);
             smooth(&mut self.b, &mut self.a);
-            resample(&self.up, &self.b, GRID, self.shape.hr(), &mut self.a, out);
+            difference.copy_from_slice(&self.b);
+        }
+        let share = excess(&self.difference);
+        for (difference, out) in
+            self.difference.chunks_exact_mut(GRID_PLANE).zip(&mut self.correction)
+        {
+            if share == 0.0 {
+                out.clear();
+                out.resize(self.shape.hr_plane(), 0.0);
+                continue;
+            }
+            difference.iter_mut().for_each(|value| *value *= share);
+            resample(&self.up, difference, GRID, self.shape.hr(), &mut self.a, out);
         }
         &self.correction
     }
@@ -109,8 +133,8 @@ impl ColorMatch {
         (&self.correction, &self.enlarged)
     }
 
-    /// Corrects `hr` (`[3, hr, hr]`) to the broad colors of `lr` (`[3, lr, lr]`), both RGB in
-    /// -1..=1. The result may leave that range by a little.
+    /// Corrects `hr` (`[3, hr, hr]`) to the broad colors of `lr` (`[3, lr, lr]`) but for the
+    /// tolerance, both RGB in -1..=1. The result may leave that range by a little.
     ///
     /// # Panics
     /// If the lengths are others.
@@ -120,6 +144,14 @@ impl ColorMatch {
         let correction = self.correction(lr, &shrunk).iter().flatten();
         hr.iter_mut().zip(correction).for_each(|(h, d)| *h += d);
     }
+}
+
+/// Share of `difference` that exceeds the tolerance, 0..=1.
+fn excess(difference: &[f32; GRID_LEN]) -> f32 {
+    // One after the other, as the kernel does.
+    let sum = difference.iter().fold(0.0, |sum, value| sum + value * value);
+    let rms = (sum / GRID_LEN as f32).sqrt();
+    if rms > TOLERANCE { 1.0 - TOLERANCE / rms } else { 0.0 }
 }
 
 /// Resamples a plane of `from` x `from` to `to` x `to` in `out`; `a` is scratch.
@@ -182,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn color_match_removes_drift_and_keeps_detail_in_every_shape() {
+    fn color_match_removes_all_but_the_tolerance_and_keeps_detail() {
         for shape in SHAPES {
             let lr = lr(shape);
             let mut hr = drifted(shape, &lr);
@@ -192,22 +224,36 @@ mod tests {
             let mut shrunk = vec![0.0; GRID_LEN];
             colors.shrink(&hr, &mut shrunk);
             let k = shape.lr() / GRID;
-            let worst = (0..GRID_LEN)
-                .map(|i| {
-                    let (c, y, x) = (i / GRID_PLANE, i / GRID % GRID, i % GRID);
-                    let area = (0..k * k).map(|j| {
-                        let (dy, dx) = (j / k, j % k);
-                        lr[c * shape.lr_plane() + (y * k + dy) * shape.lr() + x * k + dx]
-                    });
-                    (shrunk[i] - area.sum::<f32>() / (k * k) as f32).abs()
-                })
-                .fold(0.0, f32::max);
-            assert!(worst < 0.06, "{shape}: off by {worst}");
+            let off = |i: usize| {
+                let (c, y, x) = (i / GRID_PLANE, i / GRID % GRID, i % GRID);
+                let area = (0..k * k).map(|j| {
+                    let (dy, dx) = (j / k, j % k);
+                    lr[c * shape.lr_plane() + (y * k + dy) * shape.lr() + x * k + dx]
+                });
+                shrunk[i] - area.sum::<f32>() / (k * k) as f32
+            };
+            let squares: f32 = (0..GRID_LEN).map(|i| off(i) * off(i)).sum();
+            let rms = (squares / GRID_LEN as f32).sqrt();
+            assert!((rms - TOLERANCE).abs() < 0.005, "{shape}: off by {rms}");
             // Neighbors two apart differ by the same as before: the detail is untouched.
             let contrast = |v: &[f32]| -> f32 {
                 v.windows(3).map(|w| (w[2] - w[0]).abs()).sum::<f32>() / v.len() as f32
             };
             assert!((contrast(&hr) / contrast(&before) - 1.0).abs() < 0.02, "{shape}");
+        }
+    }
+
+    #[test]
+    fn color_match_leaves_a_face_within_the_tolerance_alone() {
+        for shape in SHAPES {
+            let lr = lr(shape);
+            let mut hr = drifted(shape, &lr);
+            ColorMatch::new(shape).apply(&lr, &mut hr);
+            let before = hr.clone();
+            // What is left of the drift is the tolerance, give or take what resampling rounds.
+            ColorMatch::new(shape).apply(&lr, &mut hr);
+            let moved = hr.iter().zip(&before).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            assert!(moved < 0.02, "{shape}: {moved}");
         }
     }
 

@@ -140,7 +140,9 @@ pub enum Kernel {
     Difference,
     /// Smooths that.
     Smooth,
-    /// Corrects the face's colours by it.
+    /// What of that exceeds the tolerance.
+    Excess,
+    /// Corrects the face's colors by it.
     Correct,
     /// Lays all faces over the frame.
     Blend,
@@ -152,7 +154,7 @@ const FRAME: usize = size_of::<Frame>();
 
 impl Kernel {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Taps,
         Self::Patches,
         Self::Crop,
@@ -160,6 +162,7 @@ impl Kernel {
         Self::Steady,
         Self::Difference,
         Self::Smooth,
+        Self::Excess,
         Self::Correct,
         Self::Blend,
     ];
@@ -174,6 +177,7 @@ impl Kernel {
             Self::Steady => "facesr_steady",
             Self::Difference => "facesr_difference",
             Self::Smooth => "facesr_smooth",
+            Self::Excess => "facesr_excess",
             Self::Correct => "facesr_correct",
             Self::Blend => "facesr_blend",
         }
@@ -190,7 +194,7 @@ impl Kernel {
             Self::Difference => {
                 &[POINTER, POINTER, POINTER, POINTER, POINTER, POINTER, INT, POINTER]
             }
-            Self::Smooth => &[POINTER, INT, POINTER],
+            Self::Smooth | Self::Excess => &[POINTER, INT, POINTER],
             Self::Correct => &[
                 FRAME, POINTER, POINTER, POINTER, POINTER, POINTER, POINTER, POINTER, INT, POINTER,
             ],

@@ -103,6 +103,13 @@ impl GpuBackend {
             Grid::line(n * GRID_LEN),
             Arguments::new().with(&difference).with(&n_layers).with(&smooth),
         )?;
+        // The difference is of no more use, and its place is.
+        let excess = difference;
+        self.launch(
+            Kernel::Excess,
+            Grid::line(n * GRID_LEN),
+            Arguments::new().with(&smooth).with(&n_layers).with(&excess),
+        )?;
         self.launch(
             Kernel::Correct,
             Grid::layers(n, longest(crops, |shape| shape.hr_plane())),
@@ -114,7 +121,7 @@ impl GpuBackend {
                 .with(&layers)
                 .with(&lr_faces)
                 .with(&shown)
-                .with(&smooth)
+                .with(&excess)
                 .with(&n_layers)
                 .with(&components),
         )?;
