@@ -8,6 +8,7 @@ pub use crate::inference::runtime::environment;
 pub use crate::search::SearchResult;
 pub use crate::track::Tracker;
 pub use crate::util::cpu_time;
+pub use crate::util::parallel::cores;
 pub use facesr_onnx as onnx;
 
 /// Between the enhancer and the device that does its work.

@@ -10,6 +10,7 @@ use clap::{Args, ValueEnum, value_parser};
 use facesr::detect::{DetectorKind, DetectorOptions};
 use facesr::error::NoRectangle;
 use facesr::frame::MAX_DIMENSION;
+use facesr::internals::cores;
 use facesr::search::Rects;
 use facesr::{EnhancerOptions, Rect};
 
@@ -267,8 +268,13 @@ impl FaceArgs {
 }
 
 impl FindArgs {
-    /// The detector that was asked for, with so many threads; `None` if it is none.
-    pub(crate) fn options(&self, threads: usize) -> Result<Option<DetectorOptions>, Failure> {
+    /// Threads for what works on one picture at a time: a thread for each core unless it is told otherwise.
+    pub(crate) fn threads(&self) -> usize {
+        self.threads.map_or_else(cores, |threads| threads as usize)
+    }
+
+    /// The detector that was asked for; `None` if it is none.
+    pub(crate) fn options(&self) -> Result<Option<DetectorOptions>, Failure> {
         let kind: DetectorKind = match self.detector.as_deref() {
             Some("none") => return Ok(None),
             Some(name) => name.parse().map_err(Failure::usage)?,
@@ -279,7 +285,7 @@ impl FindArgs {
             .model(self.detector_model.clone())
             .width(self.detect_width.unwrap_or(0))
             .min_score(self.min_score)
-            .threads(threads);
+            .threads(self.threads());
         Ok(Some(options))
     }
 

@@ -238,13 +238,9 @@ fn bytes_mut(pixels: &mut DynamicImage) -> &mut [u8] {
 /// Finds and sharpens the faces; answers what was found as JSON.
 fn enhance(args: &ImageArgs, pixels: &mut DynamicImage) -> Result<Value, Failure> {
     let faces = &args.faces;
-    let threads = match faces.find.threads {
-        Some(threads) => threads as usize,
-        None => std::thread::available_parallelism().map_or(1, |n| n.get()),
-    };
     let options = faces
         .find
-        .options(threads)?
+        .options()?
         .ok_or_else(|| Failure::usage("a picture needs a detector; 'none' is for streams"))?;
     let mut detector = detect::open(&options).map_err(Failure::running)?;
     let device: Device =
@@ -261,7 +257,7 @@ fn enhance(args: &ImageArgs, pixels: &mut DynamicImage) -> Result<Value, Failure
         .temporal_smoothing(0.0);
     let generator = GeneratorOptions::default()
         .models(faces.generator.clone())
-        .threads(threads)
+        .threads(faces.find.threads())
         .device(device)
         .cuda_device(faces.cuda_device_id.unwrap_or(0));
     let mut enhancer = Enhancer::open(&generator, options).map_err(Failure::running)?;

@@ -1,5 +1,6 @@
 //! The video encoder: x264, or OpenH264 where that is missing; VP9 for WebM; any other by name.
 
+use facesr::internals::cores;
 use gst::prelude::*;
 
 use super::container::{Container, PictureFormat};
@@ -209,7 +210,7 @@ const STREAM_KEY_FRAMES: u32 = 50;
 fn set_up(element: &gst::Element, known: &Known, options: &EncoderOptions<'_>) {
     let crf = options.crf.to_string();
     let speed = speed(options.preset).to_string();
-    let threads = std::thread::available_parallelism().map_or(1, |n| n.get()).min(64).to_string();
+    let threads = cores().min(64).to_string();
     // VPx and AV1 count their quantizers to 63.
     let level = (options.crf * 63 / 51).to_string();
     let settings: &[(&str, &str)] = match known.name {

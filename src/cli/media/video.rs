@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
+use facesr::internals::cores;
 use gst::prelude::*;
 use gst_video::prelude::*;
 
@@ -376,10 +377,7 @@ fn drop_orientation(pad: &gst::Pad) {
 fn scaler() -> Result<gst::Element, Failure> {
     let scaler = make("videoscale")?;
     scaler.set_property_from_str("method", "lanczos");
-    scaler.set_property(
-        "n-threads",
-        std::thread::available_parallelism().map_or(1, |n| n.get() as u32),
-    );
+    scaler.set_property("n-threads", cores() as u32);
     Ok(scaler)
 }
 

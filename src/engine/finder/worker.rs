@@ -18,6 +18,7 @@ use crate::face::Detection;
 use crate::frame::{Frame, OwnedFrame};
 use crate::search::SearchRegion;
 use crate::util::cpu_time::CpuTimer;
+use crate::util::parallel::cores;
 
 /// A frame for the detector, and later what it has found there.
 #[derive(Default)]
@@ -44,9 +45,8 @@ static THREADS: LazyLock<Arc<()>> = LazyLock::new(Arc::default);
 
 /// What a thread may spend, milliseconds per second, with as many as there are now.
 pub(super) fn fair_budget() -> f64 {
-    let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
     let threads = Arc::strong_count(&THREADS).saturating_sub(1).max(1);
-    SHARE_OF_CORE * cores as f64 / threads as f64
+    SHARE_OF_CORE * cores() as f64 / threads as f64
 }
 
 /// The thread, seen from the stream's.

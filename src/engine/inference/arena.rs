@@ -12,6 +12,7 @@ use ort::session::RunOptions;
 use ort::sys::{OrtArenaCfg, OrtStatusPtr};
 
 use crate::error::OnnxRuntimeError;
+use crate::util::parallel::cores;
 
 /// No process computes in less, bytes: CenterFace on a whole 3840x2160 frame takes about half.
 const LEAST: usize = 2 << 30;
@@ -24,8 +25,7 @@ const SAME_AS_REQUESTED: i32 = 1;
 
 /// What all sessions of this process together may compute in, bytes.
 pub(crate) fn limit() -> usize {
-    let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
-    LEAST.max(cores.saturating_mul(PER_CORE))
+    LEAST.max(cores().saturating_mul(PER_CORE))
 }
 
 /// Gives `environment` its arena; sessions use it if they are opened with `with_env_allocators`.

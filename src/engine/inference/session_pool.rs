@@ -16,6 +16,7 @@ use sha2::{Digest, Sha256};
 use crate::error::ModelError;
 use crate::inference::loader;
 use crate::inference::model_source::ModelSource;
+use crate::util::parallel::cores;
 
 /// SHA-256 of a model's content.
 pub(crate) type Fingerprint = [u8; 32];
@@ -101,12 +102,11 @@ impl SessionPool {
         }
         let mut session = loader::open(source, &file, threads)?;
         check(&mut session)?;
-        let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
         let pool = Arc::new(Self {
             source: source.clone(),
             file,
             threads,
-            most: (cores / threads).max(1),
+            most: (cores() / threads).max(1),
             state: Mutex::new(State { idle: vec![session], open: 1 }),
             freed: Condvar::new(),
         });
@@ -158,7 +158,7 @@ mod tests {
         let pool = self::pool(1);
         assert!(Arc::ptr_eq(&pool, &self::pool(1)));
         assert!(!Arc::ptr_eq(&pool, &self::pool(2)));
-        let most = std::thread::available_parallelism().unwrap().get();
+        let most = cores();
         let busy = std::sync::atomic::AtomicUsize::new(0);
         std::thread::scope(|scope| {
             for _ in 0..most + 3 {

@@ -8,6 +8,11 @@ use parking_lot::Mutex;
 
 use crate::util::cpu_time::CpuTimer;
 
+/// How many threads this process may run at the same moment: 1 if the system does not say.
+pub fn cores() -> usize {
+    thread::available_parallelism().map_or(1, |n| n.get())
+}
+
 /// Calls `work` on every item of `queue` and returns the CPU time over all threads. Each of `workers`
 /// has a thread of its own, the first one the calling thread, and takes the next item when it has
 /// finished the last. All end at nearly the same time, however busy the other cores are.

@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use clap::ArgMatches;
+use facesr::internals::cores;
 use serde_json::{Value, json};
 
 pub(crate) use args::BatchArgs;
@@ -105,9 +106,8 @@ pub(crate) fn run(args: &BatchArgs, matches: &ArgMatches) -> Result<(), Failure>
     for (path, why) in &unreadable {
         batch.tell_unreadable(path, why);
     }
-    let processors = std::thread::available_parallelism().map_or(1, |n| n.get());
     // Reading, finding, sharpening and encoding of one file keep two processors busy.
-    let jobs = args.jobs.map_or(processors.div_ceil(2), |jobs| jobs as usize);
+    let jobs = args.jobs.map_or(cores().div_ceil(2), |jobs| jobs as usize);
     let started = Instant::now();
     std::thread::scope(|scope| {
         for _ in 0..jobs.min(batch.tasks.len()) {

@@ -108,9 +108,7 @@ fn resolve_scale(args: &EnhanceArgs, source: &Input) -> Result<u32, Failure> {
     if let Scale::Times(times) = args.video.scale {
         return Ok(times);
     }
-    let threads = std::thread::available_parallelism().map_or(1, |n| n.get());
-    let find = &args.video.stream.faces.find;
-    let Some(options) = find.options(find.threads.map_or(threads, |n| n as usize))? else {
+    let Some(options) = args.video.stream.faces.find.options()? else {
         return Ok(1);
     };
     // The run itself tells what is wrong with a detector.
