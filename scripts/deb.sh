@@ -68,16 +68,51 @@ Maintainer: The facesr founders <noreply@facesr.example>
 Section: non-free/video
 Priority: optional
 Installed-Size: $(du -sk --exclude=DEBIAN . | cut -f1)
-Depends: ${libraries#shlibs:Depends=}, gstreamer1.0-tools, gstreamer1.0-plugins-base, gstreamer1.0-plugins-good
-Recommends: gstreamer1.0-plugins-bad, gstreamer1.0-plugins-ugly, gstreamer1.0-libav, gstreamer1.0-x
+Depends: ${libraries#shlibs:Depends=}, gstreamer1.0-tools, gstreamer1.0-plugins-base, gstreamer1.0-plugins-good, adduser
+Recommends: gstreamer1.0-plugins-bad, gstreamer1.0-plugins-ugly, gstreamer1.0-libav, gstreamer1.0-x, glib-networking
 Description: real-time face super-resolution for GStreamer
  Finds small faces in video, restores each by a neural network that makes 64x64 pixels of 16x16, and
  blends the result back into the frame, live. Holds the GStreamer elements facesr, facesrdetect and
  facesrenhance and the command facesr. A generated face is a plausible guess and never evidence of
  anyone's identity.
 CONTROL
+# `facesr serve` as a service, with a user of its own and a list of cameras to begin with.
+install -D -m 644 "$root/examples/facesr-serve.service" usr/lib/systemd/system/facesr-serve.service
+install -D -m 644 "$root/src/serve/config/example.toml" etc/facesr/cameras.toml
+echo /etc/facesr/cameras.toml >DEBIAN/conffiles
+cat >DEBIAN/postinst <<'POSTINST'
+#!/bin/sh
+set -e
+if [ "$1" = configure ]; then
+    if ! getent passwd facesr >/dev/null; then
+        adduser --quiet --system --group --no-create-home --home /nonexistent facesr
+    fi
+    if [ -z "$2" ] && [ -f /etc/facesr/cameras.toml ]; then # passwords will stand in it
+        chgrp facesr /etc/facesr/cameras.toml
+        chmod 640 /etc/facesr/cameras.toml
+    fi
+    if [ -d /run/systemd/system ]; then
+        systemctl daemon-reload || true
+        systemctl try-restart facesr-serve.service || true
+    fi
+fi
+POSTINST
+cat >DEBIAN/prerm <<'PRERM'
+#!/bin/sh
+set -e
+if [ "$1" = remove ] && [ -d /run/systemd/system ]; then
+    systemctl disable --now facesr-serve.service || true
+fi
+PRERM
+cat >DEBIAN/postrm <<'POSTRM'
+#!/bin/sh
+set -e
+if [ -d /run/systemd/system ]; then systemctl daemon-reload || true; fi
+POSTRM
+
 find usr -type f -print0 | sort -z | xargs -0 md5sum >DEBIAN/md5sums
 chmod -R u=rwX,go=rX .
+chmod 755 DEBIAN/postinst DEBIAN/prerm DEBIAN/postrm
 
 # The same commit gives the same package.
 SOURCE_DATE_EPOCH=$(git -C "$root" log -1 --format=%ct 2>/dev/null || date +%s)
