@@ -9,7 +9,7 @@ seconds=${FACESR_FUZZ_SECONDS:-60}
 unset CARGO_TARGET_DIR
 # The sanitizer's flags are unstable; no other compiler is needed for them.
 export RUSTC_BOOTSTRAP=1 ASAN_OPTIONS=detect_leaks=0
-for name in frame roi onnx seetaface tar; do
+for name in frame roi onnx seetaface tar config; do
     say "fuzz: $name for $seconds s"
     work=$target/work/fuzz/$name
     mkdir -p "$work"
