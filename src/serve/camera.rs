@@ -1,5 +1,6 @@
 //! One camera: its ingest, again and again for ever, and its outputs, which never stop.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -11,10 +12,14 @@ use crate::encoder::EncoderSettings;
 use crate::error::ServeError;
 use crate::ingest::{self, End, Sinks};
 use crate::output::{Output, OutputSettings};
+use crate::record::Recorder;
 use crate::status::{EventSink, Status};
 
 /// How often outputs are looked after: a lost camera's picture is repeated as often.
 const TICK: Duration = Duration::from_millis(200);
+
+/// Recordings are closed by then at the end.
+const CLOSE_WITHIN: Duration = Duration::from_secs(3);
 
 /// A camera that is served.
 pub(crate) struct Camera {
@@ -73,12 +78,21 @@ impl Camera {
         let sinks = sinks(name, &config, events);
         let keeper = {
             let (sinks, name) = (sinks.clone(), name.to_string());
+            let mut recorders = recorders(&name, &config, &sinks);
             Worker::start(format!("keep {name}"), move |stop| {
                 while !stop.load(Ordering::Relaxed) {
                     sinks.after.tick(&name);
                     sinks.before.tick(&name);
+                    sinks.looks.make();
+                    let faces = sinks.status.present.take();
+                    for recorder in &mut recorders {
+                        recorder.tick(&sinks.status);
+                        faces.iter().for_each(|face| recorder.note(face));
+                    }
                     std::thread::park_timeout(TICK);
                 }
+                let deadline = Instant::now() + CLOSE_WITHIN;
+                recorders.iter_mut().for_each(|recorder| recorder.finish(deadline));
             })?
         };
         let ingest = start_ingest(name, &config, &sinks)?;
@@ -94,6 +108,7 @@ impl Camera {
     /// Whether what is served stays the same with another configuration, so that viewers keep their session.
     pub(crate) fn can_become(&self, config: &CameraConfig) -> bool {
         *self.sinks.after.settings() == output_settings(config)
+            && self.config.record == config.record
     }
 
     /// Reads the camera by another configuration, on the same paths.
@@ -130,8 +145,25 @@ pub(crate) fn sinks(name: &str, config: &CameraConfig, events: EventSink) -> Sin
     Sinks {
         after: Arc::new(Output::new(settings.clone(), true)),
         before: Arc::new(Output::new(settings, false)),
+        sound: Arc::default(),
+        looks: Arc::default(),
         status: Arc::new(Status::new(name, events)),
     }
+}
+
+/// What records the camera, if it is recorded.
+fn recorders(name: &str, config: &CameraConfig, sinks: &Sinks) -> Vec<Recorder> {
+    let Some(record) = &config.record else { return Vec::new() };
+    let folder = Path::new(name);
+    let mut paths = vec![(folder.to_path_buf(), &sinks.after)];
+    if record.before {
+        paths.push((folder.join("before"), &sinks.before));
+    }
+    let recorder = |(folder, output): (PathBuf, &Arc<Output>)| {
+        let (sound, figures) = (sinks.sound.clone(), sinks.status.recorded.clone());
+        Recorder::new(record.clone(), &folder, output.clone(), sound, figures)
+    };
+    paths.into_iter().map(recorder).collect()
 }
 
 fn output_settings(config: &CameraConfig) -> OutputSettings {

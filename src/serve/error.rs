@@ -80,8 +80,19 @@ pub enum ServeError {
         /// Debian's package that holds it.
         package: &'static str,
     },
+    /// GLib knows no TLS here.
+    #[error("there is no TLS for RTSP here; install the package glib-networking")]
+    NoTls,
+    /// Certificate and key are of no use.
+    #[error("certificate {}: {reason}", path.display())]
+    Certificate {
+        /// The certificate's file.
+        path: PathBuf,
+        /// What GLib says.
+        reason: String,
+    },
     /// Only a restart can change it.
-    #[error("addresses, user or password of [server] differ; restart to change them")]
+    #[error("[server] or [events] differ; restart to change them")]
     Fixed,
     /// There is no encoder.
     #[error("no H.264 encoder is installed; install the package gstreamer1.0-plugins-ugly (x264)")]

@@ -6,9 +6,6 @@ use std::time::{Duration, Instant};
 use gst::prelude::*;
 use parking_lot::Mutex;
 
-/// Frames that a taker may have waiting. With more it gets none until it has caught up, and then goes on with a key
-/// frame.
-const MOST_WAITING: u64 = 5;
 /// Key frames are asked for no more often.
 const KEY_EVERY: Duration = Duration::from_millis(200);
 
@@ -16,6 +13,9 @@ const KEY_EVERY: Duration = Duration::from_millis(200);
 struct Taker {
     id: u64,
     source: gst_app::AppSrc,
+    /// Frames that it may have waiting. With more it gets none until it has caught up, and then goes on with a key
+    /// frame.
+    most_waiting: u64,
     /// Whether it gets nothing before the next key frame.
     skips: bool,
     last: Option<gst::ClockTime>,
@@ -33,16 +33,22 @@ pub(crate) struct Fanout {
 }
 
 impl Fanout {
-    /// From now on `source` gets the stream, from a key frame on. Answers what to take it out by.
-    pub(crate) fn add(&self, source: gst_app::AppSrc) -> u64 {
+    /// From now on `source` gets the stream, from a key frame on, with `most_waiting` frames that may wait there.
+    /// Answers what to take it out by.
+    pub(crate) fn add(&self, source: gst_app::AppSrc, most_waiting: u64) -> u64 {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
-        self.takers.lock().push(Taker { id, source, skips: true, last: None });
+        self.takers.lock().push(Taker { id, source, most_waiting, skips: true, last: None });
         id
     }
 
     /// It gets nothing any more.
     pub(crate) fn remove(&self, id: u64) {
         self.takers.lock().retain(|taker| taker.id != id);
+    }
+
+    /// Nobody gets anything any more, nor is told.
+    pub(crate) fn forget_all(&self) {
+        self.takers.lock().clear();
     }
 
     /// Tells all that nothing more will come.
@@ -92,7 +98,7 @@ impl Taker {
         if self.skips && (waiting > 0 || !is_key) {
             return Some(waiting == 0);
         }
-        self.skips = waiting >= MOST_WAITING;
+        self.skips = waiting >= self.most_waiting;
         // It is not playing yet.
         let Some(now) = self.source.current_running_time() else {
             self.skips = true;

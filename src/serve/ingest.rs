@@ -11,14 +11,16 @@ use parking_lot::Mutex;
 use crate::config::{CameraConfig, Source, Transport};
 use crate::elements::{chain, make};
 use crate::error::ServeError;
+use crate::looks::Looks;
 use crate::output::Output;
 use crate::picture::{Picture, now};
+use crate::sound::{self, Sound};
 use crate::status::{FaceFigures, Status};
 
 /// How often the wish to stop is looked at.
 const TICK: gst::ClockTime = gst::ClockTime::from_mseconds(50);
 /// The first picture has at least so long: models are opened, and a key frame is waited for.
-const FIRST_WITHIN: Duration = Duration::from_secs(10);
+const FIRST_WITHIN: Duration = Duration::from_secs(20);
 
 /// How a file is rewound.
 const REWIND: gst::SeekFlags = gst::SeekFlags::FLUSH.union(gst::SeekFlags::KEY_UNIT);
@@ -53,6 +55,8 @@ impl End {
 pub(crate) struct Sinks {
     pub(crate) after: Arc<Output>,
     pub(crate) before: Arc<Output>,
+    pub(crate) sound: Arc<Sound>,
+    pub(crate) looks: Arc<Looks>,
     pub(crate) status: Arc<Status>,
 }
 
@@ -73,6 +77,7 @@ pub(crate) fn run(config: &CameraConfig, sinks: &Sinks, stop: &AtomicBool) -> En
     let end = watch(config, sinks, stop, &pipeline, &came, &add);
     let _ = pipeline.set_state(gst::State::Null);
     add();
+    sinks.status.no_faces();
     end
 }
 
@@ -123,6 +128,12 @@ fn watch(
             gst::MessageView::Error(error) => return explain(error),
             gst::MessageView::Latency(_) => {
                 let _ = pipeline.recalculate_latency();
+            }
+            gst::MessageView::Element(element) => {
+                let faces = element.structure().filter(|said| said.name() == "facesr-faces");
+                if let Some(faces) = faces {
+                    sinks.status.note_faces(faces);
+                }
             }
             gst::MessageView::Warning(warning) if is_ours(message.src()) => {
                 sinks.status.note(warning.error().to_string());
@@ -204,17 +215,21 @@ fn build(
         enlarge(&entry, &filter, config.scale);
     }
     divert(&face, sinks, came)?;
-    let source = add_source(config, pipeline)?;
+    let source = add_source(config, sinks, pipeline)?;
     if let Some(pad) = source.static_pad("src") {
         pad.link(&entry).map_err(|_| gst::glib::bool_error!("the source does not fit"))?;
         return Ok(face);
     }
+    let (sound, weak, is_file) =
+        (sinks.sound.clone(), pipeline.downgrade(), config.source.is_file());
     source.connect_pad_added(move |_, pad| {
         let caps = pad.current_caps().unwrap_or_else(|| pad.query_caps(None));
-        let is_video = caps.structure(0).is_some_and(|s| s.name().starts_with("video/x-raw"));
-        if is_video && !entry.is_linked() {
+        let is = |kind| caps.structure(0).is_some_and(|s| s.name().starts_with(kind));
+        if is("video/x-raw") && !entry.is_linked() {
             // What cannot be linked gives nothing, which the source then reports.
             let _ = pad.link(&entry);
+        } else if is("audio/") {
+            let _ = weak.upgrade().map(|pipeline| sound::lead(pad, &pipeline, &sound, is_file));
         }
     });
     Ok(face)
@@ -300,7 +315,7 @@ fn divert(face: &gst::Element, sinks: &Sinks, came: &LastCame) -> Result<(), Ser
 
 /// What happens to pictures that come out of `facesr`.
 fn callbacks(sinks: &Sinks) -> gst_app::AppSinkCallbacks {
-    let (after, status) = (sinks.after.clone(), sinks.status.clone());
+    let (after, status, looks) = (sinks.after.clone(), sinks.status.clone(), sinks.looks.clone());
     let mut known = None::<(gst::Caps, VideoInfo)>;
     gst_app::AppSinkCallbacks::builder()
         .new_sample(move |sink| {
@@ -315,6 +330,7 @@ fn callbacks(sinks: &Sinks) -> gst_app::AppSinkCallbacks {
                 let element = sink.upcast_ref::<gst::Element>();
                 let picture = Picture::new(buffer, info.clone(), sample.segment(), element);
                 status.done(now().saturating_sub(picture.at));
+                looks.offer(&picture);
                 after.show(&picture);
             }
             Ok(gst::FlowSuccess::Ok)
@@ -323,9 +339,13 @@ fn callbacks(sinks: &Sinks) -> gst_app::AppSinkCallbacks {
 }
 
 /// Adds the source. Decoded video comes out of the element that is answered: at its pad, or at pads that it adds.
-fn add_source(config: &CameraConfig, pipeline: &gst::Pipeline) -> Result<gst::Element, ServeError> {
+fn add_source(
+    config: &CameraConfig,
+    sinks: &Sinks,
+    pipeline: &gst::Pipeline,
+) -> Result<gst::Element, ServeError> {
     match &config.source {
-        Source::Rtsp(uri) => rtsp(config, uri, pipeline),
+        Source::Rtsp(uri) => rtsp(config, uri, &sinks.sound, pipeline),
         Source::Uri(uri) => decoded(uri, config, pipeline),
         Source::File(path) => {
             let path = path.canonicalize().unwrap_or_else(|_| path.clone());
@@ -356,6 +376,7 @@ fn add_source(config: &CameraConfig, pipeline: &gst::Pipeline) -> Result<gst::El
 fn rtsp(
     config: &CameraConfig,
     uri: &str,
+    sound: &Arc<Sound>,
     pipeline: &gst::Pipeline,
 ) -> Result<gst::Element, ServeError> {
     let (source, decoder) = (make("rtspsrc")?, make("decodebin")?);
@@ -377,14 +398,26 @@ fn rtsp(
     let timeout = config.timeout.as_micros().min(u128::from(u32::MAX)) as u64;
     source.set_property("tcp-timeout", timeout.min(5_000_000));
     source.set_property("timeout", (timeout / 2).min(3_000_000));
-    source.connect("select-stream", false, |values| {
+    let wants_sound = config.sound;
+    source.connect("select-stream", false, move |values| {
         let caps = values.get(2).and_then(|value| value.get::<gst::Caps>().ok());
-        let media = caps.as_ref().and_then(|caps| caps.structure(0)?.get::<&str>("media").ok());
-        Some((media == Some("video")).to_value())
+        let stream = caps.as_ref().and_then(|caps| caps.structure(0));
+        let is_wanted = stream.is_some_and(|stream| match stream.get("media") {
+            Ok("video") => true,
+            Ok("audio") => wants_sound && sound::is_known(stream),
+            _ => false,
+        });
+        Some(is_wanted.to_value())
     });
     pipeline.add_many([&source, &decoder])?;
     let sink = decoder.static_pad("sink");
+    let (sound, weak) = (sound.clone(), pipeline.downgrade());
     source.connect_pad_added(move |_, pad| {
+        let caps = pad.current_caps().unwrap_or_else(|| pad.query_caps(None));
+        if caps.structure(0).is_some_and(|rtp| rtp.get("media") == Ok("audio")) {
+            let _ = weak.upgrade().map(|pipeline| sound::lead(pad, &pipeline, &sound, false));
+            return;
+        }
         if let Some(sink) = sink.as_ref().filter(|sink| !sink.is_linked()) {
             let _ = pad.link(sink);
         }
@@ -400,8 +433,11 @@ fn decoded(
     let decoder = make("uridecodebin")?;
     decoder.set_property("uri", uri);
     decoder.set_property("expose-all-streams", false);
-    let raw = gst::Caps::builder("video/x-raw").any_features().build();
-    decoder.set_property("caps", raw);
+    let mut wanted = gst::Caps::builder("video/x-raw").any_features().build();
+    if config.sound {
+        wanted.make_mut().append(sound::formats());
+    }
+    decoder.set_property("caps", wanted);
     if let Some(access) = config.access.clone() {
         decoder.connect("source-setup", false, move |values| {
             let source = values.get(1)?.get::<gst::Element>().ok()?;

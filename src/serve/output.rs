@@ -144,18 +144,27 @@ impl Output {
         self.fanout.end();
     }
 
-    /// From now on `source` gets the stream.
+    /// Whether anything is known of the camera's pictures.
+    pub(crate) fn has_pictures(&self) -> bool {
+        self.state.lock().shape.is_some()
+    }
+
+    /// From now on `source` gets the stream, of which `most_waiting` frames may wait there.
     ///
     /// # Errors
     /// Nothing here can encode.
-    pub(crate) fn attach(&self, source: gst_app::AppSrc) -> Result<u64, ServeError> {
+    pub(crate) fn attach(
+        &self,
+        source: gst_app::AppSrc,
+        most_waiting: u64,
+    ) -> Result<u64, ServeError> {
         let mut state = self.state.lock();
         state.idle = None;
         self.wanted.store(true, Ordering::Relaxed);
         if state.encode.is_none() {
             state.encode = Some(self.start(&state)?);
         }
-        let id = self.fanout.add(source);
+        let id = self.fanout.add(source, most_waiting);
         // What it has now, at once: a camera of one picture a second would let it wait. One that is not kept will
         // come soon.
         if state.picture.is_some() || state.shape.is_none() {

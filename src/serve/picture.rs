@@ -20,6 +20,20 @@ pub(crate) fn now() -> gst::ClockTime {
     gst::SystemClock::obtain().time()
 }
 
+/// When what has just come out of `element`'s pipeline, with the given stamp and segment, came in.
+pub(crate) fn arrival(
+    pts: Option<gst::ClockTime>,
+    segment: Option<&gst::Segment>,
+    element: &gst::Element,
+) -> gst::ClockTime {
+    let now = now();
+    let running = segment
+        .and_then(|segment| segment.downcast_ref::<gst::ClockTime>())
+        .and_then(|segment| segment.to_running_time(pts));
+    let stamped = running.zip(element.base_time()).map(|(running, base)| running + base);
+    stamped.filter(|at| *at <= now && now - *at < MOST_DELAY).unwrap_or(now)
+}
+
 /// A time for people.
 pub(crate) fn time(time: std::time::Duration) -> String {
     let seconds = time.as_secs();
@@ -38,12 +52,7 @@ impl Picture {
         segment: Option<&gst::Segment>,
         element: &gst::Element,
     ) -> Self {
-        let now = now();
-        let running = segment
-            .and_then(|segment| segment.downcast_ref::<gst::ClockTime>())
-            .and_then(|segment| segment.to_running_time(buffer.pts()));
-        let stamped = running.zip(element.base_time()).map(|(running, base)| running + base);
-        let at = stamped.filter(|at| *at <= now && now - *at < MOST_DELAY).unwrap_or(now);
+        let at = arrival(buffer.pts(), segment, element);
         Self { buffer, info, at }
     }
 

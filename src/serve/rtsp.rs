@@ -7,11 +7,13 @@ use std::thread::JoinHandle;
 use gst::glib;
 use gst::prelude::*;
 use gst_rtsp_server::prelude::*;
-use gst_rtsp_server::{RTSPAuth, RTSPMediaFactory, RTSPServer, RTSPToken};
+use gst_rtsp_server::{RTSPAuth, RTSPServer, RTSPToken, gio};
 
-use crate::config::Credentials;
+use crate::config::{Credentials, TlsFiles};
 use crate::error::ServeError;
 use crate::output::Output;
+use crate::rtsp_factory::Factory;
+use crate::sound::Sound;
 
 /// Connections at most, and sessions.
 const MOST_CLIENTS: usize = 256;
@@ -30,17 +32,19 @@ pub(crate) struct Rtsp {
     source: Option<glib::SourceId>,
     thread: Option<JoinHandle<()>>,
     address: SocketAddr,
-    needs_password: bool,
+    /// Whether paths say who may look.
+    needs_role: bool,
 }
 
 impl Rtsp {
     /// Listens on `address`; port 0 takes any.
     ///
     /// # Errors
-    /// The address cannot be listened on.
+    /// The address cannot be listened on, or certificate and key are of no use.
     pub(crate) fn start(
         address: SocketAddr,
         access: Option<&Credentials>,
+        tls: Option<&TlsFiles>,
     ) -> Result<Self, ServeError> {
         let server = RTSPServer::new();
         server.set_address(&address.ip().to_string());
@@ -49,8 +53,8 @@ impl Rtsp {
         if let Some(pool) = server.session_pool() {
             pool.set_max_sessions(MOST_CLIENTS as u32);
         }
-        if let Some(access) = access {
-            server.set_auth(Some(&auth(access)));
+        if access.is_some() || tls.is_some() {
+            server.set_auth(Some(&auth(access, tls)?));
         }
         server.connect_client_connected(|server, client| {
             let mut count = 0;
@@ -86,7 +90,7 @@ impl Rtsp {
             source: Some(source),
             thread: Some(thread),
             address: SocketAddr::new(address.ip(), port),
-            needs_password: access.is_some(),
+            needs_role: access.is_some() || tls.is_some(),
         })
     }
 
@@ -95,34 +99,16 @@ impl Rtsp {
         self.address
     }
 
-    /// Serves `output` on `path`, in the place of what was there.
-    pub(crate) fn mount(&self, path: &str, output: &Arc<Output>) {
-        let factory = RTSPMediaFactory::new();
-        factory.set_launch(
-            "( appsrc name=video is-live=true format=time max-bytes=0 ! rtph264pay name=pay0 pt=96 )",
-        );
-        factory.set_shared(true);
-        if self.needs_password {
+    /// Serves `output` and `sound` on `path`, in the place of what was there.
+    pub(crate) fn mount(&self, path: &str, output: &Arc<Output>, sound: &Arc<Sound>) {
+        let factory = Factory::new(output, sound);
+        if self.needs_role {
             let role = gst::Structure::builder(ROLE)
                 .field("media.factory.access", true)
                 .field("media.factory.construct", true)
                 .build();
             factory.add_role_from_structure(&role);
         }
-        let output = output.clone();
-        factory.connect_media_configure(move |_, media| {
-            let source = media
-                .element()
-                .downcast::<gst::Bin>()
-                .ok()
-                .and_then(|bin| bin.by_name("video"))
-                .and_then(|source| source.downcast::<gst_app::AppSrc>().ok());
-            let Some(source) = source else { return };
-            // Without an encoder the viewer is told, since nothing comes.
-            let Ok(id) = output.attach(source) else { return };
-            let fanout = output.fanout.clone();
-            media.connect_unprepared(move |_| fanout.remove(id));
-        });
         if let Some(mounts) = self.server.mount_points() {
             mounts.add_factory(path, factory);
         }
@@ -151,12 +137,32 @@ impl Rtsp {
     }
 }
 
-/// Lets in who knows the password: digest, where it is not sent, and basic for viewers that know nothing else.
-fn auth(access: &Credentials) -> RTSPAuth {
+/// Lets in who knows the password: digest, where it is not sent; and all who come by TLS, if none is set.
+fn auth(access: Option<&Credentials>, tls: Option<&TlsFiles>) -> Result<RTSPAuth, ServeError> {
     let auth = RTSPAuth::new();
-    auth.set_realm(Some("facesr"));
-    auth.set_supported_methods(gst_rtsp::RTSPAuthMethod::Digest);
-    let token = RTSPToken::builder().field("media.factory.role", ROLE).build();
-    auth.add_digest(&access.user, access.password.expose(), &token);
-    auth
+    let token = || RTSPToken::builder().field("media.factory.role", ROLE).build();
+    match access {
+        Some(access) => {
+            auth.set_realm(Some("facesr"));
+            auth.set_supported_methods(gst_rtsp::RTSPAuthMethod::Digest);
+            auth.add_digest(&access.user, access.password.expose(), &token());
+        }
+        None => {
+            let mut everyone = token();
+            auth.set_default_token(Some(&mut everyone));
+        }
+    }
+    if let Some(files) = tls {
+        // Asked without a backend, GLib gives a certificate that nothing can be done with.
+        if !gio::TlsBackend::default().supports_tls() {
+            return Err(ServeError::NoTls);
+        }
+        let certificate = gio::TlsCertificate::from_files(&files.certificate, &files.key);
+        let certificate = certificate.map_err(|e| ServeError::Certificate {
+            path: files.certificate.clone(),
+            reason: e.message().trim_end_matches('.').to_string(),
+        })?;
+        auth.set_tls_certificate(Some(&certificate));
+    }
+    Ok(auth)
 }

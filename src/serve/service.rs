@@ -11,6 +11,7 @@ use parking_lot::RwLock;
 use crate::camera::Camera;
 use crate::config::{CameraConfig, Config};
 use crate::error::ServeError;
+use crate::events::Events;
 use crate::governor::{Governor, Load};
 use crate::http::Http;
 use crate::ingest::{self, End, Sinks};
@@ -30,16 +31,18 @@ pub(crate) struct Entry {
 }
 
 /// The cameras as the HTTP server sees them.
-#[derive(Default)]
-pub(crate) struct Shared(RwLock<BTreeMap<String, Entry>>);
+pub(crate) struct Shared {
+    cameras: RwLock<BTreeMap<String, Entry>>,
+    pub(crate) events: Arc<Events>,
+}
 
 impl Shared {
     pub(crate) fn entries(&self) -> Vec<(String, Entry)> {
-        self.0.read().iter().map(|(name, entry)| (name.clone(), entry.clone())).collect()
+        self.cameras.read().iter().map(|(name, entry)| (name.clone(), entry.clone())).collect()
     }
 
     pub(crate) fn entry(&self, name: &str) -> Option<Entry> {
-        self.0.read().get(name).cloned()
+        self.cameras.read().get(name).cloned()
     }
 }
 
@@ -66,8 +69,14 @@ impl Service {
             crate::elements::make(element)?;
         }
         let cameras = std::mem::take(&mut config.cameras);
-        let shared: Arc<Shared> = Arc::default();
-        let rtsp = Rtsp::start(config.rtsp, config.access.as_ref())?;
+        let names: Vec<_> = cameras.keys().cloned().collect();
+        let told = Arc::new(Events::start(&config.events, &names)?);
+        let shared = Arc::new(Shared { cameras: RwLock::default(), events: told.clone() });
+        let events: EventSink = Arc::new(move |event| {
+            told.offer(event);
+            events(event);
+        });
+        let rtsp = Rtsp::start(config.rtsp, config.access.as_ref(), config.tls.as_ref())?;
         let http = config
             .http
             .map(|address| Http::start(address, config.access.clone(), shared.clone()))
@@ -91,25 +100,26 @@ impl Service {
     /// Puts a camera on its paths and on the page.
     fn publish(&self, name: &str, camera: &Camera) {
         for (suffix, output) in camera.outputs() {
-            self.rtsp.mount(&format!("/{name}{suffix}"), output);
+            self.rtsp.mount(&format!("/{name}{suffix}"), output, &camera.sinks.sound);
         }
         let entry = Entry {
             sinks: camera.sinks.clone(),
             source: camera.config.source.shown(),
             priority: camera.config.priority,
         };
-        self.shared.0.write().insert(name.to_string(), entry);
+        self.shared.cameras.write().insert(name.to_string(), entry);
     }
 
     /// Takes a camera off its paths; its viewers are told that it ends.
     fn remove(&mut self, name: &str) {
         let Some(mut camera) = self.cameras.remove(name) else { return };
-        self.shared.0.write().remove(name);
+        self.shared.cameras.write().remove(name);
         camera.ask_to_stop();
         for (suffix, output) in camera.outputs() {
             self.rtsp.unmount(&format!("/{name}{suffix}"));
             output.end();
         }
+        camera.sinks.sound.fanout.end();
         camera.join(Instant::now() + STOP_WITHIN);
     }
 
@@ -152,9 +162,10 @@ impl Service {
                 self.rtsp.unmount(&format!("/{name}/before"));
                 camera.sinks.before.end();
             } else if !had_before && camera.config.before {
-                self.rtsp.mount(&format!("/{name}/before"), &camera.sinks.before);
+                let sinks = &camera.sinks;
+                self.rtsp.mount(&format!("/{name}/before"), &sinks.before, &sinks.sound);
             }
-            if let Some(entry) = self.shared.0.write().get_mut(&name) {
+            if let Some(entry) = self.shared.cameras.write().get_mut(&name) {
                 entry.source = camera.config.source.shown();
                 entry.priority = camera.config.priority;
             }
@@ -211,6 +222,7 @@ impl Service {
             http.stop();
         }
         self.rtsp.stop();
+        self.shared.events.stop();
         self.cameras.values_mut().fold(true, |all, camera| camera.join(deadline) & all)
     }
 }

@@ -6,6 +6,9 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
+use crate::faces::{FaceEvent, Faces};
+use crate::record::RecordFigures;
+
 /// Something that happened.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
@@ -32,6 +35,13 @@ pub enum Event {
         camera: String,
         /// A sentence.
         text: String,
+    },
+    /// A face came, or has gone.
+    Face {
+        /// Which.
+        face: FaceEvent,
+        /// Faces that the camera shows now.
+        count: usize,
     },
 }
 
@@ -92,6 +102,10 @@ pub(crate) struct Status {
     /// How many pictures took up to [`DELAYS`], those that took longer, and milliseconds in all.
     pub(crate) delays: [AtomicU64; DELAYS.len() + 1],
     pub(crate) delay_ms: AtomicU64,
+    /// The faces that are there.
+    pub(crate) present: Faces,
+    /// What recording has come to, if it is recorded.
+    pub(crate) recorded: Arc<RecordFigures>,
     /// Figures of the element `facesr` in pipelines that have ended, and in the one that runs.
     pub(crate) faces: Mutex<FaceFigures>,
     /// Whether pictures pass untouched: the machine is much too slow.
@@ -186,6 +200,8 @@ impl Status {
             reconnects: AtomicU64::new(0),
             delays: Default::default(),
             delay_ms: AtomicU64::new(0),
+            present: Faces::default(),
+            recorded: Arc::default(),
             faces: Mutex::default(),
             bypass: AtomicBool::new(false),
             is_behind: AtomicBool::new(false),
@@ -245,13 +261,28 @@ impl Status {
             Window { at: Instant::now(), frames: self.frames_in.load(Ordering::Relaxed), faces };
         let mut window = self.window.lock();
         match &*window {
-            Some(before) if now.at - before.at < WINDOW => {}
+            Some(before) if now.at.duration_since(before.at) < WINDOW => {}
             Some(before) => {
                 self.is_behind.store(is_behind(before, &now), Ordering::Relaxed);
                 *window = Some(now);
             }
             None => *window = Some(now),
         }
+    }
+
+    /// Takes down which faces there are now, as the element says.
+    pub(crate) fn note_faces(&self, message: &gst::StructureRef) {
+        self.tell_faces(self.present.take_in(&self.camera, message));
+    }
+
+    /// Takes down that no faces are known any more.
+    pub(crate) fn no_faces(&self) {
+        self.tell_faces(self.present.all_gone(&self.camera));
+    }
+
+    fn tell_faces(&self, events: Vec<FaceEvent>) {
+        let count = self.present.count();
+        events.into_iter().for_each(|face| self.tell(&Event::Face { face, count }));
     }
 
     /// Whether there is too little time to find and enhance faces.
@@ -292,7 +323,8 @@ fn is_behind(before: &Window, now: &Window) -> bool {
     let late = now.faces.late.saturating_sub(before.faces.late);
     let searches = now.faces.searches.saturating_sub(before.faces.searches);
     let skipped = now.faces.skipped.saturating_sub(before.faces.skipped);
-    let is_rare = (searches as f64) < RARE_SEARCHES * (now.at - before.at).as_secs_f64();
+    let is_rare =
+        (searches as f64) < RARE_SEARCHES * now.at.duration_since(before.at).as_secs_f64();
     frames > 0 && (late * 2 > frames || is_rare && skipped * 2 > frames)
 }
 

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use clap::Args;
 use facesr_serve::{Config, Event, Service};
+use sd_notify::NotifyState;
 
 use crate::media::start_gstreamer;
 use crate::term::{Failure, clock, interrupt, print, say};
@@ -50,16 +51,46 @@ pub(crate) fn run(args: &ServeArgs) -> Result<(), Failure> {
         say(&format!("http://{address}/"));
     }
     let mut file = WatchedFile::new(path);
+    let mut manager = Manager::new();
     while !interrupt::requested() {
         std::thread::sleep(TICK);
         service.tick();
+        manager.tick();
         if hangup.swap(false, Ordering::Relaxed) || file.has_changed() {
             reload(&mut service, path);
         }
     }
+    manager.stopping();
     // What hangs in a driver is ended with the process.
     let _ = service.stop();
     Ok(())
+}
+
+/// systemd, if it has started this: it is told that all cameras are served, and again and again that this goes on.
+struct Manager {
+    /// How often it wants to hear of it.
+    every: Option<Duration>,
+    told: Instant,
+}
+
+impl Manager {
+    fn new() -> Self {
+        // Without a manager nothing is told.
+        let _ = sd_notify::notify(&[NotifyState::Ready]);
+        let every = sd_notify::watchdog_enabled().map(|limit| limit / 3);
+        Self { every, told: Instant::now() }
+    }
+
+    fn tick(&mut self) {
+        if self.every.is_some_and(|every| self.told.elapsed() >= every) {
+            self.told = Instant::now();
+            let _ = sd_notify::notify(&[NotifyState::Watchdog]);
+        }
+    }
+
+    fn stopping(&self) {
+        let _ = sd_notify::notify(&[NotifyState::Stopping]);
+    }
 }
 
 /// A file that may be written anew.

@@ -48,8 +48,27 @@ pub struct CameraConfig {
     pub timeout: Duration,
     /// Those of lower priority lose enhancement first.
     pub priority: i32,
+    /// Whether the camera's sound is served.
+    pub sound: bool,
+    /// Where and how it is recorded; `None` if it is not.
+    pub record: Option<RecordConfig>,
     /// Properties of the element `facesr`, as name and text; all of them are valid.
     pub face_properties: Vec<(String, String)>,
+}
+
+/// How a camera is recorded.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RecordConfig {
+    /// Where; each camera has a folder of its own there.
+    pub folder: PathBuf,
+    /// Whether the picture is also recorded as it came.
+    pub before: bool,
+    /// How long a segment is.
+    pub segment: Duration,
+    /// Bytes on disk at most, of each path.
+    pub most_bytes: u64,
+    /// Older segments are deleted.
+    pub most_age: Duration,
 }
 
 /// What a table of a camera holds; `[defaults]` is one without the camera's own keys.
@@ -70,6 +89,12 @@ pub(super) struct CameraTable {
     key_interval: Option<u32>,
     timeout: Option<f64>,
     priority: Option<i32>,
+    sound: Option<bool>,
+    record: Option<PathBuf>,
+    record_before: Option<bool>,
+    record_minutes: Option<f64>,
+    record_gigabytes: Option<f64>,
+    record_days: Option<f64>,
     facesr: Option<toml::Table>,
 }
 
@@ -119,6 +144,7 @@ impl CameraTable {
     /// A sentence: what is missing or cannot be.
     pub(super) fn check(self, defaults: &Self, folder: &Path) -> Result<CameraConfig, String> {
         let table = self.with_defaults(defaults);
+        let record = table.record_config(folder)?;
         let source = table.source.ok_or("source is missing")?;
         let (source, in_address) = Source::parse(source.expose(), folder)?;
         let access = credentials(table.user, table.password, table.password_file, folder)?;
@@ -154,8 +180,29 @@ impl CameraTable {
             key_interval: within("key-interval", key_interval, 1, 1000)?,
             timeout: Duration::from_secs_f64(timeout),
             priority: table.priority.unwrap_or(0),
+            sound: table.sound.unwrap_or(true),
+            record,
             face_properties: face_properties::check(&table.facesr.unwrap_or_default())?,
         })
+    }
+}
+
+impl CameraTable {
+    fn record_config(&self, folder: &Path) -> Result<Option<RecordConfig>, String> {
+        let minutes = within("record-minutes", self.record_minutes.unwrap_or(5.0), 0.1, 1440.0)?;
+        let most = within("record-gigabytes", self.record_gigabytes.unwrap_or(20.0), 0.01, 1e6)?;
+        let days = within("record-days", self.record_days.unwrap_or(14.0), 0.01, 3650.0)?;
+        let Some(record) = &self.record else { return Ok(None) };
+        if record.as_os_str().is_empty() {
+            return Err("record names no folder".into());
+        }
+        Ok(Some(RecordConfig {
+            folder: folder.join(record),
+            before: self.record_before.unwrap_or(false),
+            segment: Duration::from_secs_f64(minutes * 60.0),
+            most_bytes: (most * 1e9) as u64,
+            most_age: Duration::from_secs_f64(days * 86_400.0),
+        }))
     }
 }
 

@@ -1,6 +1,7 @@
 //! The file that says which cameras there are. Whatever it holds, it is refused in words or it can be served.
 
 mod camera;
+mod events;
 mod face_properties;
 mod secret;
 mod source;
@@ -15,9 +16,11 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use camera::{CameraTable, check_name};
+use events::EventsTable;
 use words::{explain, printable};
 
-pub use camera::{CameraConfig, Transport};
+pub use camera::{CameraConfig, RecordConfig, Transport};
+pub use events::{EventsConfig, MqttConfig};
 pub use secret::Secret;
 pub use source::Source;
 
@@ -40,8 +43,21 @@ pub struct Config {
     pub http: Option<SocketAddr>,
     /// User and password of viewers; `None` lets everyone look.
     pub access: Option<Credentials>,
+    /// Certificate and key; `None` serves RTSP without TLS.
+    pub tls: Option<TlsFiles>,
+    /// Who is told of faces that come and go.
+    pub events: EventsConfig,
     /// The cameras by name.
     pub cameras: BTreeMap<String, CameraConfig>,
+}
+
+/// Certificate and key by which RTSP is encrypted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// PEM file with the certificate, and those that it is signed by.
+    pub certificate: PathBuf,
+    /// PEM file with the key, without a password.
+    pub key: PathBuf,
 }
 
 /// A user and the password.
@@ -60,6 +76,8 @@ struct FileTable {
     #[serde(default)]
     server: ServerTable,
     #[serde(default)]
+    events: EventsTable,
+    #[serde(default)]
     defaults: CameraTable,
     #[serde(default)]
     cameras: BTreeMap<String, toml::Spanned<CameraTable>>,
@@ -73,6 +91,8 @@ struct ServerTable {
     user: Option<String>,
     password: Option<Secret>,
     password_file: Option<PathBuf>,
+    certificate: Option<PathBuf>,
+    key: Option<PathBuf>,
 }
 
 impl Config {
@@ -110,6 +130,10 @@ impl Config {
         if let Some(reason) = file.defaults.refuse_as_defaults() {
             return Err(ConfigError::Table { table: "defaults", reason });
         }
+        let events = file
+            .events
+            .check(folder)
+            .map_err(|reason| ConfigError::Table { table: "events", reason })?;
         let server = file.server;
         let in_server = |reason: String| ConfigError::Table { table: "server", reason };
         let address = |key: &str, text: &str| {
@@ -124,6 +148,13 @@ impl Config {
         };
         let access = credentials(server.user, server.password, server.password_file, folder)
             .map_err(in_server)?;
+        let tls = match (server.certificate, server.key) {
+            (None, None) => None,
+            (Some(certificate), Some(key)) => {
+                Some(TlsFiles { certificate: folder.join(certificate), key: folder.join(key) })
+            }
+            _ => return Err(in_server("certificate and key are wanted, both or neither".into())),
+        };
         let mut cameras = BTreeMap::new();
         for (name, table) in file.cameras {
             let at = table.span().start;
@@ -134,7 +165,7 @@ impl Config {
                 })?;
             cameras.insert(name, camera);
         }
-        Ok(Self { rtsp, http, access, cameras })
+        Ok(Self { rtsp, http, access, tls, events, cameras })
     }
 }
 

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::events::Events;
 use crate::service::Entry;
 use crate::status::{DELAYS, State};
 
@@ -12,7 +13,7 @@ fn head(out: &mut String, name: &str, help: &str, kind: &str) {
 }
 
 /// All figures. Names of cameras hold nothing that must be escaped.
-pub(super) fn text(entries: &[(String, Entry)]) -> String {
+pub(super) fn text(entries: &[(String, Entry)], events: &Events) -> String {
     let mut out = String::new();
     let get = |figure: &AtomicU64| figure.load(Ordering::Relaxed);
     head(&mut out, "facesr_camera_up", "Whether the camera's pictures come.", "gauge");
@@ -40,6 +41,19 @@ pub(super) fn text(entries: &[(String, Entry)]) -> String {
         let behind = u8::from(entry.sinks.status.is_behind());
         let _ = writeln!(out, "facesr_behind{{camera=\"{name}\"}} {behind}");
     }
+    type Gauge = fn(&Entry) -> u64;
+    let gauges: [(&str, &str, Gauge); 2] = [
+        ("facesr_faces", "Faces that are there.", |e| e.sinks.status.present.count() as u64),
+        ("facesr_recorded_bytes", "Bytes of recordings on disk.", |e| {
+            e.sinks.status.recorded.bytes.load(Ordering::Relaxed)
+        }),
+    ];
+    for (name, help, figure) in gauges {
+        head(&mut out, name, help, "gauge");
+        for (camera, entry) in entries {
+            let _ = writeln!(out, "{name}{{camera=\"{camera}\"}} {}", figure(entry));
+        }
+    }
     head(
         &mut out,
         "facesr_frames_total",
@@ -59,7 +73,7 @@ pub(super) fn text(entries: &[(String, Entry)]) -> String {
         }
     }
     type Figure = fn(&Entry) -> u64;
-    let counters: [(&str, &str, Figure); 6] = [
+    let counters: [(&str, &str, Figure); 8] = [
         ("facesr_connects_total", "Attempts to read the camera.", |e| {
             e.sinks.status.attempts.load(Ordering::Relaxed)
         }),
@@ -68,6 +82,12 @@ pub(super) fn text(entries: &[(String, Entry)]) -> String {
         }),
         ("facesr_faces_enhanced_total", "Faces, each counted once a frame.", |e| {
             e.sinks.status.faces.lock().enhanced
+        }),
+        ("facesr_recorded_segments_total", "Segments of recordings that were begun.", |e| {
+            e.sinks.status.recorded.segments.load(Ordering::Relaxed)
+        }),
+        ("facesr_recording_failures_total", "Times that recording failed.", |e| {
+            e.sinks.status.recorded.failures.load(Ordering::Relaxed)
         }),
         ("facesr_searches_total", "Searches for faces.", |e| e.sinks.status.faces.lock().searches),
         (
@@ -103,6 +123,20 @@ pub(super) fn text(entries: &[(String, Entry)]) -> String {
     }
     delays(&mut out, entries);
     outputs(&mut out, entries);
+    head(
+        &mut out,
+        "facesr_events_total",
+        "Faces' events by receiver: sent, dropped because too many waited, or failed.",
+        "counter",
+    );
+    for (receiver, figures) in events.figures() {
+        for (fate, value) in
+            [("sent", &figures.sent), ("dropped", &figures.dropped), ("failed", &figures.failed)]
+        {
+            let labels = format!("receiver=\"{receiver}\",fate=\"{fate}\"");
+            let _ = writeln!(out, "facesr_events_total{{{labels}}} {}", get(value));
+        }
+    }
     if let Some(bytes) = resident() {
         head(&mut out, "process_resident_memory_bytes", "Memory of the process.", "gauge");
         let _ = writeln!(out, "process_resident_memory_bytes {bytes}");

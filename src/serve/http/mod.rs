@@ -1,9 +1,10 @@
-//! A small HTTP server: what the cameras show, how they are, and figures. It only reads, and answers one request
-//! a connection. The heads are read by `httparse`; a server of thousands of connections is not wanted here.
+//! A small HTTP server: what the cameras show, how they are, and figures. It changes nothing, and answers one
+//! request a connection. The heads are read by `httparse`; a server of thousands of connections is not wanted here.
 
 mod answer;
 mod metrics;
 mod page;
+mod post;
 mod request;
 
 use std::io::Write;
@@ -14,6 +15,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use base64::Engine;
+use parking_lot::Mutex;
 
 use crate::config::Credentials;
 use crate::error::ServeError;
@@ -42,6 +44,8 @@ pub(super) struct Context {
     is_local: bool,
     pub(super) stop: Arc<AtomicBool>,
     connections: AtomicUsize,
+    /// Held by who has a picture enhanced: one at a time.
+    enhancing: Mutex<()>,
 }
 
 impl Http {
@@ -65,6 +69,7 @@ impl Http {
             is_local: address.ip().is_loopback(),
             stop: stop.clone(),
             connections: AtomicUsize::new(0),
+            enhancing: Mutex::new(()),
         });
         let thread = std::thread::Builder::new()
             .name("http".into())
@@ -121,7 +126,7 @@ fn serve(mut stream: TcpStream, context: &Context) {
     if prepared.is_err() {
         return;
     }
-    let request = match request::read(&mut stream) {
+    let mut request = match request::read(&mut stream) {
         Ok(request) => request,
         Err(Refusal::Gone) => return,
         Err(Refusal::Status(status, words)) => {
@@ -134,6 +139,8 @@ fn serve(mut stream: TcpStream, context: &Context) {
         answer::status(&mut stream, 421, "Misdirected Request")
     } else if !is_allowed(context.access.as_ref(), &request) {
         answer::unauthorized(&mut stream)
+    } else if request.is_post {
+        post::route(&mut stream, context, &mut request)
     } else {
         page::route(&mut stream, context, &request)
     };

@@ -20,6 +20,9 @@ const FIRST_WITHIN: Duration = Duration::from_secs(1);
 
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
+const ICON: &str = "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 16 16\">\
+    <rect width=\"16\" height=\"16\" rx=\"3\" fill=\"#2a7d34\"/>\
+    <circle cx=\"8\" cy=\"8\" r=\"4\" fill=\"#fff\"/></svg>\n";
 const HTML: &str = "text/html; charset=utf-8";
 
 /// Answers a request that may be answered.
@@ -30,11 +33,14 @@ pub(super) fn route(out: &mut TcpStream, context: &Context, request: &Request) -
     };
     match request.path.as_str() {
         "/" => text(out, HTML, &index(&shared.entries())),
+        "/icon.svg" => text(out, "image/svg+xml", ICON),
         "/page.css" => text(out, "text/css; charset=utf-8", STYLE),
         "/page.js" => text(out, "text/javascript; charset=utf-8", SCRIPT),
-        "/metrics" => {
-            text(out, "text/plain; version=0.0.4; charset=utf-8", &metrics::text(&shared.entries()))
-        }
+        "/metrics" => text(
+            out,
+            "text/plain; version=0.0.4; charset=utf-8",
+            &metrics::text(&shared.entries(), &shared.events),
+        ),
         // The same twice: a program wants a status that says it all, the page one that is no error.
         "/health" | "/status" => {
             let (is_well, body) = health(&shared.entries());
@@ -43,7 +49,28 @@ pub(super) fn route(out: &mut TcpStream, context: &Context, request: &Request) -
             let body = format!("{body}\n");
             answer::whole(out, status, "application/json", "", body.as_bytes(), request.is_head)
         }
+        path if path.starts_with("/faces/") => faces(out, context, request),
         path => camera(out, context, request, path),
+    }
+}
+
+/// `/faces/NAME` and `/faces/NAME/NUMBER.jpg`.
+fn faces(out: &mut TcpStream, context: &Context, request: &Request) -> io::Result<()> {
+    let file = request.path.strip_prefix("/faces/").unwrap_or_default();
+    let (name, picture) = file.split_once('/').unwrap_or((file, ""));
+    let Some(entry) = context.shared.entry(name) else {
+        return answer::status(out, 404, "Not Found");
+    };
+    let looks = &entry.sinks.looks;
+    if picture.is_empty() {
+        let body = format!("{}\n", looks.to_json(name));
+        let kind = "application/json";
+        return answer::whole(out, "200 OK", kind, "", body.as_bytes(), request.is_head);
+    }
+    let id = picture.strip_suffix(".jpg").and_then(|id| id.parse().ok());
+    match id.and_then(|id| looks.jpeg(id)) {
+        Some(jpeg) => answer::whole(out, "200 OK", "image/jpeg", "", &jpeg, request.is_head),
+        None => answer::status(out, 404, "Not Found"),
     }
 }
 
@@ -112,6 +139,7 @@ fn condition(entry: &Entry) -> Value {
         "frames_per_s": if is_live { (rate * 10.0).round() / 10.0 } else { 0.0 },
         "delay_ms": delay.as_millis() as u64,
         "text": sentence(entry),
+        "faces": status.present.count(),
         "faces_enhanced": status.faces.lock().enhanced,
         "enhanced": !status.bypass.load(Ordering::Relaxed),
         "behind": is_live && status.is_behind(),
@@ -129,7 +157,10 @@ fn sentence(entry: &Entry) -> String {
     match (it.state, it.last) {
         (State::Live, _) => {
             let (rate, delay) = status.pace();
-            let faces = status.faces.lock().enhanced;
+            let faces = match status.present.count() {
+                1 => "1 face".to_string(),
+                n => format!("{n} faces"),
+            };
             let why = match () {
                 () if status.bypass.load(Ordering::Relaxed) => {
                     " (paused: the machine is much too slow)"
@@ -140,12 +171,12 @@ fn sentence(entry: &Entry) -> String {
                 () => "",
             };
             let delay = delay.as_millis();
-            format!("{size}, {rate:.1} frames/s, {delay} ms delay, {faces} faces enhanced{why}")
+            format!("{size}, {rate:.1} frames/s, {delay} ms delay, {faces} now{why}")
         }
         (_, Some(last)) => {
             format!("{size}, last picture {} ago", crate::picture::time(last.elapsed()))
         }
-        (_, None) => "no picture yet".into(),
+        (_, None) => "waiting for its first picture".into(),
     }
 }
 
@@ -179,7 +210,8 @@ fn page(title: &str, body: &str) -> String {
     format!(
         "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <title>{title}</title>\n<link rel=\"stylesheet\" href=\"/page.css\">\n<body>\n{body}\
+         <title>{title}</title>\n<link rel=\"icon\" href=\"/icon.svg\">\n\
+         <link rel=\"stylesheet\" href=\"/page.css\">\n<body>\n{body}\
          <p class=\"guess\">A generated face is a plausible guess and never evidence of anyone's \
          identity.</p>\n<script src=\"/page.js\"></script>\n</body>\n</html>\n"
     )
@@ -227,8 +259,17 @@ fn live(name: &str, entry: &Entry) -> String {
     };
     let (after, before) = (figure("", "enhanced"), figure("?before", "as it came"));
     let card = card(name, entry, "state", "");
+    let looks =
+        entry.sinks.looks.ids().into_iter().take(12).map(|id| {
+            format!("<img src=\"/faces/{name}/{id}.jpg\" alt=\"face {id}, enhanced\">\n")
+        });
+    let looks: String = looks.collect();
+    let looks = match looks.is_empty() {
+        true => String::new(),
+        false => format!("<h2>Latest faces</h2>\n<p class=\"looks\">\n{looks}</p>\n"),
+    };
     let body = format!(
-        "<h1><a href=\"/\">Cameras</a>: {name}</h1>\n<main class=\"live\">\n{after}{before}</main>\n{card}"
+        "<h1><a href=\"/\">Cameras</a>: {name}</h1>\n<main class=\"live\">\n{after}{before}</main>\n{card}{looks}"
     );
     page(name, &body)
 }

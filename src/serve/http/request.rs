@@ -7,17 +7,27 @@ use std::time::{Duration, Instant};
 /// Bytes of a head at most, and lines in it.
 const MOST_HEAD: usize = 8 << 10;
 const MOST_LINES: usize = 64;
-/// A head must have come by then, however slowly it comes.
+/// Bytes of a body at most: a large photograph.
+const MOST_BODY: usize = 16 << 20;
+/// A head must have come by then, however slowly it comes, and a body.
 const HEAD_WITHIN: Duration = Duration::from_secs(5);
+const BODY_WITHIN: Duration = Duration::from_secs(20);
 
 /// What was asked for.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Request {
     pub(super) is_head: bool,
+    pub(super) is_post: bool,
     pub(super) path: String,
     pub(super) query: String,
     pub(super) host: String,
     pub(super) authorization: String,
+    /// The page that asks, if a browser says so.
+    pub(super) origin: String,
+    /// Bytes of the body.
+    length: Option<usize>,
+    /// What has come of it already.
+    body: Vec<u8>,
 }
 
 /// Why there is no answer but a status.
@@ -29,11 +39,9 @@ pub(super) enum Refusal {
     Status(u16, &'static str),
 }
 
-/// Reads the head of a request.
-pub(super) fn read(stream: &mut TcpStream) -> Result<Request, Refusal> {
-    let until = Instant::now() + HEAD_WITHIN;
-    let mut head = Vec::with_capacity(1024);
-    let mut part = [0; 1024];
+/// Reads more of what comes, before `until`.
+fn read_part(stream: &mut TcpStream, until: Instant, to: &mut Vec<u8>) -> Result<(), Refusal> {
+    let mut part = [0; 4096];
     loop {
         let left = until.saturating_duration_since(Instant::now());
         if left.is_zero() {
@@ -42,13 +50,40 @@ pub(super) fn read(stream: &mut TcpStream) -> Result<Request, Refusal> {
         stream.set_read_timeout(Some(left)).map_err(|_| Refusal::Gone)?;
         match stream.read(&mut part) {
             Ok(0) => return Err(Refusal::Gone),
-            Ok(n) => head.extend(part.iter().take(n)),
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+            Ok(n) => {
+                to.extend(part.iter().take(n));
+                return Ok(());
+            }
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
             Err(e) if matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
                 return Err(Refusal::Status(408, "Request Timeout"));
             }
             Err(_) => return Err(Refusal::Gone),
         }
+    }
+}
+
+/// Reads the body of a request whose head has come. Whoever may not ask is refused before.
+pub(super) fn read_body(stream: &mut TcpStream, request: &mut Request) -> Result<Vec<u8>, Refusal> {
+    let length = request.length.ok_or(Refusal::Status(411, "Length Required"))?;
+    if length > MOST_BODY {
+        return Err(Refusal::Status(413, "Content Too Large"));
+    }
+    let until = Instant::now() + BODY_WITHIN;
+    let mut body = std::mem::take(&mut request.body);
+    while body.len() < length {
+        read_part(stream, until, &mut body)?;
+    }
+    body.truncate(length);
+    Ok(body)
+}
+
+/// Reads the head of a request.
+pub(super) fn read(stream: &mut TcpStream) -> Result<Request, Refusal> {
+    let until = Instant::now() + HEAD_WITHIN;
+    let mut head = Vec::with_capacity(1024);
+    loop {
+        read_part(stream, until, &mut head)?;
         if let Some(request) = parse(&head)? {
             return Ok(request);
         }
@@ -62,20 +97,22 @@ pub(super) fn read(stream: &mut TcpStream) -> Result<Request, Refusal> {
 pub(super) fn parse(head: &[u8]) -> Result<Option<Request>, Refusal> {
     let mut lines = [httparse::EMPTY_HEADER; MOST_LINES];
     let mut parsed = httparse::Request::new(&mut lines);
-    match parsed.parse(head) {
-        Ok(httparse::Status::Complete(_)) => {}
+    let end = match parsed.parse(head) {
+        Ok(httparse::Status::Complete(end)) => end,
         Ok(httparse::Status::Partial) => return Ok(None),
         Err(httparse::Error::TooManyHeaders) => {
             return Err(Refusal::Status(431, "Request Header Fields Too Large"));
         }
         Err(_) => return Err(Refusal::Status(400, "Bad Request")),
-    }
-    let is_head = match parsed.method {
-        Some("GET") => false,
-        Some("HEAD") => true,
+    };
+    let (is_head, is_post) = match parsed.method {
+        Some("GET") => (false, false),
+        Some("HEAD") => (true, false),
+        Some("POST") => (false, true),
         _ => return Err(Refusal::Status(405, "Method Not Allowed")),
     };
-    let mut request = Request { is_head, ..Request::default() };
+    let body = if is_post { head.get(end..).unwrap_or_default().to_vec() } else { Vec::new() };
+    let mut request = Request { is_head, is_post, body, ..Request::default() };
     let target = parsed.path.unwrap_or_default();
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
     (request.path, request.query) = (path.into(), query.into());
@@ -83,6 +120,16 @@ pub(super) fn parse(head: &[u8]) -> Result<Option<Request>, Refusal> {
         let place = match () {
             () if line.name.eq_ignore_ascii_case("host") => &mut request.host,
             () if line.name.eq_ignore_ascii_case("authorization") => &mut request.authorization,
+            () if line.name.eq_ignore_ascii_case("origin") => &mut request.origin,
+            () if line.name.eq_ignore_ascii_case("content-length") => {
+                let text = String::from_utf8_lossy(line.value);
+                let length = text.trim().parse::<usize>();
+                if request.length.is_some() || text.starts_with('+') {
+                    return Err(Refusal::Status(400, "Bad Request"));
+                }
+                request.length = Some(length.map_err(|_| Refusal::Status(400, "Bad Request"))?);
+                continue;
+            }
             () => continue,
         };
         *place = String::from_utf8_lossy(line.value).into_owned();
@@ -102,7 +149,9 @@ mod tests {
         assert_eq!(request.host, "x");
         assert_eq!(parse(b"GET / HTTP/1.1\r\nHost: x\r\n"), Ok(None));
         for (head, status) in [
-            (&b"POST / HTTP/1.1\r\n\r\n"[..], 405),
+            (&b"PUT / HTTP/1.1\r\n\r\n"[..], 405),
+            (b"POST /image HTTP/1.1\r\nContent-Length: -1\r\n\r\n", 400),
+            (b"POST /image HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", 400),
             (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400),
             (b"GET / HTTP/9.9\r\n\r\n", 400),
             (b"GET / HTTP/1.1\r\nno colon\r\n\r\n", 400),

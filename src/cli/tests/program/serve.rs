@@ -69,3 +69,34 @@ fn signals_read_the_file_again_and_end_it_cleanly() {
     assert!(status.success(), "{status}");
     assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
 }
+
+#[test]
+fn service_manager_hears_of_start_life_and_end() {
+    let (dir, file) = scratch();
+    let path = file("cameras.toml");
+    example(&path);
+    let socket = dir.path().join("notify");
+    let manager = std::os::unix::net::UnixDatagram::bind(&socket).unwrap();
+    manager.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    let mut child = facesr()
+        .arg("serve")
+        .arg(&path)
+        .env("NOTIFY_SOCKET", &socket)
+        .env("WATCHDOG_USEC", "3000000")
+        .env_remove("WATCHDOG_PID")
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let heard = || {
+        let mut message = [0; 256];
+        let length = manager.recv(&mut message).unwrap();
+        String::from_utf8_lossy(&message[..length]).into_owned()
+    };
+    assert!(heard().contains("READY=1"));
+    for _ in 0..3 {
+        assert!(heard().contains("WATCHDOG=1"));
+    }
+    signal(&child, libc::SIGTERM);
+    while !heard().contains("STOPPING=1") {}
+    assert!(child.wait().unwrap().success());
+}

@@ -38,12 +38,27 @@ pub(crate) fn jpeg(pattern: &str, width: u32, height: u32) -> String {
 impl CameraServer {
     /// Starts a camera on `port` (0 for any) that sends what `line` makes.
     pub(crate) fn start(port: u16, line: &str) -> Self {
+        Self::start_with(port, line, None)
+    }
+
+    /// The same, of a camera that asks for a password that nobody knows.
+    pub(crate) fn start_with_password(port: u16, line: &str) -> Self {
+        let auth = gst_rtsp_server::RTSPAuth::new();
+        auth.set_supported_methods(gst_rtsp::RTSPAuthMethod::Digest);
+        let token =
+            gst_rtsp_server::RTSPToken::builder().field("media.factory.role", "viewer").build();
+        auth.add_digest("nobody", "knows", &token);
+        Self::start_with(port, line, Some(&auth))
+    }
+
+    fn start_with(port: u16, line: &str, auth: Option<&gst_rtsp_server::RTSPAuth>) -> Self {
         crate::init();
         let context = glib::MainContext::new();
         let main_loop = glib::MainLoop::new(Some(&context), false);
         let server = RTSPServer::new();
         server.set_address("127.0.0.1");
         server.set_service(&port.to_string());
+        server.set_auth(auth);
         let factory = RTSPMediaFactory::new();
         factory.set_launch(&format!("( {line} )"));
         factory.set_shared(true);
@@ -63,6 +78,13 @@ impl CameraServer {
 
     pub(crate) fn address(&self) -> String {
         format!("rtsp://127.0.0.1:{}/c", self.port)
+    }
+
+    /// Loses that share of the encoded pictures.
+    pub(crate) fn lose(&self, share: f32) {
+        for bin in self.media.lock().unwrap().iter().filter_map(glib::WeakRef::upgrade) {
+            bin.by_name("loss").unwrap().set_property("drop-probability", share);
+        }
     }
 
     /// Sends nothing while `silent`, without a word.

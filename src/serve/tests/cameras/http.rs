@@ -17,7 +17,7 @@ fn exchange(address: SocketAddr, request: &[u8]) -> Vec<u8> {
     answer
 }
 
-fn get(address: SocketAddr, path: &str, more: &str) -> (u16, String, Vec<u8>) {
+pub(crate) fn get(address: SocketAddr, path: &str, more: &str) -> (u16, String, Vec<u8>) {
     let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\n{more}\r\n");
     let answer = exchange(address, request.as_bytes());
     let end = answer.windows(4).position(|w| w == b"\r\n\r\n").expect("a head") + 4;
@@ -116,9 +116,18 @@ fn password_is_asked_for_on_every_path() {
     // me:s3cret, me:s3cre, me:s3cretx, and nonsense
     let wrong =
         ["", "Basic bWU6czNjcmU=", "Basic bWU6czNjcmV0eA==", "Basic %%%", "Bearer bWU6czNjcmV0"];
-    for path in
-        ["/", "/health", "/metrics", "/camera/front.jpg", "/camera/front.mjpg", "/page.js", "/x"]
-    {
+    for path in [
+        "/",
+        "/health",
+        "/status",
+        "/metrics",
+        "/camera/front",
+        "/camera/front.jpg",
+        "/camera/front.mjpg",
+        "/faces/front",
+        "/page.js",
+        "/x",
+    ] {
         for authorization in wrong {
             let (status, head, body) =
                 get(http, path, &format!("Authorization: {authorization}\r\n"));
@@ -127,6 +136,37 @@ fn password_is_asked_for_on_every_path() {
         }
     }
     assert_eq!(get(http, "/metrics", "Authorization: Basic bWU6czNjcmV0\r\n").0, 200);
+    served.stop();
+}
+
+#[test]
+fn picture_that_is_sent_comes_back_enhanced_or_as_its_faces() {
+    let folder = tempfile::tempdir().unwrap();
+    let still = folder.path().join("still.jpg");
+    facesr_testkit::media::launch(&format!(
+        "filesrc location={} ! decodebin ! videoconvert ! jpegenc snapshot=true ! filesink location={}",
+        crate::carphone().display(),
+        still.display()
+    ));
+    let served = Served::start(&table("front", "test", ""));
+    let http = served.http();
+    let jpeg = std::fs::read(&still).unwrap();
+    let post = |path: &str| {
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nHost: {http}\r\nContent-Length: {}\r\n\r\n",
+            jpeg.len()
+        );
+        let answer = exchange(http, &[head.as_bytes(), &jpeg].concat());
+        let end = answer.windows(4).position(|w| w == b"\r\n\r\n").expect("a head") + 4;
+        let head = String::from_utf8_lossy(&answer[..end]).into_owned();
+        assert!(head.starts_with("HTTP/1.1 200"), "{head}");
+        answer[end..].to_vec()
+    };
+    let image = post("/image");
+    assert!(image.starts_with(&[0xff, 0xd8]) && image != jpeg);
+    let faces: serde_json::Value = serde_json::from_slice(&post("/faces")).unwrap();
+    assert_eq!((&faces["width"], &faces["height"]), (&176.into(), &144.into()));
+    assert!(faces["faces"][0]["score"].as_f64().is_some_and(|score| score > 0.0), "{faces}");
     served.stop();
 }
 
@@ -146,6 +186,12 @@ fn hostile_requests_are_refused_and_leave_nothing() {
         (b"GET /camera/front.exe HTTP/1.1\r\n\r\n", 404),
         (b"GET /camera/.jpg HTTP/1.1\r\n\r\n", 404),
         (b"POST / HTTP/1.1\r\nContent-Length: 1000000000\r\n\r\n", 405),
+        (b"POST /image HTTP/1.1\r\nContent-Length: 1000000000\r\n\r\n", 413),
+        (b"POST /image HTTP/1.1\r\n\r\n", 411),
+        (b"POST /image HTTP/1.1\r\nContent-Length: 4\r\n\r\nnope", 422),
+        (b"POST /faces HTTP/1.1\r\nContent-Length: 99999999999999999999999\r\n\r\n", 400),
+        (b"POST /faces HTTP/1.1\r\nHost: 127.0.0.1\r\nOrigin: http://evil.example\r\nContent-Length: 4\r\n\r\nnope", 403),
+        (b"PUT /image HTTP/1.1\r\nContent-Length: 4\r\n\r\nnope", 405),
         (b"GET / HTTP/1.1\r\nHost: evil.example\r\n\r\n", 421),
         (b"\x00\x01\x02\r\n\r\n", 400),
         (b"GET / HTTP/1.1\r\nbroken\r\n\r\n", 400),

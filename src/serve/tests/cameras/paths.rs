@@ -81,6 +81,48 @@ fn password_is_asked_for_and_is_nowhere_to_be_seen() {
 }
 
 #[test]
+fn hostile_rtsp_requests_are_refused_and_leave_nothing() {
+    use std::io::{Read, Write};
+    let served = Served::start(&table("front", "test", ""));
+    until("the camera", || served.ups("front") == 1);
+    let address =
+        served.address("").trim_start_matches("rtsp://").trim_end_matches('/').to_string();
+    let threads = || std::fs::read_dir("/proc/self/task").unwrap().count();
+    let before = threads();
+    let url = served.address("front");
+    for request in [
+        b"\x00\xff\xfe garbage".to_vec(),
+        b"$\x00\xff\xff".to_vec(),
+        format!("DESCRIBE {url} RTSP/1.0\r\nX: {}", "a".repeat(1 << 20)).into_bytes(),
+        format!("DESCRIBE {url} RTSP/1.0\r\nCSeq: 1\r\nContent-Length: 4000000000\r\n\r\n").into_bytes(),
+        format!("SETUP {url}/stream=99 RTSP/1.0\r\nCSeq: 1\r\nTransport: RTP/AVP;client_port=1-2\r\n\r\n").into_bytes(),
+        format!("PLAY {url} RTSP/1.0\r\nCSeq: 1\r\nSession: none\r\n\r\n").into_bytes(),
+        b"DESCRIBE rtsp://x/../../etc/passwd RTSP/1.0\r\nCSeq: 1\r\n\r\n".to_vec(),
+        format!("ANNOUNCE {url} RTSP/1.0\r\nCSeq: 1\r\nContent-Length: 3\r\n\r\nv=0").into_bytes(),
+    ] {
+        let mut stream = std::net::TcpStream::connect(&address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
+        stream.set_write_timeout(Some(Duration::from_secs(5))).unwrap();
+        let _ = stream.write_all(&request);
+        let (mut answer, mut part) = (Vec::new(), [0; 4096]);
+        while let Ok(n @ 1..) = stream.read(&mut part) {
+            answer.extend(&part[..n]);
+        }
+        let text = String::from_utf8_lossy(&answer);
+        assert!(!text.contains("200 OK"), "{text}");
+    }
+    let idle: Vec<_> =
+        (0..400).filter_map(|_| std::net::TcpStream::connect(&address).ok()).collect();
+    std::thread::sleep(Duration::from_secs(1));
+    drop(idle);
+    let viewer = Viewer::start(&url, "tcp");
+    until("a picture", || viewer.last().is_some());
+    drop(viewer);
+    until("that all is as before", || threads() < before + 30);
+    served.stop();
+}
+
+#[test]
 fn address_that_is_taken_is_told() {
     crate::init();
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

@@ -25,9 +25,18 @@ pub(crate) struct Viewer {
 impl Viewer {
     /// Looks at an address, by `protocol`.
     pub(crate) fn start(address: &str, protocol: &str) -> Self {
+        Self::start_with(&format!("location={address} protocols={protocol}"))
+    }
+
+    /// Looks at an rtsps address, whoever has signed its certificate.
+    pub(crate) fn start_trusting(address: &str) -> Self {
+        Self::start_with(&format!("location={address} protocols=tcp tls-validation-flags=0"))
+    }
+
+    fn start_with(source: &str) -> Self {
         crate::init();
         let line = format!(
-            "rtspsrc location={address} protocols={protocol} latency=50 ! rtph264depay \
+            "rtspsrc {source} latency=50 ! rtph264depay \
              ! avdec_h264 max-threads=1 ! videoconvert ! video/x-raw,format=I420 ! appsink name=sink sync=false"
         );
         let pipeline = gst::parse::launch(&line).unwrap().downcast::<gst::Pipeline>().unwrap();
