@@ -4,7 +4,7 @@ export CARGO_TARGET_DIR ?= $(CURDIR)/target
 
 .DEFAULT_GOAL := help
 .PHONY: train-test help setup setup-tests build install uninstall deb debian-check arm64-check publish-check demo check test faults bench live ray-test \
-    gpu-check lint fmt leaks supply soak asan fuzz train-setup weights clean distclean
+    gpu-check lint fmt leaks supply soak serve-soak asan fuzz train-setup weights clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -77,6 +77,9 @@ supply: build ## what is fetched is checked by hash; what was built needs no net
 
 soak: setup ## a million frames and 200 starts: memory, threads and files must not grow
 	@scripts/soak.sh
+
+serve-soak: setup ## ten minutes of `facesr serve`: four cameras, every fault by turns (ARGS=SECONDS)
+	@scripts/serve-soak.sh $(ARGS)
 
 asan: build ## tests of the elements and the fuzz corpus under AddressSanitizer
 	@scripts/asan.sh

@@ -1,0 +1,8 @@
+#!/usr/bin/env bash
+# `facesr serve` with four cameras, each fault by turns and viewers that never reconnect; prints gaps, memory, threads.
+#   scripts/serve-soak.sh [SECONDS]    600 unless told
+source "$(dirname "$0")/lib.sh"
+cd "$root"
+own_gstreamer
+export FACESR_SOAK_SECONDS=${1:-600}
+exec cargo nextest run --locked --test cameras --no-capture --run-ignored only -E 'test(soak_of_four_cameras)'
