@@ -39,7 +39,7 @@ fn assert_decodes(path: &Path) {
     let output = Command::new("ffmpeg")
         .args(["-v", "error", "-i"])
         .arg(path)
-        .args(["-f", "null", "-"])
+        .args(["-fps_mode", "vfr", "-f", "null", "-"])
         .stdin(Stdio::null())
         .output()
         .unwrap();
