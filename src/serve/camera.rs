@@ -161,7 +161,7 @@ fn recorders(name: &str, config: &CameraConfig, sinks: &Sinks) -> Vec<Recorder> 
     }
     let recorder = |(folder, output): (PathBuf, &Arc<Output>)| {
         let (sound, figures) = (sinks.sound.clone(), sinks.status.recorded.clone());
-        Recorder::new(record.clone(), &folder, output.clone(), sound, figures)
+        Recorder::new(record.clone(), name, &folder, output.clone(), sound, figures)
     };
     paths.into_iter().map(recorder).collect()
 }

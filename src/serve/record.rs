@@ -45,6 +45,7 @@ pub(crate) struct RecordFigures {
 /// Records one path. Driven by [`Recorder::tick`], in the thread that keeps the camera's outputs.
 pub(crate) struct Recorder {
     config: RecordConfig,
+    camera: String,
     /// Where the segments of this path lie.
     folder: PathBuf,
     output: Arc<Output>,
@@ -98,9 +99,10 @@ struct Index {
 }
 
 impl Recorder {
-    /// Records `output` below `config`'s folder, in `folder` of it.
+    /// Records `output` of a camera below `config`'s folder, in `folder` of it.
     pub(crate) fn new(
         config: RecordConfig,
+        camera: &str,
         folder: &Path,
         output: Arc<Output>,
         sound: Arc<Sound>,
@@ -108,6 +110,7 @@ impl Recorder {
     ) -> Self {
         Self {
             folder: config.folder.join(folder),
+            camera: camera.into(),
             config,
             output,
             sound,
@@ -159,7 +162,7 @@ impl Recorder {
             self.is_told = false;
             let present: Vec<_> = status.present.present().iter().map(FaceEvent::to_json).collect();
             let segment = self.current.iter_mut();
-            segment.for_each(|s| s.begin_index(&status.camera, began, &present));
+            segment.for_each(|s| s.begin_index(&self.camera, began, &present));
         }
         let has_sound = self.sound.caps().is_some();
         if !has_sound {
@@ -201,6 +204,11 @@ impl Recorder {
     fn end(&mut self) {
         self.end_current();
         self.current = self.next.take();
+        if let Some(segment) = &mut self.current
+            && let Some(began) = segment.began.get().copied()
+        {
+            segment.begin_index(&self.camera, began, &[]);
+        }
         self.end_current();
     }
 
@@ -305,6 +313,10 @@ impl Drop for Segment {
     fn drop(&mut self) {
         self.output.fanout.remove(self.taker);
         let _ = self.pipeline.set_state(gst::State::Null);
+        if self.began.get().is_none() {
+            // Nothing has come.
+            let _ = std::fs::remove_file(&self.path);
+        }
     }
 }
 
