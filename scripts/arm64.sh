@@ -28,6 +28,12 @@ arm64_setup() {
         for name in blas/libblas.so.3 lapack/liblapack.so.3; do
             ln -sf "$name" "$partial/usr/lib/aarch64-linux-gnu/${name##*/}"
         done
+        # Links to the root would lead out of it, and the linker, without libm.so, takes libm.a.
+        local link to
+        for link in "$partial"/usr/lib/aarch64-linux-gnu/*.so; do
+            to=$(readlink "$link" || true)
+            case $to in /*) ln -sfr "$partial$to" "$link" ;; esac
+        done
         arm64_database "$partial"
         rm -rf "$partial/var/cache/apt/archives" "$partial/var/lib/apt/lists"
         mv "$partial" "$arm64_system"

@@ -2,7 +2,7 @@
 # To move to a newer one: change version and hashes here, nothing else.
 # shellcheck shell=bash disable=SC2034
 
-machine=$(uname -m)
+machine=${machine:-$(uname -m)}   # scripts/arm64.sh names another
 
 ort_version=1.31.1
 # The same version for NVIDIA GPUs, for the kit of scripts/gpu-check.sh; x86_64 only.

@@ -9,7 +9,7 @@ for crate in "${crates[@]}"; do options+=(--package "$crate"); done
 cargo publish --dry-run --locked "${options[@]}" "$@"
 # The largest file that the registry takes.
 for crate in "${crates[@]}"; do
-    file=$(ls -t "$target"/package/"$crate"-[0-9]*.crate | head -n 1)
+    file=$(ls -t "$target"/package/tmp-crate/"$crate"-[0-9]*.crate | head -n 1)
     size=$(stat -c %s "$file")
     say "${file##*/}: $size bytes"
     [ "$size" -le $((10 << 20)) ] || fail "the registry takes 10 MiB at most"

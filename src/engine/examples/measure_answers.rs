@@ -105,14 +105,12 @@ fn answers(model: &Path, picture: &Path) -> Result<Vec<f32>, Box<dyn Error>> {
     let frame =
         Frame::new(FrameInfo::new(PixelFormat::Rgb, width, height), &[&picture], &[stride])?;
     let side = width.min(height) as f32;
-    let squares: Vec<CropSquare> = (0..16)
-        .map(|k| {
-            let (shift, part) = (k % 4, 1.0 - 0.1 * (k / 4) as f32);
-            CropSquare {
-                x: side * 0.04 * shift as f32,
-                y: side * 0.03 * shift as f32,
-                side: side * part,
-            }
+    let squares: Vec<CropSquare> = (0..4)
+        .map(|k| k as f32)
+        .map(|k| CropSquare {
+            x: side * 0.04 * k,
+            y: side * 0.03 * k,
+            side: side * (1.0 - 0.1 * k),
         })
         .collect();
     let mut lr = vec![0.0; squares.len() * shape.lr_len()];
