@@ -30,7 +30,7 @@ deb: build ## make a Debian package, out/facesr_*.deb (ARCH=arm64: for arm64, cr
 debian-check: ## install and use that package in a fresh SUITE=bookworm or trixie, run the plugin's tests there (as root)
 	@scripts/debian-check.sh $(or $(SUITE),bookworm)
 
-arm64-check: ## install and use that package for arm64 under QEMU, held against this machine (as root; after `make deb ARCH=arm64`)
+arm64-check: ## use that package for arm64 under QEMU, held against this machine (as root; after `make deb ARCH=arm64`)
 	@scripts/arm64-check.sh
 
 publish-check: setup ## pack the crates of engine and plugin and build each from its package; nothing is sent

@@ -20,7 +20,7 @@ arm64_setup() {
         # Unpacked only: no script of a package need run under QEMU.
         mmdebstrap --mode=root --variant=extract --skip=cleanup/apt --architectures=arm64 \
             --aptopt='Apt::Install-Recommends "false"' \
-            --include=bash,coreutils,dash,libc6-dev,libgcc-12-dev,libgstreamer1.0-dev,libgstreamer-plugins-base1.0-dev \
+            --include=adduser,bash,coreutils,dash,libc6-dev,libgcc-12-dev,libgstreamer1.0-dev,libgstreamer-plugins-base1.0-dev \
             --include=libgstrtspserver-1.0-dev,gstreamer1.0-tools,gstreamer1.0-plugins-base,gstreamer1.0-plugins-good \
             --include=gstreamer1.0-plugins-bad,gstreamer1.0-plugins-ugly,gstreamer1.0-libav \
             bookworm "$partial" ${DEBIAN_MIRROR:+"$DEBIAN_MIRROR"} >>"$log" 2>&1 || fail "mmdebstrap failed: $log"
