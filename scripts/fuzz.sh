@@ -9,10 +9,10 @@ seconds=${FACESR_FUZZ_SECONDS:-60}
 unset CARGO_TARGET_DIR
 # The sanitizer's flags are unstable; no other compiler is needed for them.
 export RUSTC_BOOTSTRAP=1 ASAN_OPTIONS=detect_leaks=0
-for name in frame roi onnx seetaface tar config; do
+for name in frame roi onnx seetaface tar config media; do
     say "fuzz: $name for $seconds s"
     work=$target/work/fuzz/$name
     mkdir -p "$work"
     cargo fuzz run --target-dir "$target/fuzz" "$name" "$work" "fuzz/corpus/$name" -- \
-        -max_total_time="$seconds" -max_len=4096 -timeout=20 -rss_limit_mb=2048
+        -max_total_time="$seconds" -max_len=16384 -timeout=20 -rss_limit_mb=2048
 done
