@@ -264,6 +264,49 @@ case_metadata_stays() {
     is "$(entry q.mp4 format_tags=location)" "+52.5200+013.4050/" "place, Matroska to MP4"
 }
 
+# Texts stay, from MP4 to Matroska too, and what phones keep by QuickTime's keys.
+case_texts_stay_across_containers() {
+    ff "${VIDEO[@]}" -c:v libx264 -metadata title=Gate -metadata comment=north -metadata artist=Me a.mp4
+    ff "${VIDEO[@]}" -c:v libx264 -movflags use_metadata_tags \
+        -metadata com.apple.quicktime.location.ISO6709=+52.5200+013.4050/ \
+        -metadata com.apple.quicktime.model=Phone b.mov
+    enhance a.mp4 -o o.mkv
+    exits 0
+    tags=$(ffprobe -v error -show_entries format_tags o.mkv)
+    for text in Gate north Me; do [[ $tags == *"=$text"* ]] || flunk "$text is not in $tags"; done
+    for kind in mov mp4 mkv; do
+        enhance b.mov -o p.$kind
+        exits 0
+        tags=$(ffprobe -v error -show_entries format_tags p.$kind)
+        for text in +52.5200+013.4050/ Phone; do
+            [[ $tags == *"=$text"* ]] || flunk "$text is not in $kind: $tags"
+        done
+        is "$(frames p.$kind)" 50 "frames in $kind"
+    done
+}
+
+# A codec that changes under the same number is told of.
+case_codec_that_changes_is_told() {
+    ff "${BOTH[@]}" -c:v libx264 -c:a aac 1.ts
+    ff "${BOTH[@]}" -c:v libx265 -x265-params log-level=none -c:a aac -output_ts_offset 2 2.ts
+    cat 1.ts 2.ts >a.ts
+    enhance a.ts -o o.mp4
+    exits 4
+    says "codec of one stream changes"
+    enhance 1.ts -o p.mp4
+    exits 0
+}
+
+# A visible sign that faces are generated.
+case_mark_shows_in_the_picture() {
+    ff -f lavfi -i color=c=gray:s=160x120:r=25:d=1 -c:v libx264 -qp 0 a.mp4
+    enhance a.mp4 -o o.mp4 --mark --crf 0
+    exits 0
+    corner() { ffmpeg -v error -i "$1" -frames:v 1 -vf "crop=60:20:$2:100,format=gray" -f rawvideo - </dev/null | od -An -v -tu1 -w1 | sort -u | wc -l; }
+    [ "$(corner o.mp4 100)" -gt 10 ] || flunk "no sign in the corner"
+    [ "$(corner o.mp4 0)" -lt 4 ] || flunk "something in the other corner"
+}
+
 # Names of tracks, and which one players choose, stay.
 case_names_and_choice_of_tracks_stay() {
     ff "${BOTH[@]}" "${AUDIO[@]}" -map 0 -map 1 -map 2 -c:v libx264 -c:a aac -metadata:s:a:0 title=Crew -metadata:s:a:1 title=Street -metadata:s:a:1 language=deu -disposition:a:0 0 -disposition:a:1 default+forced a.mkv
@@ -343,6 +386,83 @@ case_joined_ogg_files_are_told() {
     is "$(frames o.mkv)" 25 frames
 }
 
+# Files joined end to end: the first, whole, and the rest is told of.
+case_joined_files_are_told() {
+    ff "${BOTH[@]}" -c:v libx264 -c:a aac a.mp4
+    ff -i a.mp4 -c copy a.mkv
+    ff -i a.mp4 -c copy a.flv
+    ff "${BOTH[@]}" -c:v mpeg4 -c:a mp3 a.avi
+    ff "${BOTH[@]}" -c:v wmv2 -c:a wmav2 a.asf
+    for kind in mp4 mkv flv avi asf; do
+        cat a.$kind a.$kind >b.$kind
+        enhance b.$kind -o o.mp4 --force
+        exits 4
+        says "several in a row"
+        is "$(frames o.mp4)" 50 "frames of $kind"
+        enhance a.$kind -o o.mp4 --force
+        exits 0
+    done
+}
+
+# Files that are cut short and say so: by their length, or by ending within a packet.
+case_cut_short_files_of_other_kinds_are_told() {
+    ff "${BOTH[@]}" -c:v libx264 -c:a aac a.ts
+    ff -i a.ts -c copy -bsf:a aac_adtstoasc a.flv
+    ff "${BOTH[@]}" -c:v libtheora -c:a libvorbis a.ogv
+    ff "${BOTH[@]}" -c:v wmv2 -c:a wmav2 a.asf
+    for kind in ts flv ogv asf; do
+        head -c $(($(stat -c %s a.$kind) * 8 / 10 / 188 * 188 + 77)) a.$kind >b.$kind
+        enhance b.$kind -o o.mp4 --force
+        exits 4
+        says "cut short"
+        enhance a.$kind -o o.mp4 --force
+        exits 0
+    done
+}
+
+# Streams that a demuxer finds one after the other, in whichever order: FLV, DV.
+case_streams_that_are_found_late_are_kept() {
+    ff "${BOTH[@]}" -c:v libx264 -c:a aac aac.flv
+    ff "${BOTH[@]}" -c:v flv -c:a speex -ar 16000 speex.flv
+    ff "${VIDEO[@]}" -c:v libx264 silent.flv
+    ff "${BOTH[@]}" -c:v dvvideo -s 720x576 -pix_fmt yuv420p -r 25 -ar 48000 -ac 2 -c:a pcm_s16le tape.dv
+    for file in aac.flv speex.flv tape.dv silent.flv; do
+        for kind in mp4 mkv; do
+            enhance $file -o o.$kind --force
+            exits 0
+            is "$(frames o.$kind)" 50 "frames, $file to $kind"
+            [ $file = silent.flv ] || near "$(sound o.$kind)" 2000 120 "sound, $file to $kind"
+        done
+    done
+}
+
+# Opus in a transport stream, where not every packet has a time; sound that no demuxer finds is told of.
+case_sound_of_transport_streams() {
+    ff "${BOTH[@]}" -c:v libx264 -c:a libopus opus.ts
+    for kind in mp4 mkv webm; do
+        enhance opus.ts -o o.$kind --force
+        exits 0
+        is "$(frames o.$kind)" 50 "frames in $kind"
+        near "$(sound o.$kind)" 2000 120 "sound in $kind"
+    done
+    ff "${BOTH[@]}" -c:v libx264 -c:a aac a.m2ts
+    enhance a.m2ts -o o.mp4 --force
+    exits 4
+    says "audio stream"
+}
+
+# Files that have no end for GStreamer are refused at once.
+case_unreadable_kinds_are_refused_at_once() {
+    ff "${VIDEO[@]}" -c:v ffv1 a.nut
+    ff "${VIDEO[@]}" -plays 0 -f apng a.png
+    for file in a.nut a.png; do
+        enhance $file -o o.mp4
+        exits 1
+        says "cannot read $file"
+        absent o.mp4
+    done
+}
+
 # A picture that becomes interlaced is told of.
 case_interlaced_pictures_are_told() {
     ff "${VIDEO[@]}" -c:v mpeg2video 1.m2v
@@ -351,6 +471,17 @@ case_interlaced_pictures_are_told() {
     enhance a.m2v -o o.mp4
     exits 0
     says "interlaced"
+}
+
+# Pixels that change their shape are told of.
+case_pixels_that_change_their_shape_are_told() {
+    ff "${VIDEO[@]}" -c:v libx264 1.ts
+    ff "${VIDEO[@]}" -vf setsar=4/3 -c:v libx264 -output_ts_offset 2 2.ts
+    cat 1.ts 2.ts >a.ts
+    enhance a.ts -o o.mp4
+    exits 0
+    says "change their shape"
+    is "$(frames o.mp4)" 100 frames
 }
 
 # A part of a film: its frames, its sound, from whichever container.
@@ -388,10 +519,17 @@ case_other_containers_and_encoders() {
             near "$(sound o.$to)" 2000 120 "sound, $file to $to"
         done
     done
-    # WebM gets the video, and what becomes of the sound is told.
-    enhance a.mp4 -o o.webm
-    [ "$code" = 0 ] || says "audio stream could not be kept"
-    is "$(frames o.webm)" 50 "frames in WebM"
+    # WebM holds Opus and Vorbis; other sound becomes Opus.
+    ff "${BOTH[@]}" -c:v libvpx -c:a libopus opus.webm
+    ff "${BOTH[@]}" -c:v libvpx -c:a libvorbis vorbis.webm
+    ff "${BOTH[@]}" -c:v libx264 -c:a libmp3lame c.mp4
+    for file in a.mp4:opus b.mov:opus c.mp4:opus opus.webm:opus vorbis.webm:vorbis; do
+        enhance ${file%:*} -o o.webm --force
+        exits 0
+        is "$(frames o.webm)" 50 "frames, ${file%:*} to WebM"
+        is "$(entry o.webm stream=codec_name a)" ${file#*:} "sound of ${file%:*} in WebM"
+        near "$(sound o.webm)" 2000 120 "length of that"
+    done
     enhance a.mp4 -o o.mp4 --encoder x265
     exits 0
     is "$(entry o.mp4 stream=codec_name v)" hevc codec
@@ -412,6 +550,10 @@ case_standard_output_gets_a_stream() {
     enhance a.mp4 -o - --container mp4
     exits 2
     codes=$("$program" enhance --detector none a.mp4 -o - 2>said | head -c 1000 | wc -c; echo "${PIPESTATUS[0]}")
+    code=0
+    "$program" enhance --detector none a.mp4 -o - 2>said >/dev/full || code=$?
+    exits 1
+    says "cannot write standard output"
     [ "$(echo "$codes" | tail -n 1)" -lt 100 ] || flunk "it panics without a reader: $codes"
 }
 
@@ -470,4 +612,9 @@ case_video_of_ten_bits_becomes_eight_and_says_so() {
     enhance hdr.mp4 -o o.mp4 --force
     exits 0
     says "HDR.*8 bits"
+}
+
+# Files cut, zeroed and spliced by chance (a slice of scripts/hostile.sh): refused, or what is published is whole.
+case_damaged_at_random_is_refused_or_whole() {
+    python3 "$root/scripts/hostile.py" "$program" . 4 7 2
 }

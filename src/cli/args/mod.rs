@@ -153,6 +153,10 @@ pub(crate) struct VideoArgs {
     /// Show before (left) and after (right) side by side
     #[arg(long)]
     pub(crate) compare: bool,
+    /// Write "faces: AI" into a corner of the picture; that faces are generated also stands in the
+    /// output's comment
+    #[arg(long)]
+    pub(crate) mark: bool,
     /// Quality of the video: x264's CRF, 0 (lossless) to 50, lower is better and larger
     #[arg(long, visible_alias = "quality", value_name = "CRF", default_value_t = 18,
           value_parser = value_parser!(u32).range(0..=50))]

@@ -3,8 +3,9 @@
 
 use gst::prelude::*;
 
-/// The demuxers that read files. None of them opens anything but what it is fed.
-const FILE_DEMUXERS: [&str; 20] = [
+/// The demuxers that read files. None of them opens anything but what it is fed. Those of FFmpeg that are not
+/// here do not tell that a file has ended.
+const FILE_DEMUXERS: [&str; 18] = [
     "qtdemux",
     "matroskademux",
     "avidemux",
@@ -23,8 +24,6 @@ const FILE_DEMUXERS: [&str; 20] = [
     "id3demux",
     "apedemux",
     "avdemux_gif",
-    "avdemux_nut",
-    "avdemux_gxf",
 ];
 
 /// Those that want a player which selects its streams; the older ones hand out a stream as it is.

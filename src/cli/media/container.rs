@@ -113,6 +113,7 @@ impl Container {
                 let time = recorded_at.map_or(epoch, Ok).map_err(Failure::running)?;
                 mux.set_property("creation-time", time);
                 mux.set_property("writing-app", WRITING_APP);
+                hold_templates(&mux);
                 mux.set_property("streamable", is_stream);
                 Ok(mux)
             }
@@ -170,6 +171,15 @@ impl Kind {
 /// The template of `mux` for streams of a kind; some have one for all.
 fn template(mux: &gst::Element, kind: Kind) -> Option<gst::PadTemplate> {
     mux.pad_template(kind.template()).or_else(|| mux.pad_template("sink_%d"))
+}
+
+/// Keeps the templates of `mux` for as long as the program runs. One that takes the place of an
+/// inherited one, as those of webmmux do, GStreamer leaves floating: whoever looks at it first owns
+/// it and frees it, and the class is left with a dangling one.
+fn hold_templates(mux: &gst::Element) {
+    for kind in [Kind::Video, Kind::Audio, Kind::Subtitle] {
+        std::mem::forget(mux.pad_template(kind.template()));
+    }
 }
 
 /// Whether `mux` takes a stream of these caps as it is.

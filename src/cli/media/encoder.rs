@@ -301,7 +301,9 @@ fn speed(preset: &str) -> u32 {
 /// Pixels of a frame from which an encoder looks less far ahead: those of full HD.
 const LARGE: u64 = 1920 * 1088;
 /// Frames that x264 looks ahead in pictures of that size at most.
-const LOOK_AHEAD: u64 = 30;
+const LOOK_AHEAD: u64 = 16;
+/// Frames of that size that x264 works on at once at most.
+const AT_ONCE: u64 = 16;
 
 impl Encoder {
     /// Keeps the memory for frames of this size within bounds: every frame that is looked ahead at
@@ -312,8 +314,16 @@ impl Encoder {
             return;
         }
         let frames = (LOOK_AHEAD * LARGE / pixels).max(4).to_string();
-        for element in &self.chain {
+        let most = (AT_ONCE * LARGE / pixels).max(2);
+        let cores = std::thread::available_parallelism().map_or(1, |n| n.get() as u64);
+        for element in self.chain.iter().filter(|_| self.name == "x264enc") {
             set(element, "rc-lookahead", &frames);
+            // A thread of its own for looking ahead has a queue of its own.
+            set(element, "sync-lookahead", "0");
+            // It would take half as many again as there are cores.
+            if cores * 3 / 2 > most {
+                set(element, "threads", &most.to_string());
+            }
         }
     }
 }

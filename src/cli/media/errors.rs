@@ -73,7 +73,7 @@ pub(super) fn sentence(error: &gst::message::Error, context: &Context<'_>) -> St
     if from.is_some_and(inside_facesr) {
         return text;
     }
-    if of("filesink") {
+    if of("filesink") || of("fdsink") {
         return match what.kind::<gst::ResourceError>() {
             Some(gst::ResourceError::NoSpaceLeft) => {
                 format!("cannot write {output}: the disk is full")

@@ -9,7 +9,7 @@ use std::sync::Mutex;
 use gst::prelude::*;
 
 use super::container::Kind;
-use super::pipeline::lock;
+use super::status::lock;
 use super::timing;
 
 /// What of an input is wanted.
@@ -243,11 +243,9 @@ pub(super) fn cut_frames(pad: &gst::Pad, excerpt: Excerpt) {
                 let is_last = excerpt.frames == Some(*passed);
                 // What is sent from here comes by here again.
                 drop(passed);
-                if is_last && let Some(peer) = pad.peer() {
-                    let result = peer.chain(buffer.clone());
-                    pad.push_event(gst::event::Eos::new());
-                    info.flow_res = result.and(Err(gst::FlowError::Eos));
-                    return timing::SWALLOWED;
+                if is_last {
+                    let last = buffer.clone();
+                    return timing::end_behind(pad, last, info);
                 }
             }
             _ => {}

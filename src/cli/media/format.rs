@@ -5,6 +5,8 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
+use super::matroska;
+
 /// Bytes that are looked at.
 const HEAD: usize = 4096;
 /// Bytes of a JPEG file that are searched for a second picture.
@@ -15,23 +17,32 @@ const PICTURE: u64 = 32 << 20;
 pub(crate) enum Format {
     /// MP4 and QuickTime.
     Mp4,
-    /// Matroska and WebM.
-    Matroska,
+    /// Matroska and WebM; where another file begins that was joined to it.
+    Matroska { second: Option<u64> },
     /// AVI, which tells when frames are decoded, not when they are shown.
     Avi,
+    /// FLV, whose demuxer finds streams as they come.
+    Flv,
     /// MPEG transport stream; the bytes from one packet to the next, and those before the first.
     Ts { stride: usize, offset: usize },
     /// MPEG program stream; bytes before it that some recorders write, and what its video is if it
     /// does not say so itself: a number of ISO/IEC 13818-1.
     Ps { skip: u64, untold: Option<u8> },
-    /// Ogg files, one behind the other: how many, and where the first ends.
-    Ogg { files: usize, first: u64 },
+    /// Ogg files, one behind the other: how many, where the first ends, and whether the file ends
+    /// within a page.
+    Ogg { files: usize, first: u64, is_cut: bool },
+    /// ASF, which Windows Media comes in.
+    Asf,
+    /// The tape format DV, as it is.
+    Dv,
     /// JPEG pictures one after the other.
     Mjpeg,
     /// An animated picture: how many frames.
     Gif { frames: u64 },
     /// One picture.
     Picture,
+    /// An animated picture that no decoder here can play.
+    Animation,
     /// A list of other files or addresses.
     Playlist,
     /// Anything else.
@@ -47,7 +58,9 @@ fn head(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
 
 /// Whether a file without a telling name is a video, by its first bytes.
 pub(crate) fn is_video_container(path: &Path) -> bool {
-    let is_video = |format| !matches!(format, Format::Picture | Format::Playlist | Format::Other);
+    let is_video = |format| {
+        !matches!(format, Format::Picture | Format::Animation | Format::Playlist | Format::Other)
+    };
     Format::of(path).is_ok_and(is_video)
 }
 
@@ -64,8 +77,25 @@ impl Format {
             () if is_playlist(&bytes) => Self::Playlist,
             () if starts(b"IMKH") || starts(PACK) => program_stream(&head(path, PS_HEAD)?),
             () if starts(b"OggS") => ogg(path)?,
-            () if starts(b"\x1aE\xdf\xa3") => Self::Matroska,
+            () if starts(b"\x1aE\xdf\xa3") => {
+                Self::Matroska { second: matroska::second_file(path) }
+            }
             () if starts(b"RIFF") && at(8, b"AVI ") => Self::Avi,
+            () if starts(b"<svg") || starts(b"<?xml") && bytes.windows(4).any(|w| w == b"<svg") => {
+                Self::Picture
+            }
+            () if starts(b"FLV\x01") => Self::Flv,
+            () if starts(b"\x30\x26\xb2\x75\x8e\x66\xcf\x11") => Self::Asf,
+            () if starts(&[0x1f, 7, 0]) => Self::Dv,
+            () if starts(b"\x89PNG") && bytes.windows(4).take(1024).any(|w| w == b"acTL") => {
+                Self::Animation
+            }
+            () if starts(b"RIFF")
+                && at(8, b"WEBPVP8X")
+                && bytes.get(20).is_some_and(|flags| flags & 2 != 0) =>
+            {
+                Self::Animation
+            }
             () if starts(b"GIF8") => gif(&head(path, PICTURE)?),
             () if starts(b"\xff\xd8\xff") => jpeg(&head(path, PICTURE)?),
             () if starts(b"\x89PNG") || starts(b"BM") && at(6, &[0; 4]) => Self::Picture,
@@ -132,11 +162,16 @@ const MAX_PAGES: usize = 1 << 22;
 fn ogg(path: &Path) -> io::Result<Format> {
     use std::io::BufReader;
     let mut file = BufReader::new(File::open(path)?);
+    let length = file.get_ref().metadata()?.len();
     let (mut files, mut first, mut at) = (1, u64::MAX, 0u64);
-    let mut is_in_beginning = true;
+    let (mut is_in_beginning, mut is_cut) = (true, false);
     for _ in 0..MAX_PAGES {
         let mut head = [0; 27];
-        if file.read_exact(&mut head).is_err() || !head.starts_with(b"OggS") {
+        if file.read_exact(&mut head).is_err() {
+            is_cut |= at < length;
+            break;
+        }
+        if !head.starts_with(b"OggS") {
             break;
         }
         let begins = head[5] & 2 != 0;
@@ -147,13 +182,15 @@ fn ogg(path: &Path) -> io::Result<Format> {
         is_in_beginning = begins;
         let mut sizes = vec![0; head[26].into()];
         if file.read_exact(&mut sizes).is_err() {
+            is_cut = true;
             break;
         }
         let body: u64 = sizes.iter().map(|size| u64::from(*size)).sum();
         file.seek_relative(body as i64)?;
         at += 27 + sizes.len() as u64 + body;
+        is_cut = at > length;
     }
-    Ok(Format::Ogg { files, first })
+    Ok(Format::Ogg { files, first, is_cut })
 }
 
 fn is_playlist(bytes: &[u8]) -> bool {
@@ -284,9 +321,17 @@ mod tests {
         let page = |flags: u8| [b"OggS", &[0, flags][..], &[0; 20], &[1, 3], b"abc"].concat();
         let one = [page(2), page(2), page(0), page(4)].concat();
         std::fs::write(&path, &one).unwrap();
-        assert_eq!(ogg(&path).unwrap(), Format::Ogg { files: 1, first: u64::MAX });
+        let whole = Format::Ogg { files: 1, first: u64::MAX, is_cut: false };
+        assert_eq!(ogg(&path).unwrap(), whole);
+        for length in [one.len() - 1, one.len() - 4, one.len() - 12] {
+            std::fs::write(&path, &one[..length]).unwrap();
+            assert!(matches!(ogg(&path).unwrap(), Format::Ogg { is_cut: true, .. }), "{length}");
+        }
         std::fs::write(&path, [one.clone(), one.clone()].concat()).unwrap();
-        assert_eq!(ogg(&path).unwrap(), Format::Ogg { files: 2, first: one.len() as u64 });
+        assert_eq!(
+            ogg(&path).unwrap(),
+            Format::Ogg { files: 2, first: one.len() as u64, is_cut: false }
+        );
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use gst::prelude::*;
 
-use super::pipeline::{PipelineStatus, lock};
+use super::status::{PipelineStatus, lock};
 use super::timing;
 
 /// How the frames of a video get their times.
@@ -172,11 +172,9 @@ pub(super) fn mend(
                 }
                 drop(clock);
                 // Its reader does not end by itself: the end comes once this frame has passed.
-                if is_last && let Some(peer) = pad.peer() {
-                    let passed = peer.chain(buffer.clone());
-                    pad.push_event(gst::event::Eos::new());
-                    info.flow_res = passed.and(Err(gst::FlowError::Eos));
-                    return timing::SWALLOWED;
+                if is_last {
+                    let last = buffer.clone();
+                    return timing::end_behind(pad, last, info);
                 }
             }
             _ => {}

@@ -85,6 +85,10 @@ impl Input {
                 "it is a list of other files or addresses, which a file may not fetch; \
                  name the address of the stream instead",
             )),
+            Format::Animation => Err(cannot(
+                "it is an animated picture, and of those only GIF is read; FFmpeg makes a film of \
+                 it: ffmpeg -i IN -c:v ffv1 film.mkv",
+            )),
             Format::Picture => Err(cannot("it is a single picture; use facesr image")),
             _ => Ok(Self::File(path, format)),
         }

@@ -1,22 +1,17 @@
 //! What an input says it holds, read without the demuxer that will read it: held against what came
 //! out of that in the end.
 
-use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 use std::sync::atomic::Ordering;
 
 use gst::glib;
 
-use super::container::Container;
+use super::container::{Container, Kind};
 use super::excerpt::Excerpt;
 use super::format::Format;
 use super::ledger::Ledger;
-use super::{Input, matroska, mp4};
+use super::{Input, asf, avi, flv, matroska, mp4, mpeg_ts};
 use crate::term::Note;
-
-/// Bytes of a transport stream that are searched for its programs.
-const TS_HEAD: u64 = 4 << 20;
 
 /// What an input says.
 #[derive(Debug, Default)]
@@ -25,12 +20,19 @@ pub(super) struct Inventory {
     pub(super) movie: Option<mp4::Movie>,
     /// A Matroska file's.
     pub(super) matroska: Option<matroska::Movie>,
-    /// Programs of a transport stream.
-    programs: usize,
-    /// Whether an AVI ends before what it announces, and how long it should be, nanoseconds.
-    avi: Option<(bool, Option<u64>)>,
+    /// The tables of a transport stream.
+    ts: mpeg_ts::Tables,
+    /// What an FLV file says.
+    flv: flv::Flv,
+    /// Whether it is a tape's DV.
+    is_dv: bool,
+    /// Whether a file of another kind ends before what it announces, and how long it should be,
+    /// nanoseconds.
+    length: Option<(bool, Option<u64>)>,
     /// Ogg files that are one behind the other.
     ogg_files: Option<usize>,
+    /// Whether another file is joined to it.
+    is_joined: bool,
     /// What of it is wanted.
     excerpt: Excerpt,
 }
@@ -45,13 +47,38 @@ impl Inventory {
     pub(super) fn of(input: &Input) -> Self {
         let Some(path) = input.path() else { return Self::default() };
         match input.format() {
-            Format::Mp4 => Self { movie: mp4::Movie::read(path), ..Self::default() },
-            Format::Matroska => Self { matroska: matroska::Movie::read(path), ..Self::default() },
-            Format::Ts { stride, offset } => {
-                Self { programs: programs(path, stride, offset), ..Self::default() }
+            Format::Mp4 => {
+                let movie = mp4::Movie::read(path);
+                let is_joined = movie.as_ref().is_some_and(|movie| movie.is_joined);
+                Self { movie, is_joined, ..Self::default() }
             }
-            Format::Avi => Self { avi: avi(path), ..Self::default() },
-            Format::Ogg { files, .. } => Self { ogg_files: Some(files), ..Self::default() },
+            Format::Matroska { second } => {
+                let is_joined = second.is_some();
+                Self { matroska: matroska::Movie::read(path), is_joined, ..Self::default() }
+            }
+            Format::Ts { stride, offset } => {
+                let ts = mpeg_ts::read(path, stride, offset);
+                Self { length: Some((ts.is_cut, None)), ts, ..Self::default() }
+            }
+            Format::Flv => {
+                let flv = flv::read(path).unwrap_or_default();
+                let (length, is_joined) = (Some((flv.is_cut, None)), flv.is_joined);
+                Self { length, flv, is_joined, ..Self::default() }
+            }
+            Format::Avi => {
+                let avi = avi::read(path).unwrap_or_default();
+                let length = Some((avi.is_cut, avi.duration));
+                Self { length, is_joined: avi.is_joined, ..Self::default() }
+            }
+            Format::Dv => Self { is_dv: true, ..Self::default() },
+            Format::Asf => {
+                let (is_cut, duration, is_joined) = asf::length(path).unwrap_or_default();
+                Self { length: Some((is_cut, duration)), is_joined, ..Self::default() }
+            }
+            Format::Ogg { files, is_cut, .. } => {
+                let length = Some((is_cut, None));
+                Self { ogg_files: Some(files), length, ..Self::default() }
+            }
             _ => Self::default(),
         }
     }
@@ -74,10 +101,19 @@ impl Inventory {
                 "the file is {files} Ogg files in a row; only the first is in the output"
             ));
         }
-        if self.programs > 1 {
+        if self.is_joined {
+            loss("the file is several in a row; only the first is in the output".into());
+        }
+        if let Some((from, to)) = self.ts.change {
+            loss(format!(
+                "the codec of one stream changes on the way (from type {from:#04x} to {to:#04x}); \
+                 what follows of it is left out"
+            ));
+        }
+        if self.ts.programs > 1 {
             loss(format!(
                 "the stream holds {} programs; only the first is in the output",
-                self.programs
+                self.ts.programs
             ));
         }
         let keeps_files = output == Some(Container::Matroska);
@@ -94,6 +130,16 @@ impl Inventory {
             }
         }
         notes
+    }
+
+    /// How many streams begin together, and within how many packets, if the demuxer does not tell when
+    /// it has found all of them.
+    pub(super) fn streams(&self) -> (usize, usize) {
+        match self.is_dv {
+            // Each frame holds sound, too, if there is any.
+            true => (2, 8),
+            false => (self.flv.streams, flv::BEGIN),
+        }
     }
 
     /// Ticks a second of the input's video, if it is an MP4.
@@ -129,7 +175,9 @@ impl Inventory {
         let created = self.recorded().and_then(|time| time.checked_add(SINCE_1904));
         let movie = self.movie.clone().unwrap_or_default();
         let mut user_data = movie.user_data;
+        let has_place = user_data.iter().any(|(kind, _)| kind == b"\xa9xyz" || kind == b"loci");
         let texts = self.matroska.iter().flat_map(|matroska| &matroska.tags);
+        let texts = texts.chain(&movie.texts).filter(|_| !has_place);
         let place = texts.filter(|(name, _)| name.eq_ignore_ascii_case("location")).take(1);
         user_data.extend(place.map(|(_, place)| mp4::place_box(place)));
         mp4::Extra {
@@ -137,6 +185,7 @@ impl Inventory {
             mark,
             user_data,
             chapters: movie.chapters,
+            keys: movie.keys,
         }
     }
 
@@ -162,7 +211,9 @@ impl Inventory {
         let movie = movie.map(|track| track.name.as_ref().map_or(0, String::len));
         let matroska = self.matroska.iter().flat_map(|matroska| matroska.tracks());
         let matroska = matroska.map(|track| track.name.as_ref().map_or(0, String::len));
-        let title = self.matroska.as_ref().and_then(|m| m.title.as_ref()).map_or(0, String::len);
+        let texts = self.texts();
+        let title = texts.iter().find(|(name, _)| name.eq_ignore_ascii_case("title"));
+        let title = title.map_or(0, |(_, title)| title.len());
         movie.chain(matroska).fold((0, title), |(n, bytes), name| (n + 1, bytes + name))
     }
 
@@ -196,6 +247,11 @@ impl Inventory {
         }
         let place = self.movie.iter().flat_map(|movie| &movie.user_data);
         texts.extend(place.filter_map(|(k, b)| mp4::place(k, b)).map(|p| ("LOCATION".into(), p)));
+        for (name, text) in self.movie.iter().flat_map(|movie| &movie.texts) {
+            if !texts.iter().any(|(known, _)| known == name) {
+                texts.push((name.clone(), text.clone()));
+            }
+        }
         texts
     }
 
@@ -223,8 +279,19 @@ impl Inventory {
         if let Some(matroska) = matroska {
             loss(cut(matroska.duration.map(|ns| ns as f64 / 1e9)));
         }
-        if let Some((true, duration)) = self.avi.filter(|_| is_whole) {
+        if let Some((true, duration)) = self.length.filter(|_| is_whole) {
             loss(cut(duration.map(|ns| ns as f64 / 1e9)));
+        }
+        let sounds = ledger.streams_of(Kind::Audio);
+        if sounds < self.ts.sounds.len() {
+            // Which of them it was is not known if there are several.
+            let (kind, pid) = self.ts.sounds[sounds];
+            loss(format!(
+                "left out {} of {} audio streams, which cannot be read (type {kind:#04x}, PID \
+                 {pid:#06x})",
+                self.ts.sounds.len() - sounds,
+                self.ts.sounds.len()
+            ));
         }
         if let Some((lost, of)) = ledger.undecoded() {
             loss(format!("{lost} of {of} frames are damaged and cannot be decoded"));
@@ -289,64 +356,4 @@ fn compare_tracks(movie: &mp4::Movie, ledger: &Ledger) -> Vec<String> {
         }
     }
     lost
-}
-
-/// How many programs a transport stream has.
-fn programs(path: &Path, stride: usize, offset: usize) -> usize {
-    let mut bytes = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(TS_HEAD).read_to_end(&mut bytes));
-    if read.is_err() {
-        return 0;
-    }
-    let packets = bytes.chunks_exact(stride).filter_map(|chunk| chunk.get(offset..offset + 188));
-    for packet in packets {
-        let pid = u16::from_be_bytes([packet[1] & 0x1f, packet[2]]);
-        let starts = packet[1] & 0x40 != 0;
-        if packet[0] != 0x47 || pid != 0 || !starts {
-            continue;
-        }
-        let adaptation = if packet[3] & 0x20 != 0 { 1 + usize::from(packet[4]) } else { 0 };
-        let Some(payload) = packet.get(4 + adaptation..) else { continue };
-        let Some(table) = payload.first().and_then(|p| payload.get(1 + usize::from(*p)..)) else {
-            continue;
-        };
-        let (Some(0), Some(high), Some(low)) = (table.first(), table.get(1), table.get(2)) else {
-            continue;
-        };
-        let length = usize::from(u16::from_be_bytes([high & 0x0f, *low]));
-        let Some(entries) = table.get(8..(3 + length).saturating_sub(4)) else { continue };
-        return entries.chunks_exact(4).filter(|entry| entry[..2] != [0, 0]).count();
-    }
-    0
-}
-
-/// Whether an AVI is cut short, and how long it should be.
-fn avi(path: &Path) -> Option<(bool, Option<u64>)> {
-    let mut file = File::open(path).ok()?;
-    let length = file.metadata().ok()?.len();
-    let mut head = [0; 64];
-    file.read_exact(&mut head).ok()?;
-    let number = |at: usize| {
-        head.get(at..at + 4).map_or(0, |b| u32::from_le_bytes([b[0], b[1], b[2], b[3]]))
-    };
-    let duration = (&head[24..28] == b"avih")
-        .then(|| u64::from(number(32)) * 1000 * u64::from(number(48)))
-        .filter(|ns| *ns > 0);
-    let mut at = 0u64;
-    // One RIFF a gigabyte.
-    for _ in 0..1 << 16 {
-        let mut chunk = [0; 8];
-        if file.seek(SeekFrom::Start(at)).is_err() || file.read_exact(&mut chunk).is_err() {
-            return Some((false, duration));
-        }
-        if &chunk[..4] != b"RIFF" {
-            return Some((false, duration));
-        }
-        let size = u64::from(u32::from_le_bytes([chunk[4], chunk[5], chunk[6], chunk[7]]));
-        at += 8 + size + size % 2;
-        if at > length + 1 {
-            return Some((true, duration));
-        }
-    }
-    Some((false, duration))
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use gst::prelude::*;
 
 use super::container::Kind;
-use super::pipeline::lock;
+use super::status::lock;
 
 /// What came out of the demuxer of one stream.
 #[derive(Debug, Default)]
@@ -121,6 +121,11 @@ impl Ledger {
     /// The stream of a track.
     pub(super) fn of_track(&self, track: u32) -> Option<Arc<StreamCount>> {
         lock(&self.streams).iter().find(|stream| stream.track == Some(track)).cloned()
+    }
+
+    /// How many streams of a kind there are.
+    pub(super) fn streams_of(&self, kind: Kind) -> usize {
+        lock(&self.streams).iter().filter(|stream| stream.kind == Some(kind)).count()
     }
 
     /// Streams that were announced and gave nothing.

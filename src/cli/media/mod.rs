@@ -1,13 +1,18 @@
 //! Media in, media out. Knows no command and no command line, and prints nothing: it answers with
 //! values, notes and failures.
 
+mod asf;
+mod avi;
 mod closed_list;
 mod container;
+#[cfg(test)]
+mod corpus;
 mod edits;
 mod elements;
 mod encoder;
 mod errors;
 mod excerpt;
+mod flv;
 mod format;
 mod frame_times;
 mod input;
@@ -15,12 +20,15 @@ mod inventory;
 mod ledger;
 mod matroska;
 mod mp4;
+mod mpeg_ts;
 mod observer;
 mod picture_metadata;
 mod pipeline;
 mod prepared;
 mod remux;
+mod router;
 mod side_by_side;
+mod status;
 mod survey;
 mod timing;
 mod transcode;
@@ -35,7 +43,8 @@ pub(crate) use format::{is_video_container, jpeg_end};
 pub(crate) use input::Input;
 pub(crate) use observer::{FrameObserver, ObservedFrame};
 pub(crate) use picture_metadata::PictureTexts;
-pub(crate) use pipeline::{Plan, lock};
+pub(crate) use pipeline::Plan;
+pub(crate) use status::lock;
 pub(crate) use survey::Survey;
 pub(crate) use transcode::{Outcome, Output, transcode, versions};
 pub(crate) use video::{Sizes, face_element, orientation_of};

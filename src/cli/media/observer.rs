@@ -7,7 +7,7 @@ use facesr::{Face, Frame};
 use gst::prelude::*;
 use gstfacesr::{FaceReader, FrameMapper};
 
-use super::pipeline::{PipelineStatus, lock};
+use super::status::{PipelineStatus, lock};
 use super::timing::running_time;
 
 /// One frame and its faces.

@@ -9,164 +9,25 @@
 //! look-ahead nor a badly interleaved file can lock it up; full queues slow the reading down, so
 //! memory stays small.
 
-use std::collections::HashSet;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
-use std::time::Instant;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
 
 use gst::prelude::*;
 
-use super::container::{self, Container, Kind};
-use super::elements::{add_chain, make};
+use super::container::{Container, Kind};
+use super::elements::make;
 use super::encoder::Encoder;
-use super::excerpt::{self, Excerpt};
+use super::excerpt::Excerpt;
 use super::format::Format;
 use super::frame_times::FrameTimes;
 use super::input::Input;
-use super::inventory::{self, Inventory};
-use super::ledger::Ledger;
+use super::inventory::Inventory;
 use super::observer::FrameObserver;
-use super::video::{self, Sink};
-use super::{edits, matroska, mp4, remux, timing};
-use crate::term::{Failure, Note};
-
-/// What is known of a track of the output.
-#[derive(Debug, Clone, Default)]
-struct OutputTrack {
-    /// When it is shown.
-    span: timing::SpanRecorder,
-    /// How much of it lies before the start, nanoseconds.
-    delay: Arc<AtomicI64>,
-    /// What it is called.
-    name: Option<String>,
-    /// Whether players show it unasked.
-    is_default: Option<bool>,
-    /// Elements that it has as Matroska has them.
-    copied: Vec<(u32, Vec<u8>)>,
-}
-
-/// What the pipeline tells while it runs.
-#[derive(Debug, Default)]
-pub(super) struct PipelineStatus {
-    /// Frames that have left the enhancer.
-    pub(super) frames: AtomicU64,
-    /// When the first of them did.
-    pub(super) first: OnceLock<Instant>,
-    /// Running time of the last of them, nanoseconds.
-    pub(super) position: AtomicU64,
-    /// Sentences for the user, not yet shown.
-    notes: Mutex<Vec<Note>>,
-    /// Whether [`warn_once`](Self::warn_once) has spoken.
-    warned: AtomicBool,
-    /// Kinds of notes that were given.
-    kinds: Mutex<HashSet<&'static str>>,
-    /// What comes out of the decoder and what goes into the encoder.
-    sizes: Mutex<Option<video::Sizes>>,
-    /// The tracks of the output, in the muxer's order.
-    tracks: Mutex<Vec<OutputTrack>>,
-    /// How wide and high the enhanced picture is shown.
-    display: Mutex<Option<(u32, u32)>>,
-    /// How players have to turn the enhanced picture.
-    rotation: Mutex<Option<[i32; 9]>>,
-    /// Number of the enhanced video's track in the output.
-    video_track: AtomicU64,
-    /// Whether the input has a video stream.
-    pub(super) has_video: AtomicBool,
-    /// Chapters that the demuxer tells of: begin in nanoseconds, and title.
-    chapters: Mutex<Vec<(u64, String)>>,
-    /// How many streams of each kind were kept.
-    kept: Mutex<[u32; 3]>,
-    /// What has passed where.
-    pub(super) ledger: Ledger,
-}
-
-impl PipelineStatus {
-    /// Tells the user something.
-    pub(super) fn note(&self, note: impl Into<String>) {
-        lock(&self.notes).push(Note { text: note.into(), is_loss: false });
-    }
-
-    /// Tells the user of something that is not in the output.
-    pub(super) fn loss(&self, note: impl Into<String>) {
-        lock(&self.notes).push(Note { text: note.into(), is_loss: true });
-    }
-
-    /// A note of which one of its kind is enough.
-    pub(super) fn note_of_kind(&self, kind: &'static str, note: impl Into<String>) {
-        if lock(&self.kinds).insert(kind) {
-            self.note(note);
-        }
-    }
-
-    /// A note that many frames may give cause for.
-    pub(super) fn warn_once(&self, note: &str) {
-        if !self.warned.swap(true, Ordering::Relaxed) {
-            self.note(note);
-        }
-    }
-
-    /// The notes since the last call.
-    pub(super) fn take_notes(&self) -> Vec<Note> {
-        std::mem::take(&mut lock(&self.notes))
-    }
-
-    pub(super) fn set_sizes(&self, sizes: video::Sizes) {
-        *lock(&self.sizes) = Some(sizes);
-    }
-
-    /// Sizes and rate of the video, once its first frame was decoded.
-    pub(super) fn sizes(&self) -> Option<video::Sizes> {
-        lock(&self.sizes).clone()
-    }
-
-    /// Streams kept: other video, audio, subtitles.
-    pub(super) fn kept(&self) -> [u32; 3] {
-        *lock(&self.kept)
-    }
-
-    pub(super) fn set_rotation(&self, matrix: [i32; 9]) {
-        *lock(&self.rotation) = Some(matrix);
-    }
-
-    pub(super) fn set_display(&self, display: (u32, u32)) {
-        *lock(&self.display) = Some(display);
-    }
-
-    fn matroska_tracks(&self) -> Vec<matroska::Track> {
-        let video = self.video_track.load(Ordering::Relaxed);
-        let display = *lock(&self.display);
-        (0..)
-            .zip(lock(&self.tracks).iter())
-            .map(|(i, track)| matroska::Track {
-                name: track.name.clone(),
-                is_default: track.is_default,
-                copied: track.copied.clone(),
-                delay: u64::try_from(track.delay.load(Ordering::Relaxed)).unwrap_or(0),
-                display: display.filter(|_| i == video),
-            })
-            .collect()
-    }
-
-    fn mp4_tracks(&self) -> Vec<mp4::Track> {
-        let video = self.video_track.load(Ordering::Relaxed);
-        let rotation = *lock(&self.rotation);
-        (0..)
-            .zip(lock(&self.tracks).iter())
-            .map(|(i, track)| mp4::Track {
-                span: track.span.get(),
-                matrix: rotation.filter(|_| i == video),
-                name: track.name.clone(),
-                is_enabled: track.is_default,
-            })
-            .collect()
-    }
-}
-
-/// A panic elsewhere leaves what is kept here whole.
-pub(crate) fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(|e| e.into_inner())
-}
+use super::router::StreamRouter;
+use super::status::{PipelineStatus, fail, lock};
+use super::{edits, matroska, mp4, video};
+use crate::term::Failure;
 
 /// What is done with the frames of a video.
 pub(crate) struct Plan {
@@ -176,6 +37,8 @@ pub(crate) struct Plan {
     pub(crate) scale: u32,
     /// Whether before and after are put side by side.
     pub(crate) compare: bool,
+    /// Whether a corner of each frame says that faces are generated.
+    pub(crate) mark: bool,
     /// Without one, frames are thrown away in the end.
     pub(crate) encoder: Option<Encoder>,
     /// Who else looks at the frames.
@@ -243,27 +106,20 @@ pub(super) fn build(
     pipeline.add(&queue).map_err(Failure::running)?;
 
     let mux = target.map(|target| add_mux(&pipeline, target, &inventory)).transpose()?;
-    let decoder = make("decodebin")?;
-    let branch = video::VideoBranch::new(plan, status.clone(), times_of(source));
-    let router = StreamRouter {
-        pipeline: pipeline.downgrade(),
-        queue: queue.clone(),
-        mux: mux.clone().zip(target.map(|target| target.format)),
-        decoder,
-        branch: Mutex::new(Some(branch)),
-        status: status.clone(),
-        inventory: inventory.clone(),
-        own_edits,
-        excerpt,
-        is_complete: AtomicBool::new(false),
-        numbers: Mutex::default(),
-    };
+    let router = StreamRouter::new(
+        &pipeline,
+        queue.clone(),
+        mux.zip(target.map(|target| target.format)),
+        video::VideoBranch::new(plan, status.clone(), times_of(source)),
+        (status.clone(), inventory.clone()),
+        (own_edits, excerpt),
+    )?;
     let router = Arc::new(router);
     let adding = router.clone();
     parser.connect_pad_added(move |_, pad| adding.add(pad));
     let (weak, seen, name) = (pipeline.downgrade(), status.clone(), source.name());
     parser.connect_no_more_pads(move |_| {
-        router.is_complete.store(true, Ordering::Relaxed);
+        router.complete();
         if let Some(pipeline) = weak.upgrade().filter(|_| !seen.has_video.load(Ordering::Relaxed)) {
             fail(&pipeline, &no_video(&name));
         }
@@ -324,238 +180,6 @@ fn add_mux(
 /// What to say of an input without video.
 pub(super) fn no_video(name: &str) -> String {
     format!("{name} holds no video")
-}
-
-/// Ends the pipeline with an error that says `text` to the user.
-pub(super) fn fail(pipeline: &gst::Pipeline, text: &str) {
-    pipeline.post_error_message(gst::error_msg!(gst::StreamError::Failed, ["{text}"]));
-}
-
-/// Leads the streams that the parser finds to where they belong.
-struct StreamRouter {
-    /// Weak, since the pipeline holds what holds this.
-    pipeline: gst::glib::WeakRef<gst::Pipeline>,
-    queue: gst::Element,
-    mux: Option<(gst::Element, Container)>,
-    decoder: gst::Element,
-    /// Taken by the first video stream.
-    branch: Mutex<Option<video::VideoBranch>>,
-    status: Arc<PipelineStatus>,
-    inventory: Arc<Inventory>,
-    /// Whether the edit lists of the input are carried out here, not by the demuxer.
-    own_edits: bool,
-    excerpt: Excerpt,
-    /// Whether all streams are known: what comes later is something else.
-    is_complete: AtomicBool,
-    /// Streams so far of each kind.
-    numbers: Mutex<[usize; 3]>,
-}
-
-/// What a new pad carries, as the pad, its stream or its element knows.
-fn caps_of(pad: &gst::Pad) -> gst::Caps {
-    pad.current_caps()
-        .or_else(|| pad.stream().and_then(|stream| stream.caps()))
-        .unwrap_or_else(|| pad.query_caps(None))
-}
-
-/// Number of an MP4's track, by which its demuxer names the stream.
-fn track_id(pad: &gst::Pad) -> Option<u32> {
-    pad.stream_id()?.rsplit_once('/')?.1.parse().ok()
-}
-
-impl StreamRouter {
-    fn add(&self, pad: &gst::Pad) {
-        let Some(pipeline) = self.pipeline.upgrade() else { return };
-        let caps = caps_of(pad);
-        let kind = Kind::of(&caps);
-        if self.is_complete.load(Ordering::Relaxed) || self.status.ledger.has_begun() {
-            self.late(&pipeline, pad, kind);
-            return;
-        }
-        let track = track_id(pad).and_then(|id| self.inventory.movie.as_ref()?.track(id));
-        let count = self.status.ledger.stream(track.map(|track| track.id), kind);
-        if let Some(track) = track {
-            if self.own_edits
-                && let Some(movie) = &self.inventory.movie
-            {
-                edits::apply(pad, track, movie.timescale);
-            }
-            if let Some(colors) = track.colors {
-                video::declare_colors(pad, colors);
-            }
-        }
-        excerpt::cut(pad, kind, self.excerpt);
-        // Behind what changes the segment.
-        count.watch(pad);
-        self.watch_toc(pad);
-        remux::drop_titles(pad);
-        if kind == Some(Kind::Video)
-            && let Some(branch) = lock(&self.branch).take()
-        {
-            self.status.has_video.store(true, Ordering::Relaxed);
-            if let Err(e) = self.add_video(&pipeline, pad, (&caps, track), branch) {
-                fail(&pipeline, &e.message);
-            }
-            return;
-        }
-        let Some((mux, format)) = &self.mux else { return };
-        if matches!(format, Container::Picture(_)) {
-            return;
-        }
-        if track.is_some_and(|track| self.inventory.holds_chapters(track.id)) {
-            // They are written as chapters.
-            return;
-        }
-        match remux::keep(&pipeline, mux, *format, &caps, || self.queued(pad)) {
-            Ok(kept) => {
-                if let Some(note) = kept.note {
-                    self.status.note(note);
-                }
-                remux::hold_format(&kept.sink, self.status.clone());
-                let about = self.about(kept.kind, track);
-                let (span, delay) = (kept.span, kept.delay);
-                lock(&self.status.tracks).push(OutputTrack { span, delay, ..about });
-                lock(&self.status.kept)[kept.kind as usize] += 1;
-            }
-            Err(refusal) => self.status.loss(refusal),
-        }
-    }
-
-    /// What a stream is called and how players choose it, as far as the container tells.
-    fn about(&self, kind: Kind, track: Option<&mp4::TrackInfo>) -> OutputTrack {
-        let mut numbers = lock(&self.numbers);
-        let number = numbers[kind as usize];
-        numbers[kind as usize] += 1;
-        let matroska = self.inventory.matroska.as_ref();
-        match (track, matroska.and_then(|matroska| matroska.track(kind, number))) {
-            (Some(track), _) => OutputTrack {
-                name: track.name.clone(),
-                is_default: Some(track.is_enabled),
-                ..OutputTrack::default()
-            },
-            (None, Some(entry)) => OutputTrack {
-                name: entry.name.clone(),
-                is_default: Some(entry.is_default),
-                copied: entry.copied.clone(),
-                ..OutputTrack::default()
-            },
-            (None, None) => OutputTrack::default(),
-        }
-    }
-
-    /// A stream that comes when all were known: the input has begun anew.
-    fn late(&self, pipeline: &gst::Pipeline, pad: &gst::Pad, kind: Option<Kind>) {
-        let name = kind.map_or("data", Kind::name);
-        let at = self.status.position.load(Ordering::Relaxed) as f64 / 1e9;
-        self.status.loss(format!(
-            "from {at:.1} s on the streams begin anew under other numbers: one {name} stream was \
-             left out"
-        ));
-        let discard = || -> Option<()> {
-            let sink = make("fakesink").ok()?;
-            sink.set_property("sync", false);
-            sink.set_property("async", false);
-            add_chain(pipeline, &[&sink]).ok()?;
-            pad.link(&sink.static_pad("sink")?).ok().map(drop)
-        };
-        discard();
-    }
-
-    /// Takes down the chapters that come by.
-    fn watch_toc(&self, pad: &gst::Pad) {
-        let (status, excerpt) = (self.status.clone(), self.excerpt);
-        let end = self.inventory.duration();
-        let what = gst::PadProbeType::EVENT_DOWNSTREAM;
-        pad.add_probe(what, move |_, info| {
-            if let Some(gst::PadProbeData::Event(event)) = &mut info.data
-                && let gst::EventView::Toc(toc) = event.view()
-            {
-                let found = matroska::chapters(&toc.toc().0.to_owned());
-                let found = excerpt.chapters(found);
-                if !excerpt.is_whole() {
-                    let toc = inventory::toc_of(&found, end);
-                    *event = gst::event::Toc::builder(&toc, false).seqnum(event.seqnum()).build();
-                }
-                if !found.is_empty() {
-                    *lock(&status.chapters) = found;
-                }
-            }
-            gst::PadProbeReturn::Ok
-        });
-    }
-
-    /// Leads `pad` into the multiqueue and returns where it comes out.
-    fn queued(&self, pad: &gst::Pad) -> Option<gst::Pad> {
-        let sink = self.queue.request_pad_simple("sink_%u")?;
-        pad.link(&sink).ok()?;
-        self.queue.static_pad(&sink.name().replace("sink", "src"))
-    }
-
-    fn add_video(
-        &self,
-        pipeline: &gst::Pipeline,
-        pad: &gst::Pad,
-        (caps, track): (&gst::Caps, Option<&mp4::TrackInfo>),
-        branch: video::VideoBranch,
-    ) -> Result<(), Failure> {
-        let broken = || Failure::running("the video cannot be led to its decoder");
-        let sink = match &self.mux {
-            None => Sink::Discard,
-            Some((mux, format)) => {
-                // Asked for before any packet flows, or the muxer would start without it.
-                let pad = container::request(mux, Kind::Video).ok_or_else(broken)?;
-                if format.is_boxes() {
-                    let scale = timescale(self.inventory.video_timescale(), caps);
-                    pad.set_property("trak-timescale", scale);
-                    // Edits are counted in the movie's ticks; ones too fine would overflow.
-                    let movie = if scale <= 1_000_000 { scale } else { 90_000 };
-                    mux.set_property("movie-timescale", movie);
-                }
-                let track = self.about(Kind::Video, track);
-                let mut tracks = lock(&self.status.tracks);
-                self.status.video_track.store(tracks.len() as u64, Ordering::Relaxed);
-                let span = track.span.clone();
-                tracks.push(track);
-                Sink::Mux { pad, format: *format, span }
-            }
-        };
-        let queued = self.queued(pad).ok_or_else(broken)?;
-        branch.watch_compressed(&queued);
-        let branch = Mutex::new(Some((branch, sink)));
-        let (weak, compressed, status) =
-            (self.pipeline.clone(), queued.clone(), self.status.clone());
-        self.decoder.connect_pad_added(move |_, decoded| {
-            let Some(pipeline) = weak.upgrade() else { return };
-            let Some((branch, sink)) = lock(&branch).take() else { return };
-            status.ledger.watch_decoded(decoded);
-            if let Err(e) = branch.turned(&compressed).attach(&pipeline, decoded, sink) {
-                fail(&pipeline, &e.message);
-            }
-        });
-        add_chain(pipeline, &[&self.decoder]).map_err(Failure::running)?;
-        let input = self.decoder.static_pad("sink").ok_or_else(broken)?;
-        queued.link(&input).map_err(|_| broken())?;
-        Ok(())
-    }
-}
-
-/// Ticks a second in which every time of the input is a whole number: those of the input where it
-/// tells them, else a multiple of its frame rate and of the 1000 (Matroska) and 90000 (MPEG-TS)
-/// that others count in.
-fn timescale(input: Option<u32>, caps: &gst::CapsRef) -> u32 {
-    const COMMON: u32 = 90_000;
-    input.unwrap_or_else(|| {
-        let rate = caps.structure(0).and_then(|s| s.get::<gst::Fraction>("framerate").ok());
-        let numerator = rate.and_then(|rate| u32::try_from(rate.numer()).ok()).unwrap_or(0);
-        if numerator == 0 {
-            return COMMON;
-        }
-        let (mut a, mut b) = (numerator, COMMON);
-        while b != 0 {
-            (a, b) = (b, a % b);
-        }
-        (numerator / a).checked_mul(COMMON).filter(|n| *n <= 10_000_000).unwrap_or(COMMON)
-    })
 }
 
 impl Transcode {
@@ -624,23 +248,5 @@ impl Transcode {
     pub(super) fn position(&self) -> (u64, u64) {
         let status = &self.status;
         (status.position.load(Ordering::Relaxed), status.frames.load(Ordering::Relaxed))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ticks_hold_common_rates() {
-        let _ = gst::init();
-        let at = |n, d| {
-            gst::Caps::builder("video/x-raw").field("framerate", gst::Fraction::new(n, d)).build()
-        };
-        assert_eq!(timescale(Some(12_800), &at(25, 1)), 12_800);
-        assert_eq!(timescale(None, &at(30_000, 1001)), 90_000);
-        assert_eq!(timescale(None, &at(24_000, 1001)), 360_000);
-        assert_eq!(timescale(None, &at(25, 2)), 90_000);
-        assert_eq!(timescale(None, &at(0, 1)), 90_000);
     }
 }

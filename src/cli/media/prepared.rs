@@ -26,7 +26,8 @@ impl Preparation {
             Format::Ps { skip, untold } if skip > 0 || untold.is_some() => {
                 Some(Self { skip, video: untold, ..whole })
             }
-            Format::Ogg { files, first } if files > 1 => Some(Self { end: first, ..whole }),
+            Format::Matroska { second: Some(end) } => Some(Self { end, ..whole }),
+            Format::Ogg { files, first, .. } if files > 1 => Some(Self { end: first, ..whole }),
             _ => None,
         }
     }

@@ -8,7 +8,7 @@ use gst::prelude::*;
 
 use super::container::{self, Container, Kind};
 use super::elements::{add_chain, have, make, parser_for};
-use super::pipeline::{PipelineStatus, lock};
+use super::status::{PipelineStatus, lock};
 use super::timing::{self, Early};
 
 /// How one stream is to reach the muxer.
@@ -82,12 +82,15 @@ pub(super) fn keep(
         }
         _ => pad.clone(),
     };
+    let is_opus = caps.structure(0).is_some_and(|s| s.name() == "audio/x-opus");
+    if route.kind == Kind::Audio {
+        timing::fill_times(&pad, is_opus);
+    }
     let delay = Arc::new(AtomicI64::new(0));
     let early = match format {
         Container::Mp4 | Container::Mov => Some(Early::Shifted),
         // Opus brings its own delay.
         _ if format.is_matroska() => {
-            let is_opus = caps.structure(0).is_some_and(|s| s.name() == "audio/x-opus");
             let wanted = route.kind == Kind::Audio && route.conversion.is_none() && !is_opus;
             wanted.then(|| Early::Delayed(delay.clone()))
         }
@@ -184,6 +187,10 @@ fn is_same_format(a: &gst::CapsRef, b: &gst::CapsRef) -> bool {
 
 fn route(mux: &gst::Element, caps: &gst::Caps) -> Option<Route> {
     let kind = Kind::of(caps)?;
+    // GStreamer's muxer takes Speex under a name that no other program knows.
+    if caps.structure(0)?.name() == "audio/x-speex" {
+        return None;
+    }
     let route = |chain| Route { kind, chain, unescape: false, conversion: None };
     if container::takes(mux, kind, caps) {
         return Some(route(Vec::new()));
@@ -240,13 +247,25 @@ fn convert(caps: &gst::Caps, format: Container) -> Option<Route> {
     Some(Route { kind: Kind::Audio, chain, unescape: false, conversion: Some(conversion) })
 }
 
-/// The best decoder of sound for these caps.
+/// A decoder of sound for these caps, if there is one. Which of several it is shows when the stream
+/// flows: these caps may not say all.
 fn decoder(caps: &gst::Caps) -> Option<gst::Element> {
     let kinds = gst::ElementFactoryType::DECODER | gst::ElementFactoryType::MEDIA_AUDIO;
     let all = gst::ElementFactory::factories_with_type(kinds, gst::Rank::MARGINAL);
-    let mut all: Vec<_> = all.into_iter().filter(|f| f.can_sink_any_caps(caps)).collect();
-    all.sort_by_key(|factory| std::cmp::Reverse(factory.rank()));
-    all.into_iter().find_map(|factory| factory.create().build().ok())
+    all.into_iter().find(|factory| factory.can_sink_any_caps(caps))?;
+    let (bin, decode, convert) =
+        (gst::Bin::new(), make("decodebin").ok()?, make("audioconvert").ok()?);
+    bin.add_many([&decode, &convert]).ok()?;
+    for pad in [decode.static_pad("sink")?, convert.static_pad("src")?] {
+        bin.add_pad(&gst::GhostPad::with_target(&pad).ok()?).ok()?;
+    }
+    let into = convert.static_pad("sink")?;
+    decode.connect_pad_added(move |_, pad| {
+        if !into.is_linked() {
+            let _ = pad.link(&into);
+        }
+    });
+    Some(bin.upcast())
 }
 
 fn refusal(caps: &gst::Caps, format: Container) -> Refusal {

@@ -4,8 +4,10 @@ use facesr::detect::{Detection, Detector};
 use gst::prelude::*;
 use gstfacesr::FrameMapper;
 
-use super::Input;
+use super::container::Kind;
 use super::elements::{add_chain, make};
+use super::router::caps_of;
+use super::{Excerpt, Input};
 use crate::term::{Failure, interrupt};
 
 /// Frames that are looked at, evenly over the whole length.
@@ -25,13 +27,18 @@ pub(crate) struct Survey {
 }
 
 impl Survey {
-    /// Looks at some frames of a file. If the picture is larger than `most` on its longer side, it
+    /// Looks at some frames of a part of a file. If the picture is larger than `most` on its longer side, it
     /// looks for no faces. `None` for what cannot be read twice, or not be read at all: that is for
     /// the run itself to tell.
-    pub(crate) fn of(source: &Input, most: u32, detector: &mut dyn Detector) -> Option<Self> {
+    pub(crate) fn of(
+        source: &Input,
+        part: Excerpt,
+        most: u32,
+        detector: &mut dyn Detector,
+    ) -> Option<Self> {
         let Input::File(..) = source else { return None };
         let (pipeline, sink) = pipeline(source).ok()?;
-        let survey = look(&pipeline, &sink, most, detector);
+        let survey = look(&pipeline, &sink, part, most, detector);
         let _ = pipeline.set_state(gst::State::Null);
         survey
     }
@@ -49,10 +56,7 @@ fn pipeline(source: &Input) -> Result<(gst::Pipeline, gst::Element), Failure> {
     pipeline.add(&decoder).map_err(Failure::running)?;
     let into = decoder.static_pad("sink");
     parser.connect_pad_added(move |_, pad| {
-        let caps = pad.current_caps().unwrap_or_else(|| pad.query_caps(None));
-        let is_video = caps
-            .structure(0)
-            .is_some_and(|s| s.name().starts_with("video/") || s.name() == "image/jpeg");
+        let is_video = Kind::of(&caps_of(pad)) == Some(Kind::Video);
         if let Some(into) = into.as_ref().filter(|into| is_video && !into.is_linked()) {
             let _ = pad.link(into);
         }
@@ -69,23 +73,34 @@ fn pipeline(source: &Input) -> Result<(gst::Pipeline, gst::Element), Failure> {
 fn look(
     pipeline: &gst::Pipeline,
     sink: &gst::Element,
+    part: Excerpt,
     most: u32,
     detector: &mut dyn Detector,
 ) -> Option<Survey> {
     pipeline.set_state(gst::State::Paused).ok()?;
+    let is_there = || {
+        let (reached, ..) = pipeline.state(PATIENCE);
+        matches!(reached, Ok(gst::StateChangeSuccess::Success)) && !interrupt::requested()
+    };
     let mut survey: Option<Survey> = None;
-    let length = |pipeline: &gst::Pipeline| pipeline.query_duration::<gst::ClockTime>();
-    for moment in 0..MOMENTS {
-        if moment > 0 {
-            let at = length(pipeline)? * moment / MOMENTS;
-            let flags = gst::SeekFlags::FLUSH | gst::SeekFlags::KEY_UNIT;
-            if pipeline.seek_simple(flags, at).is_err() {
+    let moments = if part.frames.is_some() { 1 } else { MOMENTS };
+    // The picture before a moment may lie before the part.
+    let unit = if part.start > 0 { gst::SeekFlags::ACCURATE } else { gst::SeekFlags::KEY_UNIT };
+    if !is_there() {
+        return None;
+    }
+    for moment in 0..moments {
+        if part.start > 0 || moment > 0 {
+            // What tells no length and cannot be searched is seen at its beginning alone.
+            let length = pipeline.query_duration::<gst::ClockTime>();
+            let length = part.duration(length.map_or(0, |length| length.nseconds()));
+            let at =
+                part.start + (u128::from(length) * u128::from(moment) / u128::from(moments)) as u64;
+            let at = gst::ClockTime::from_nseconds(at);
+            let sought = pipeline.seek_simple(gst::SeekFlags::FLUSH | unit, at);
+            if moment > 0 && (sought.is_err() || length == 0) || sought.is_ok() && !is_there() {
                 break;
             }
-        }
-        let (reached, ..) = pipeline.state(PATIENCE);
-        if !matches!(reached, Ok(gst::StateChangeSuccess::Success)) || interrupt::requested() {
-            break;
         }
         let Some(sample) = sink.property::<Option<gst::Sample>>("last-sample") else { break };
         let (size, found) = search(&sample, most, detector)?;

@@ -18,6 +18,20 @@ pub(super) const SHIFT: gst::ClockTime = gst::ClockTime::from_seconds(10);
 /// then complains that it, which the binding has freed already, is gone.
 pub(super) const SWALLOWED: gst::PadProbeReturn = gst::PadProbeReturn::Handled;
 
+/// What a probe on `pad` answers to the last buffer of a stream: it is passed on, and the stream ends behind
+/// it. To be called without a lock that the probe itself takes, since the end comes by there, too.
+pub(super) fn end_behind(
+    pad: &gst::Pad,
+    last: gst::Buffer,
+    info: &mut gst::PadProbeInfo<'_>,
+) -> gst::PadProbeReturn {
+    let Some(peer) = pad.peer() else { return gst::PadProbeReturn::Ok };
+    let passed = peer.chain(last);
+    pad.push_event(gst::event::Eos::new());
+    info.flow_res = passed.and(Err(gst::FlowError::Eos));
+    SWALLOWED
+}
+
 /// From when to when a stream is shown, in nanoseconds of running time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Span {
@@ -201,6 +215,46 @@ pub(super) fn keep_early_packets(
     span
 }
 
+/// Gives packets of sound that leave `pad` without a time that of the end of the packet before: a demuxer that finds
+/// several in one packet of a transport stream knows that of the first.
+pub(super) fn fill_times(pad: &gst::Pad, is_opus: bool) {
+    let next: Mutex<Option<gst::ClockTime>> = Mutex::new(None);
+    pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
+        let Some(gst::PadProbeData::Buffer(buffer)) = &mut info.data else {
+            return gst::PadProbeReturn::Ok;
+        };
+        let mut next = next.lock().unwrap_or_else(|e| e.into_inner());
+        let opus = || opus_duration(&buffer.map_readable().ok()?);
+        let duration = buffer.duration().or_else(|| is_opus.then(opus).flatten());
+        let pts = buffer.pts().or(*next);
+        if pts != buffer.pts() || duration != buffer.duration() {
+            let buffer = buffer.make_mut();
+            buffer.set_pts(pts);
+            buffer.set_duration(duration);
+        }
+        *next = pts.zip(duration).map(|(pts, duration)| pts + duration);
+        gst::PadProbeReturn::Ok
+    });
+}
+
+/// How long a packet of Opus lasts, by its first bytes (RFC 6716, 3.1).
+fn opus_duration(packet: &[u8]) -> Option<gst::ClockTime> {
+    let toc = *packet.first()?;
+    let mode = usize::from(toc >> 3);
+    // In units of 2.5 ms.
+    let frame = match mode {
+        0..=11 => [4, 8, 16, 24][mode % 4],
+        12..=15 => [4, 8][mode % 2],
+        _ => [1, 2, 4, 8][mode % 4],
+    };
+    let frames = match toc & 3 {
+        0 => 1,
+        1 | 2 => 2,
+        _ => u64::from(*packet.get(1)? & 0x3f),
+    };
+    Some(gst::ClockTime::from_useconds(2500) * (frame * frames))
+}
+
 /// Running time of a buffer on `pad` in nanoseconds.
 pub(super) fn running_time(pad: &gst::Pad, buffer: &gst::Buffer) -> Option<i64> {
     let event = pad.sticky_event::<gst::event::Segment>(0)?;
@@ -219,4 +273,19 @@ pub(super) fn shift_video(frames: &gst::Pad, pad: &gst::Pad, span: SpanRecorder)
         }
         gst::PadProbeReturn::Ok
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn opus_packets_tell_how_long_they_last() {
+        let ms = |packet: &[u8]| opus_duration(packet).map(|d| d.useconds() as f64 / 1000.0);
+        assert_eq!(ms(&[0xfc]), Some(20.0), "CELT, one frame");
+        assert_eq!(ms(&[0x80]), Some(2.5));
+        assert_eq!(ms(&[0x19]), Some(120.0), "SILK, two of 60 ms");
+        assert_eq!(ms(&[0x7b, 0x43]), Some(60.0), "three of 20 ms");
+        assert_eq!((ms(&[]), ms(&[3])), (None, None));
+    }
 }

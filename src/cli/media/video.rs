@@ -12,8 +12,9 @@ use super::container::Container;
 use super::elements::{add_chain, make};
 use super::excerpt;
 use super::frame_times::{self, FrameTimes, Pending};
-use super::pipeline::{PipelineStatus, Plan};
+use super::pipeline::Plan;
 use super::side_by_side::{self, SideBySide};
+use super::status::PipelineStatus;
 use super::{mp4, observer, timing};
 use crate::term::Failure;
 
@@ -140,6 +141,9 @@ impl VideoBranch {
         if self.plan.compare {
             chain.push(SideBySide::new().upcast());
         }
+        if self.plan.mark {
+            chain.push(visible_mark()?);
+        }
         if let (Some(turn), None) = (self.turn, bake) {
             chain.push(turn.element(turn.back)?);
             self.status.set_rotation(turn.matrix(out.width, out.height));
@@ -233,6 +237,21 @@ impl VideoBranch {
     }
 }
 
+/// Writes into a corner of each frame that its faces are generated.
+fn visible_mark() -> Result<gst::Element, Failure> {
+    let mark = make("textoverlay")?;
+    mark.set_property("text", "faces: AI");
+    mark.set_property("font-desc", "Sans 10");
+    mark.set_property("shaded-background", true);
+    for (place, at) in [("halignment", "right"), ("valignment", "bottom")] {
+        mark.set_property_from_str(place, at);
+    }
+    for distance in ["xpad", "ypad"] {
+        mark.set_property(distance, 4i32);
+    }
+    Ok(mark)
+}
+
 /// Lets the decoder's frames into the chain: the last step, since they flow at once.
 fn lead_in(decoded: &gst::Pad, chain: &[gst::Element]) -> Result<(), Failure> {
     let first = chain[0].static_pad("sink").ok_or(gst::PadLinkError::Refused);
@@ -296,6 +315,19 @@ fn watch_changes(pad: &gst::Pad, first: gst_video::VideoInfo, status: Arc<Pipeli
                         now.height(),
                         first.width(),
                         first.height()
+                    ),
+                );
+            }
+            if now.par() != first.par() {
+                status.note_of_kind(
+                    "shape",
+                    format!(
+                        "the pixels change their shape from {}:{} to {}:{} at about {at:.1} s; the \
+                         output keeps that of the beginning",
+                        first.par().numer(),
+                        first.par().denom(),
+                        now.par().numer(),
+                        now.par().denom()
                     ),
                 );
             }

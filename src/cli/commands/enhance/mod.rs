@@ -52,7 +52,7 @@ pub(crate) fn run(args: &EnhanceArgs) -> Result<(), Failure> {
     let targets = ReportTargets::create(page, gallery, args.force)?;
     start_gstreamer()?;
     let video = &args.video;
-    let scale = resolve_scale(args, &source)?;
+    let scale = resolve_scale(args, &source, excerpt)?;
     let shots = Arc::new(Mutex::new(BestShots::new(faces.sizes(scale))));
     let encoder = container.map(|container| encoder(&video.encoder(container, to_stdout)));
     let encoder = encoder.transpose()?;
@@ -61,6 +61,7 @@ pub(crate) fn run(args: &EnhanceArgs) -> Result<(), Failure> {
         element: face_element("facesr", &video.properties(scale))?,
         scale,
         compare: video.compare || args.preview,
+        mark: video.mark,
         encoder,
         observer: targets.wanted().then(|| shots.clone() as Arc<Mutex<dyn FrameObserver>>),
         fps: video.fps,
@@ -104,7 +105,7 @@ pub(crate) fn run(args: &EnhanceArgs) -> Result<(), Failure> {
 }
 
 /// How much the picture is enlarged; where the program decides, it says so.
-fn resolve_scale(args: &EnhanceArgs, source: &Input) -> Result<u32, Failure> {
+fn resolve_scale(args: &EnhanceArgs, source: &Input, part: Excerpt) -> Result<u32, Failure> {
     if let Scale::Times(times) = args.video.scale {
         return Ok(times);
     }
@@ -113,7 +114,8 @@ fn resolve_scale(args: &EnhanceArgs, source: &Input) -> Result<u32, Failure> {
     };
     // The run itself tells what is wrong with a detector.
     let Ok(mut detector) = detect::open(&options) else { return Ok(1) };
-    let Some(survey) = Survey::of(source, MOST_ENLARGED, &mut *detector) else { return Ok(1) };
+    let survey = Survey::of(source, part, MOST_ENLARGED, &mut *detector);
+    let Some(survey) = survey else { return Ok(1) };
     let scale = Scale::suggested(survey.size, &survey.faces);
     if scale > 1 && !args.quiet {
         let (width, height) = survey.size;
@@ -187,6 +189,7 @@ fn report(
         options: json!({
             "scale": scale,
             "compare": video.compare || args.preview,
+            "mark": video.mark,
             "start_s": args.start.map(|ns| ns as f64 / 1e9),
             "end_s": args.end.map(|ns| ns as f64 / 1e9),
             "duration_s": args.duration.map(|ns| ns as f64 / 1e9),

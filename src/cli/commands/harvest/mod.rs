@@ -114,6 +114,7 @@ fn clip(
         element: face_element("facesrdetect", &properties)?,
         scale: 1,
         compare: false,
+        mark: false,
         encoder: None,
         observer: Some(picker.clone()),
         fps: None,

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use crate::media::container::Kind;
 
+const EBML: u32 = 0x1A45_DFA3;
 pub(super) const SEGMENT: u32 = 0x1853_8067;
 pub(super) const INFO: u32 = 0x1549_A966;
 pub(super) const TRACKS: u32 = 0x1654_AE6B;
@@ -268,6 +269,17 @@ impl Movie {
     }
 }
 
+/// Where a second file begins that was joined to the one at `path`.
+pub(in crate::media) fn second_file(path: &Path) -> Option<u64> {
+    let mut second = None;
+    walk(&mut File::open(path).ok()?, |_, id, (at, _), _| {
+        second = (id == EBML && at > 0).then_some(at);
+        Ok(second.is_none())
+    })
+    .ok()?;
+    second
+}
+
 /// How many files are attached between two places of a file.
 fn count_files(file: &mut File, mut at: u64, end: u64) -> io::Result<usize> {
     let mut files = 0;
@@ -334,6 +346,9 @@ mod tests {
         assert_eq!((movie.duration, movie.is_cut), (Some(1_000_000_000), false));
         let audio = movie.track(Kind::Audio, 0).unwrap();
         assert_eq!((audio.name.as_deref(), audio.is_default), (Some("y"), false));
+        assert_eq!(second_file(&path), None);
+        std::fs::write(&path, [whole.clone(), whole.clone()].concat()).unwrap();
+        assert_eq!(second_file(&path), Some(whole.len() as u64));
         std::fs::write(&path, &whole[..whole.len() - 4]).unwrap();
         assert!(Movie::read(&path).unwrap().is_cut);
         for at in 0..whole.len() {

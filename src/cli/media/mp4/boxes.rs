@@ -82,6 +82,8 @@ pub(super) struct Top {
     pub(super) is_cut: bool,
     /// Whether the samples lie in fragments.
     pub(super) has_fragments: bool,
+    /// Whether there is more than one index: files that were joined.
+    pub(super) is_joined: bool,
 }
 
 /// Reads the top of a file. `None` if it is no MP4.
@@ -108,6 +110,7 @@ pub(super) fn read_top(file: &mut File) -> io::Result<Option<Top>> {
             return Ok((number > 0 && top.moov.is_some()).then_some(top));
         };
         top.has_fragments |= kind == b"moof";
+        top.is_joined |= kind == b"moov" && top.moov.is_some();
         if end > length {
             top.is_cut = kind != b"free" && kind != b"skip";
             break;

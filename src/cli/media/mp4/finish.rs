@@ -32,6 +32,8 @@ pub(crate) struct Extra {
     pub(crate) user_data: Vec<([u8; 4], Vec<u8>)>,
     /// Chapters: begin in nanoseconds, and title.
     pub(crate) chapters: Vec<(u64, String)>,
+    /// The content of a `meta` with QuickTime's keys.
+    pub(crate) keys: Option<Vec<u8>>,
 }
 
 /// Finishes a file that the muxer wrote, whose `moov` is its last box: sets every track's edit
@@ -117,6 +119,7 @@ fn rewrite(moov: &[u8], tracks: &[Track], extra: &Extra) -> Option<Vec<u8>> {
     }
     user_data.extend(boxed(b"meta", &texts));
     parts.push((*b"udta", user_data));
+    parts.extend(extra.keys.clone().map(|keys| (*b"meta", keys)));
     let mut out = Vec::with_capacity(moov.len() + 256);
     for (kind, bytes) in parts {
         let bytes = match &kind {

@@ -5,7 +5,10 @@ use std::ops::Range;
 use std::path::Path;
 
 use super::boxes::{Top, be32, be64, boxes, find, read_top, time_fields};
+use super::texts;
 
+/// Largest `meta` that is read.
+const MAX_META: usize = 1 << 20;
 /// Entries of a table that are looked at.
 const MAX_ENTRIES: usize = 1 << 24;
 
@@ -81,12 +84,18 @@ pub(crate) struct Movie {
     pub(crate) tracks: Vec<TrackInfo>,
     /// Whether the file ends before what it announces.
     pub(crate) is_cut: bool,
+    /// Whether another file is joined to it.
+    pub(crate) is_joined: bool,
     /// Whether the samples lie in fragments, so that nothing says how many there are.
     pub(crate) has_fragments: bool,
     /// Boxes of `udta` that players read: where it was recorded, chapters, texts.
     pub(crate) user_data: Vec<([u8; 4], Vec<u8>)>,
     /// Chapters: begin in nanoseconds, and title.
     pub(crate) chapters: Vec<(u64, String)>,
+    /// Texts about the film: Matroska's name, and text.
+    pub(crate) texts: Vec<(String, String)>,
+    /// The content of the `meta` in which phones keep theirs by QuickTime's keys.
+    pub(crate) keys: Option<Vec<u8>>,
 }
 
 impl Movie {
@@ -94,9 +103,9 @@ impl Movie {
     pub(crate) fn read(path: &Path) -> Option<Self> {
         let mut file = File::open(path).ok()?;
         let length = file.metadata().ok()?.len();
-        let Top { moov, is_cut, has_fragments } = read_top(&mut file).ok()??;
+        let Top { moov, is_cut, has_fragments, is_joined } = read_top(&mut file).ok()??;
         let (_, at, moov) = moov?;
-        let mut movie = Self { is_cut, ..Self::default() };
+        let mut movie = Self { is_cut, is_joined, ..Self::default() };
         for (kind, content) in boxes(&moov, 0..moov.len()) {
             match &kind {
                 b"mvhd" => {
@@ -113,6 +122,7 @@ impl Movie {
                     movie.tracks.push(track);
                 }
                 b"udta" => movie.read_user_data(&moov, content),
+                b"meta" => movie.read_texts(&moov[content]),
                 _ => {}
             }
         }
@@ -125,6 +135,15 @@ impl Movie {
         self.tracks.iter().find(|track| track.id == id)
     }
 
+    fn read_texts(&mut self, meta: &[u8]) {
+        if meta.len() < MAX_META {
+            self.texts.extend(texts::texts(meta));
+            if texts::has_keys(meta) {
+                self.keys = Some(meta.to_vec());
+            }
+        }
+    }
+
     fn read_user_data(&mut self, moov: &[u8], range: Range<usize>) {
         for (kind, content) in boxes(moov, range) {
             let bytes = &moov[content];
@@ -133,7 +152,9 @@ impl Movie {
                 b"\xa9xyz" | b"loci" if bytes.len() < 1 << 16 => {
                     self.user_data.push((kind, bytes.to_vec()));
                 }
-                _ => {}
+                // Phones have it beside this box, others in it.
+                b"meta" => self.read_texts(bytes),
+                kind => self.texts.extend(texts::text_box(kind, bytes)),
             }
         }
     }

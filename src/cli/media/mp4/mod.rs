@@ -5,6 +5,7 @@ mod boxes;
 mod finish;
 mod inventory;
 mod place;
+mod texts;
 
 pub(super) use finish::{Extra, Track, finish};
 #[cfg(test)]

@@ -154,3 +154,22 @@ fn small_pictures_with_small_faces_are_enlarged_unasked() {
     ));
     assert_eq!(chosen_scale(&no_face, &[]).0, 1);
 }
+
+#[test]
+fn only_the_chosen_part_is_looked_at_for_the_scale() {
+    let (_dir, file) = scratch();
+    let film = file("film.mp4");
+    // Two seconds without a face, then two with one.
+    let caps = "video/x-raw,format=I420,width=176,height=144,framerate=25/1,pixel-aspect-ratio=1/1";
+    facesr_testkit::media::launch(&format!(
+        "concat name=c ! x264enc speed-preset=veryfast key-int-max=10 ! mp4mux ! \
+         filesink location=\"{}\" videotestsrc num-buffers=50 pattern=smpte ! {caps} ! c. \
+         filesrc location={} ! decodebin ! identity eos-after=60 ! videoconvert ! videoscale ! \
+         videorate ! {caps} ! c.",
+        film.display(),
+        crate::carphone().display(),
+    ));
+    assert_eq!(chosen_scale(&film, &["--end=1.8"]).0, 1);
+    assert_eq!(chosen_scale(&film, &["--start=2.2", "--duration=1"]).0, 2);
+    assert_eq!(chosen_scale(&film, &[]).0, 2);
+}

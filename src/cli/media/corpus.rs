@@ -1,0 +1,85 @@
+//! Replays what fuzzing has kept of the readers of files (`fuzz/corpus/media`): inputs that reach each part of
+//! them, and those that once broke something. `fuzz/fuzz_targets/media.rs` runs the same readers.
+
+use std::path::{Path, PathBuf};
+
+use super::format::Format;
+use super::picture_metadata::PictureTexts;
+use super::{asf, avi, flv, matroska, mp4, mpeg_ts};
+
+/// Reads a file as each kind that has a reader here.
+fn read(path: &Path) {
+    let bytes = std::fs::read(path).unwrap();
+    let format = Format::of(path).unwrap();
+    let _ = mp4::Movie::read(path);
+    let _ = matroska::Movie::read(path);
+    let _ = asf::length(path);
+    let _ = avi::read(path);
+    let _ = flv::read(path);
+    for (stride, offset) in [(188, 0), (192, 4), (204, 0)] {
+        mpeg_ts::read(path, stride, offset);
+    }
+    if let Format::Ps { skip, .. } = format {
+        assert!(skip < bytes.len() as u64);
+    }
+    let mut texts = PictureTexts::read(&bytes);
+    texts.mark_generated();
+    assert!(texts.put_into(bytes.clone()).len() >= bytes.len());
+}
+
+fn kept() -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus/media");
+    let mut files: Vec<_> =
+        std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    assert!(files.len() >= 10, "{} inputs", files.len());
+    files
+}
+
+#[test]
+fn files_that_are_kept_are_read() {
+    for file in kept() {
+        eprintln!("{}", file.display());
+        read(&file);
+    }
+}
+
+/// Damages them at random for `FACESR_FUZZ_SECONDS` (2): where no libFuzzer is at hand.
+#[test]
+fn damaged_files_are_read() {
+    let seconds = std::env::var("FACESR_FUZZ_SECONDS").ok().and_then(|s| s.parse().ok());
+    let end = std::time::Instant::now() + std::time::Duration::from_secs(seconds.unwrap_or(2));
+    let whole: Vec<_> = kept().iter().map(|file| std::fs::read(file).unwrap()).collect();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("damaged");
+    let mut state = 0x9E37_79B9_7F4A_7C15u64;
+    let mut draw = |below: usize| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state % below.max(1) as u64) as usize
+    };
+    let mut rounds = 0;
+    while rounds < 100 || std::time::Instant::now() < end {
+        let mut data = whole[draw(whole.len())].clone();
+        for _ in 0..=draw(4) {
+            let at = draw(data.len());
+            let until = (at + [1, 2, 4, 8, 64, 500][draw(6)]).min(data.len());
+            match draw(5) {
+                0 => data.truncate(at),
+                1 => drop(data.drain(at..until)),
+                2 => data[at..until].fill([0, 1, 0x7f, 0x80, 0xff][draw(5)]),
+                3 => {
+                    let piece = data[at..until].to_vec();
+                    let to = draw(data.len());
+                    data.splice(to..to, piece);
+                }
+                _ => data.iter_mut().skip(at).take(1).for_each(|byte| *byte = draw(256) as u8),
+            }
+        }
+        std::fs::write(&path, &data).unwrap();
+        read(&path);
+        rounds += 1;
+    }
+    eprintln!("{rounds} damaged files were read");
+}
