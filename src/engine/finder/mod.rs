@@ -29,6 +29,8 @@ const MAX_FAILING: f64 = 1.0;
 /// Searches of one frame in the background, at most: more would keep the results of the first
 /// waiting.
 const MOST_IN_BACKGROUND: usize = 2;
+/// Share of the latest search in what searches are taken to cost.
+const LATEST: f64 = 0.3;
 
 /// The faces of a frame.
 #[derive(Debug)]
@@ -82,6 +84,8 @@ pub struct Finder {
     /// When the suspected cut began that the next frame will decide about.
     suspected_at: Option<f64>,
     scheduler: SearchScheduler,
+    /// What searches in the background cost here, over what the plan counts, once one has ended.
+    price: Option<f64>,
     options: FinderOptions,
     /// When the first of the latest searches failed, if all have failed since.
     failing_since: Option<f64>,
@@ -104,6 +108,7 @@ impl Finder {
             scene: 0,
             suspected_at: None,
             scheduler: SearchScheduler::default(),
+            price: None,
             options,
             failing_since: None,
             faces: Vec::new(),
@@ -134,6 +139,7 @@ impl Finder {
         self.min_score = detector.min_score();
         self.tracker.set_min_score(self.min_score);
         self.scheduler.restart();
+        self.price = None;
         self.failing_since = None;
         // What the former is just looking at is answered in vain.
         self.scene += 1;
@@ -243,8 +249,11 @@ impl Finder {
         let small_faces: Vec<_> = self.tracker.small_faces().collect();
         let interval = self.options.detect_interval;
         let mut budget = f64::from(self.options.detect_budget);
-        if let Search::Beside(_) = self.search {
-            budget = budget.min(worker::fair_budget());
+        let is_background = matches!(self.search, Search::Beside(_));
+        if is_background {
+            // A camera cannot wait, so there it is the time that counts; files are searched alike on
+            // every machine.
+            budget = budget.min(worker::fair_budget()) / self.price.unwrap_or(1.0);
         }
         self.scheduler.plan(&Situation {
             now: tick.now,
@@ -259,6 +268,7 @@ impl Finder {
             is_lost: self.tracker.has_lost(),
             small_faces: &small_faces,
             most,
+            is_background,
         })
     }
 
@@ -308,6 +318,7 @@ impl Finder {
     fn take_in_job(&mut self, mut job: DetectionJob, now: f64) -> Option<Error> {
         self.stats.detect += job.cost;
         self.stats.detections_run += 1;
+        self.note_price(&job);
         let mut error = None;
         // Of a scene that is over nothing is worth knowing.
         if job.scene == self.scene
@@ -323,6 +334,16 @@ impl Finder {
             worker.recycle(job);
         }
         error
+    }
+
+    /// Learns from what a job has cost.
+    fn note_price(&mut self, job: &DetectionJob) {
+        let planned: f64 = job.regions.iter().map(|region| self.scheduler.cost_of(region)).sum();
+        if planned > 0.0 {
+            let latest = (job.cost.as_secs_f64() * 1e3 / planned).clamp(0.1, 50.0);
+            let price = self.price.get_or_insert(latest);
+            *price += LATEST * (latest - *price);
+        }
     }
 
     /// Takes in the outcome of a search of `frame`, the frame of the time `at`.
