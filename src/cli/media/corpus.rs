@@ -39,8 +39,8 @@ fn kept() -> Vec<PathBuf> {
 #[test]
 fn files_that_are_kept_are_read() {
     for file in kept() {
-        eprintln!("{}", file.display());
-        read(&file);
+        let outcome = std::panic::catch_unwind(|| read(&file));
+        assert!(outcome.is_ok(), "{}", file.display());
     }
 }
 
@@ -81,5 +81,4 @@ fn damaged_files_are_read() {
         read(&path);
         rounds += 1;
     }
-    eprintln!("{rounds} damaged files were read");
 }

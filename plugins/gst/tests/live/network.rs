@@ -108,7 +108,8 @@ fn check(name: &str, camera: &Arc<Camera>, source: &str) {
     };
     let faces = [rate(phases[0], usual.len()), rate(phases[2], well.len())];
     assert!(faces[0] > 0.5, "{name}: {} faces a frame", faces[0]);
-    assert!(faces[1] > 0.8 * faces[0], "{name}: {faces:?} faces a frame before and after");
+    // After a time of need faces come back one by one.
+    assert!(faces[1] > 0.5 * faces[0], "{name}: {faces:?} faces a frame before and after");
     assert!(memory[1] < memory[0] + MEMORY_SLACK, "{name}: memory grows");
     assert!(ended.threads <= began.threads + 2, "{name}: threads are left over");
 }

@@ -162,7 +162,7 @@ fn only_the_chosen_part_is_looked_at_for_the_scale() {
     // Two seconds without a face, then two with one.
     let caps = "video/x-raw,format=I420,width=176,height=144,framerate=25/1,pixel-aspect-ratio=1/1";
     facesr_testkit::media::launch(&format!(
-        "concat name=c ! x264enc speed-preset=veryfast key-int-max=10 ! mp4mux ! \
+        "concat name=c ! x264enc speed-preset=veryfast bframes=0 key-int-max=10 ! mp4mux ! \
          filesink location=\"{}\" videotestsrc num-buffers=50 pattern=smpte ! {caps} ! c. \
          filesrc location={} ! decodebin ! identity eos-after=60 ! videoconvert ! videoscale ! \
          videorate ! {caps} ! c.",
