@@ -283,6 +283,11 @@ impl<'a> Arguments<'a> {
         self
     }
 
+    /// One more for each of `values`.
+    pub(super) fn with_each<T: Argument>(self, values: &'a [T]) -> Self {
+        values.iter().fold(self, |arguments, value| arguments.with(value))
+    }
+
     /// Whether number and sizes are those that `kernel` declares.
     pub fn fit(&self, kernel: Kernel) -> bool {
         self.sizes == kernel.parameters()

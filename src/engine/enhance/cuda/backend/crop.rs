@@ -94,12 +94,13 @@ impl GpuBackend {
             let packed = input + pixels.start as DevicePtr;
             self.move_patches(&self.patches_in, list, packed, 0)?;
         }
-        let (axes, taps, weights) = (input, m.taps.at(), m.weights.at());
+        let tables = m.tables();
+        let [axes, taps, weights] = &tables;
         let count = self.tables.axes.len() as i32;
         self.launch(
             Kernel::Taps,
             Grid::taps(self.tables.axes.len(), self.tables.most_outputs),
-            Arguments::new().with(&axes).with(&count).with(&taps).with(&weights),
+            Arguments::new().with(axes).with(&count).with(taps).with(weights),
         )?;
         let (n_layers, lr_faces) = (n as i32, m.lr.at());
         let layers = input + layers.start as DevicePtr;
@@ -108,9 +109,7 @@ impl GpuBackend {
             Grid::layers(n, longest(crops.list(), |shape| shape.lr_plane())),
             Arguments::new()
                 .with(&frame)
-                .with(&axes)
-                .with(&taps)
-                .with(&weights)
+                .with_each(&tables)
                 .with(&layers)
                 .with(&n_layers)
                 .with(&lr_faces),

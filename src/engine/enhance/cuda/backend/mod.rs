@@ -72,6 +72,13 @@ struct Memory {
     components: Buffer,
 }
 
+impl Memory {
+    /// What tells kernels where samples lie: the axes, their taps and the weights of those.
+    fn tables(&self) -> [DevicePtr; 3] {
+        [self.input.at(), self.taps.at(), self.weights.at()]
+    }
+}
+
 /// Where a part of a buffer begins, and how long it is.
 #[derive(Debug, Clone, Copy)]
 struct Part {

@@ -80,8 +80,8 @@ impl GpuBackend {
         (layers, faces, bad): (DevicePtr, DevicePtr, DevicePtr),
     ) -> Result<(), GpuError> {
         let m = &self.memory;
-        let (axes, taps, weights) = (m.input.at(), m.taps.at(), m.weights.at());
-        let (lr_faces, shown) = (m.lr.at(), m.shown.at());
+        let tables = m.tables();
+        let crops_and_faces = [layers, m.lr.at(), m.shown.at()];
         let (difference, smooth) = (m.difference.at(), m.smooth.at());
         let (components, n) = (m.components.at(), crops.len());
         let (n_layers, n_faces) = (n as i32, self.faces.len() as i32);
@@ -89,12 +89,8 @@ impl GpuBackend {
             Kernel::Difference,
             Grid::layers(n, GRID_LEN),
             Arguments::new()
-                .with(&axes)
-                .with(&taps)
-                .with(&weights)
-                .with(&layers)
-                .with(&lr_faces)
-                .with(&shown)
+                .with_each(&tables)
+                .with_each(&crops_and_faces)
                 .with(&n_layers)
                 .with(&difference),
         )?;
@@ -115,12 +111,8 @@ impl GpuBackend {
             Grid::layers(n, longest(crops, |shape| shape.hr_plane())),
             Arguments::new()
                 .with(frame)
-                .with(&axes)
-                .with(&taps)
-                .with(&weights)
-                .with(&layers)
-                .with(&lr_faces)
-                .with(&shown)
+                .with_each(&tables)
+                .with_each(&crops_and_faces)
                 .with(&excess)
                 .with(&n_layers)
                 .with(&components),
@@ -131,9 +123,7 @@ impl GpuBackend {
             Grid::blend(self.faces.len(), count, self.tables.most_blended),
             Arguments::new()
                 .with(frame)
-                .with(&axes)
-                .with(&taps)
-                .with(&weights)
+                .with_each(&tables)
                 .with(&faces)
                 .with(&n_faces)
                 .with(&layers)
