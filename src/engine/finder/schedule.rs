@@ -117,23 +117,23 @@ impl SearchScheduler {
         }
         self.made_for = Some((*info, *sizing, roi.clone()));
         let layout = SearchLayout::new(info, roi, |w, h| sizing.full_scale(w, h));
-        let rate = f64::from(sizing.ms_per_megapixel.unwrap_or(0.0)) * 1e-6;
-        self.rate = rate;
-        let with_cost = |region: SearchRegion| (region, rate * region.input_pixels());
-        self.full = Some(with_cost(layout.full));
-        self.searched = None;
+        self.rate = f64::from(sizing.ms_per_megapixel.unwrap_or(0.0)) * 1e-6;
+        let with_cost = |region: SearchRegion| (region, self.cost_of(&region));
+        let full = with_cost(layout.full);
         // Others can only be had at another scale.
         let other = sizing.ms_per_megapixel.map(|_| layout);
         let (enlarged, tiles) = other.map(|l| (l.enlarged, l.tiles)).unwrap_or_default();
-        self.enlarged = enlarged.into_iter().map(with_cost).collect();
+        let enlarged = enlarged.into_iter().map(with_cost).collect();
         let turn = |tile: Tile| TileTurn {
-            cost: with_cost(tile.region).1,
+            cost: self.cost_of(&tile.region),
             tile,
             is_second: false,
             searched: f64::NEG_INFINITY,
             motion: 0.0,
         };
-        self.tiles = tiles.into_iter().map(turn).collect();
+        let tiles = tiles.into_iter().map(turn).collect();
+        (self.full, self.enlarged, self.tiles) = (Some(full), enlarged, tiles);
+        self.searched = None;
     }
 
     /// What a search of `region` counts in the plan, milliseconds of CPU time; 0 if nobody knows.
