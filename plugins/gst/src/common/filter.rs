@@ -41,14 +41,17 @@ impl FilterStream {
     /// Follows negotiated caps. Faces of another picture are forgotten.
     ///
     /// # Errors
-    /// Caps that no frames can be read by.
+    /// Caps that no frames can be read by; the application is told.
     pub(crate) fn set_caps(
         &self,
         category: gst::DebugCategory,
+        element: &gst::Element,
         caps: &gst::Caps,
     ) -> Result<(), gst::LoggableError> {
-        let frames = FrameMapper::from_caps(caps)
-            .ok_or_else(|| gst::loggable_error!(category, "caps {caps} are not supported"))?;
+        let Some(frames) = FrameMapper::from_caps(caps) else {
+            self.tell_of_refusal(category, element, caps);
+            return Err(gst::loggable_error!(category, "caps {caps} are not supported"));
+        };
         self.latency.set_frame(frames.frame_duration());
         *self.frames.lock() = Some(Arc::new(frames));
         self.discont.record();
@@ -80,9 +83,24 @@ impl FilterStream {
         }
     }
 
+    /// Whether caps are accepted, which the parent class says; where they come down the stream and are
+    /// not, the application is told.
+    pub(crate) fn accept_caps(
+        &self,
+        category: gst::DebugCategory,
+        element: &gst::Element,
+        (direction, caps): (gst::PadDirection, &gst::CapsRef),
+        accepted: bool,
+    ) -> bool {
+        if !accepted && direction == gst::PadDirection::Sink {
+            self.tell_of_refusal(category, element, caps);
+        }
+        accepted
+    }
+
     /// Tells the application, once, why caps that come down the stream are refused: GStreamer does
     /// not.
-    pub(crate) fn tell_of_refusal(
+    fn tell_of_refusal(
         &self,
         category: gst::DebugCategory,
         element: &gst::Element,

@@ -467,19 +467,12 @@ impl BaseTransformImpl for FacesrEnhance {
     }
 
     fn set_caps(&self, caps: &gst::Caps, _out: &gst::Caps) -> Result<(), gst::LoggableError> {
-        let followed = self.stream.set_caps(*CAT, caps);
-        if followed.is_err() {
-            self.stream.tell_of_refusal(*CAT, self.obj().upcast_ref(), caps);
-        }
-        followed
+        self.stream.set_caps(*CAT, self.obj().upcast_ref(), caps)
     }
 
     fn accept_caps(&self, direction: gst::PadDirection, caps: &gst::Caps) -> bool {
         let accepted = self.parent_accept_caps(direction, caps);
-        if !accepted && direction == gst::PadDirection::Sink {
-            self.stream.tell_of_refusal(*CAT, self.obj().upcast_ref(), caps);
-        }
-        accepted
+        self.stream.accept_caps(*CAT, self.obj().upcast_ref(), (direction, caps), accepted)
     }
 
     fn sink_event(&self, event: gst::Event) -> bool {
