@@ -8,5 +8,5 @@ mod media;
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), data).unwrap();
-    media::read(file.path(), data);
+    media::read_all(file.path());
 });

@@ -17,6 +17,10 @@ mod mp4;
 mod mpeg_ts;
 #[path = "../../../src/cli/media/picture_metadata.rs"]
 mod picture_metadata;
+#[path = "../../../src/cli/media/read_all.rs"]
+mod read_all;
+
+pub(crate) use read_all::read_all;
 
 pub(crate) mod container {
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,23 +40,4 @@ pub(crate) mod timing {
         pub(crate) end: i64,
         pub(crate) trimmed: bool,
     }
-}
-
-/// Reads a file as each kind that has a reader.
-pub(crate) fn read(path: &std::path::Path, data: &[u8]) {
-    let format = format::Format::of(path).unwrap();
-    if let format::Format::Ps { skip, .. } = format {
-        assert!(skip < data.len() as u64);
-    }
-    let _ = mp4::Movie::read(path);
-    let _ = matroska::Movie::read(path);
-    let _ = asf::length(path);
-    let _ = avi::read(path);
-    let _ = flv::read(path);
-    for (stride, offset) in [(188, 0), (192, 4), (204, 0)] {
-        mpeg_ts::read(path, stride, offset);
-    }
-    let mut texts = picture_metadata::PictureTexts::read(data);
-    texts.mark_generated();
-    assert!(texts.put_into(data.to_vec()).len() >= data.len());
 }

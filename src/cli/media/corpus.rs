@@ -3,29 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::format::Format;
-use super::picture_metadata::PictureTexts;
-use super::{asf, avi, flv, matroska, mp4, mpeg_ts};
-
-/// Reads a file as each kind that has a reader here.
-fn read(path: &Path) {
-    let bytes = std::fs::read(path).unwrap();
-    let format = Format::of(path).unwrap();
-    let _ = mp4::Movie::read(path);
-    let _ = matroska::Movie::read(path);
-    let _ = asf::length(path);
-    let _ = avi::read(path);
-    let _ = flv::read(path);
-    for (stride, offset) in [(188, 0), (192, 4), (204, 0)] {
-        mpeg_ts::read(path, stride, offset);
-    }
-    if let Format::Ps { skip, .. } = format {
-        assert!(skip < bytes.len() as u64);
-    }
-    let mut texts = PictureTexts::read(&bytes);
-    texts.mark_generated();
-    assert!(texts.put_into(bytes.clone()).len() >= bytes.len());
-}
+use super::read_all::read_all;
 
 fn kept() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus/media");
@@ -39,7 +17,7 @@ fn kept() -> Vec<PathBuf> {
 #[test]
 fn files_that_are_kept_are_read() {
     for file in kept() {
-        let outcome = std::panic::catch_unwind(|| read(&file));
+        let outcome = std::panic::catch_unwind(|| read_all(&file));
         assert!(outcome.is_ok(), "{}", file.display());
     }
 }
@@ -78,7 +56,7 @@ fn damaged_files_are_read() {
             }
         }
         std::fs::write(&path, &data).unwrap();
-        read(&path);
+        read_all(&path);
         rounds += 1;
     }
 }

@@ -25,6 +25,8 @@ mod observer;
 mod picture_metadata;
 mod pipeline;
 mod prepared;
+#[cfg(test)]
+mod read_all;
 mod remux;
 mod router;
 mod side_by_side;
