@@ -262,7 +262,9 @@ impl Inventory {
         let came = position as f64 / 1e9;
         let cut = |wanted: Option<f64>| match wanted {
             Some(wanted) if wanted > came => {
-                format!("the input is cut short: {came:.1} of {wanted:.1} s are there")
+                // So many digits that the two differ.
+                let digits = if wanted - came < 0.1 { 3 } else { 1 };
+                format!("the input is cut short: {came:.digits$} of {wanted:.digits$} s are there")
             }
             _ => format!("the input is cut short: {came:.1} s of it are there"),
         };

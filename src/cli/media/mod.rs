@@ -30,6 +30,7 @@ mod read_all;
 mod remux;
 mod router;
 mod side_by_side;
+mod sound_headers;
 mod status;
 mod survey;
 mod timing;

@@ -157,6 +157,29 @@ pub(super) fn hold_format(sink: &gst::Pad, status: Arc<PipelineStatus>) {
     });
 }
 
+/// Leaves out packets of sound whose time lies before that of one already written: no container can hold
+/// them in that order.
+pub(super) fn hold_order(sink: &gst::Pad, status: Arc<PipelineStatus>) {
+    let last = AtomicI64::new(i64::MIN);
+    let told = AtomicBool::new(false);
+    sink.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
+        let Some(gst::PadProbeData::Buffer(buffer)) = &info.data else {
+            return gst::PadProbeReturn::Ok;
+        };
+        let Some(time) = timing::running_time(pad, buffer) else { return gst::PadProbeReturn::Ok };
+        if last.fetch_max(time, Ordering::Relaxed) <= time {
+            return gst::PadProbeReturn::Ok;
+        }
+        if !told.swap(true, Ordering::Relaxed) {
+            let at = status.position.load(Ordering::Relaxed) as f64 / 1e9;
+            status.loss(format!(
+                "the times of one audio stream go back at about {at:.1} s; what overlaps was left out"
+            ));
+        }
+        timing::SWALLOWED
+    });
+}
+
 /// Keeps the title of a track from the muxer, which would give it to the whole film.
 pub(super) fn drop_titles(pad: &gst::Pad) {
     pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, |_, info| {

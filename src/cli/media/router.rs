@@ -11,7 +11,7 @@ use super::excerpt::{self, Excerpt};
 use super::inventory::{self, Inventory};
 use super::status::{OutputTrack, PipelineStatus, fail, lock};
 use super::video::{self, Sink};
-use super::{edits, matroska, mp4, remux};
+use super::{edits, matroska, mp4, remux, sound_headers};
 use crate::term::Failure;
 
 /// Leads the streams that the parser finds to where they belong.
@@ -193,12 +193,22 @@ impl StreamRouter {
             // They are written as chapters.
             return;
         }
+        if !sound_headers::are_whole(&caps) {
+            let codec = caps.structure(0).map_or("unknown", |s| s.name().as_str());
+            self.status.loss(format!(
+                "left out one audio stream ({codec}): its headers are damaged, nothing can decode it"
+            ));
+            return;
+        }
         match remux::keep(&pipeline, mux, *format, &caps, || self.queued(pad)) {
             Ok(kept) => {
                 if let Some(note) = kept.note {
                     self.status.note(note);
                 }
                 remux::hold_format(&kept.sink, self.status.clone());
+                if kept.kind == Kind::Audio {
+                    remux::hold_order(&kept.sink, self.status.clone());
+                }
                 self.gate.hold(&kept.sink);
                 let about = self.about(kept.kind, track);
                 let (span, delay) = (kept.span, kept.delay);

@@ -146,6 +146,34 @@ fn sound_that_mp4_cannot_hold_is_converted_and_told() {
 }
 
 #[test]
+fn sound_with_damaged_headers_is_left_out_and_told() {
+    let (_dir, file) = scratch();
+    let (whole, input) = (file("whole.mkv"), file("in.mkv"));
+    rich(&whole, "matroskamux", ["vorbisenc", "avenc_aac"], (320, 240));
+    let mut bytes = std::fs::read(&whole).unwrap();
+    // "BCV" begins each of the codebooks in Vorbis' setup header.
+    let books = bytes.windows(3).position(|word| word == b"BCV").unwrap();
+    bytes[books + 30..books + 400].fill(0xff);
+    std::fs::write(&input, bytes).unwrap();
+    for output in [file("out.mp4"), file("out.mkv")] {
+        let run = crate::run(&[
+            "enhance".as_ref(),
+            input.as_os_str(),
+            "-o".as_ref(),
+            output.as_os_str(),
+            "--detector=none".as_ref(),
+            "--scale=1".as_ref(),
+        ]);
+        let said = crate::said(&run);
+        assert_eq!(run.status.code(), Some(4), "{said}");
+        assert!(said.contains("(audio/x-vorbis): its headers are damaged"), "{said}");
+        let kept = packets(&output);
+        assert_eq!(of_kind(&kept, "audio").len(), 1, "the other one is kept");
+        same_picture(&whole, &output);
+    }
+}
+
+#[test]
 fn transport_streams_become_mp4() {
     let (_dir, file) = scratch();
     let (input, output) = (file("in.ts"), file("out.mp4"));
