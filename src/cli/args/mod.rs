@@ -1,5 +1,6 @@
 //! Groups of options that several commands share, and their parsers.
 
+mod container_name;
 mod scale;
 
 use std::convert::Infallible;
@@ -14,6 +15,7 @@ use facesr::internals::cores;
 use facesr::search::Rects;
 use facesr::{EnhancerOptions, Rect};
 
+pub(crate) use container_name::ContainerName;
 pub(crate) use scale::{MOST_ENLARGED, Scale};
 
 use crate::media::{Container, EncoderOptions, encoder_names};
@@ -174,45 +176,6 @@ pub(crate) struct VideoArgs {
     /// Which faces, and how, over time.
     #[command(flatten)]
     pub(crate) stream: StreamArgs,
-}
-
-/// A container that can be asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum ContainerName {
-    /// MP4.
-    Mp4,
-    /// QuickTime.
-    Mov,
-    /// Matroska.
-    Mkv,
-    /// WebM.
-    Webm,
-    /// MPEG transport stream.
-    Ts,
-}
-
-impl ContainerName {
-    /// What it names.
-    pub(crate) fn container(self) -> Container {
-        match self {
-            Self::Mp4 => Container::Mp4,
-            Self::Mov => Container::Mov,
-            Self::Mkv => Container::Matroska,
-            Self::Webm => Container::WebM,
-            Self::Ts => Container::MpegTs,
-        }
-    }
-
-    /// The ending of a file's name.
-    pub(crate) fn extension(self) -> &'static str {
-        match self {
-            Self::Mp4 => "mp4",
-            Self::Mov => "mov",
-            Self::Mkv => "mkv",
-            Self::Webm => "webm",
-            Self::Ts => "ts",
-        }
-    }
 }
 
 /// x264's presets that make sense for files.

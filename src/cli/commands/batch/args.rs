@@ -23,12 +23,13 @@ pub(crate) struct BatchArgs {
     /// Do the I-th of N parts of the files, I from 0 to N-1: one part on each of N machines
     #[arg(long, value_name = "I/N")]
     pub(crate) shard: Option<Shard>,
-    /// Container of the outputs [default: that of the input if it is MP4 or Matroska, else MP4]
+    /// Container of the outputs; auto keeps that of the input where it can be written, else Matroska, which
+    /// holds nearly all sound as it is [default: that of the input if it is MP4 or Matroska, else MP4]
     #[arg(
         long,
         visible_alias = "container",
         value_enum,
-        value_name = "mp4|mov|mkv|webm|ts",
+        value_name = "mp4|mov|mkv|webm|ts|auto",
         hide_possible_values = true
     )]
     pub(crate) format: Option<ContainerName>,

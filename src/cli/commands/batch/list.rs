@@ -1,7 +1,7 @@
 //! Which files there are, and where their outputs go.
 
 use std::collections::{HashMap, HashSet};
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
@@ -68,7 +68,10 @@ pub(super) fn listing(
     };
     let tasks: Vec<_> = inputs
         .into_iter()
-        .map(|(path, name)| Task { input: path, output: output_name(&name, format) })
+        .map(|(path, name)| Task {
+            input: path,
+            output: container(&name, format).output_name(&name),
+        })
         .collect();
     listing.tasks = distinct(tasks, output)?;
     if let Some(shard) = shard {
@@ -117,38 +120,23 @@ fn belongs(output: &Path, shard: Shard) -> bool {
     u64::from_le_bytes(number) % shard.count == shard.index
 }
 
-/// Name of the output for an input of this name. Two names never give the same: only an extension
-/// that says what the output is stays as it is, others get one more.
-fn output_name(name: &Path, format: Option<ContainerName>) -> PathBuf {
-    let lower = name.extension().map(OsStr::to_ascii_lowercase);
-    let own = match lower.as_ref().and_then(|e| e.to_str()) {
-        Some("mp4" | "m4v") => Some(ContainerName::Mp4),
-        Some("mkv") => Some(ContainerName::Mkv),
-        Some("mov" | "qt") => Some(ContainerName::Mov),
-        Some("webm") => Some(ContainerName::Webm),
-        Some("ts" | "mts" | "m2t") => Some(ContainerName::Ts),
-        _ => None,
-    };
+/// The container of the output for an input of this name.
+fn container(name: &Path, format: Option<ContainerName>) -> ContainerName {
+    let own = ContainerName::of(name);
     let kept = own.filter(|own| matches!(own, ContainerName::Mp4 | ContainerName::Mkv));
-    let wanted = format.or(kept).unwrap_or(ContainerName::Mp4);
-    if own == Some(wanted) {
-        return name.to_path_buf();
-    }
-    let mut longer = OsString::from(name);
-    longer.push(".");
-    longer.push(wanted.extension());
-    longer.into()
+    format.or(kept).unwrap_or(ContainerName::Mp4)
 }
 
 /// The videos below a folder: where they are, and their names within it. Links are followed;
-/// hidden files and the output folder are passed over.
+/// hidden folders and the output folder are passed over.
 fn folder(root: &Path, output: &Path, listing: &mut Listing) -> Vec<(PathBuf, PathBuf)> {
     let output = identity(output);
     let mut found = Vec::new();
     let is_wanted = |entry: &walkdir::DirEntry| {
-        let hidden = entry.file_name().as_encoded_bytes().starts_with(b".");
-        let is_output = entry.file_type().is_dir() && identity(entry.path()) == output;
-        entry.depth() == 0 || !hidden && !is_output
+        let is_folder = entry.file_type().is_dir();
+        entry.depth() == 0
+            || !is_folder
+            || !is_hidden(entry.path()) && identity(entry.path()) != output
     };
     let walk = walkdir::WalkDir::new(root).follow_links(true).sort_by_file_name();
     for entry in walk.into_iter().filter_entry(is_wanted) {
@@ -162,8 +150,7 @@ fn folder(root: &Path, output: &Path, listing: &mut Listing) -> Vec<(PathBuf, Pa
                     Some(error) => io_reason(error),
                     None => e.to_string(),
                 };
-                let hidden = path.file_name().is_some_and(|n| n.as_encoded_bytes()[0] == b'.');
-                if !hidden {
+                if !is_hidden(&path) {
                     listing.unreadable.push((path, why));
                 }
                 continue;
@@ -173,7 +160,7 @@ fn folder(root: &Path, output: &Path, listing: &mut Listing) -> Vec<(PathBuf, Pa
             continue;
         }
         let path = entry.into_path();
-        if is_video(&path) && path.is_file() {
+        if !is_hidden(&path) && is_video(&path) && path.is_file() {
             let name = path.strip_prefix(root).unwrap_or(&path).to_path_buf();
             found.push((path, name));
         } else {
@@ -181,6 +168,11 @@ fn folder(root: &Path, output: &Path, listing: &mut Listing) -> Vec<(PathBuf, Pa
         }
     }
     found
+}
+
+/// Whether a name begins with a dot: files of systems, drafts of programs.
+fn is_hidden(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."))
 }
 
 /// Whether a file is taken for a video: by its ending, or by its content where it has none.
@@ -269,16 +261,6 @@ mod tests {
     }
 
     #[test]
-    fn outputs_are_told_apart() {
-        let name = |text: &str, format| output_name(Path::new(text), format).display().to_string();
-        assert_eq!(name("a/b.mp4", None), "a/b.mp4");
-        assert_eq!(name("a/b.MKV", None), "a/b.MKV");
-        assert_eq!(name("b.avi", None), "b.avi.mp4");
-        assert_eq!(name("b.mkv", Some(ContainerName::Mp4)), "b.mkv.mp4");
-        assert_eq!(name("b", Some(ContainerName::Mkv)), "b.mkv");
-    }
-
-    #[test]
     fn folders_are_walked_and_lists_read() {
         let dir = tempfile::tempdir().unwrap();
         let file = |name: &str| {
@@ -313,7 +295,7 @@ mod tests {
         for folder in ["in", "disk2"] {
             std::fs::create_dir(file(folder)).unwrap();
         }
-        for name in ["in/a.h264", "in/notes.txt", "disk2/b.mp4"] {
+        for name in ["in/a.h264", "in/.hidden.mp4", "in/notes.txt", "disk2/b.mp4"] {
             std::fs::write(file(name), b"x").unwrap();
         }
         std::os::unix::fs::symlink("../disk2", file("in/disk2")).unwrap();
@@ -322,7 +304,7 @@ mod tests {
         let found = listing(&file("in"), &file("out"), None, None).unwrap();
         let outputs: Vec<_> = found.tasks.iter().map(|t| t.output.to_str().unwrap()).collect();
         assert_eq!(outputs, ["a.h264.mp4", "disk2/b.mp4"]);
-        assert_eq!(found.passed_over, [file("in/notes.txt")]);
+        assert_eq!(found.passed_over, [file("in/.hidden.mp4"), file("in/notes.txt")]);
         assert_eq!(found.unreadable, [(file("in/c.mp4"), "the link leads nowhere".to_string())]);
         let refused = listing(&file("in"), &file("in"), None, None).unwrap_err();
         assert_eq!(refused.status, ExitStatus::Usage);

@@ -88,7 +88,7 @@ pub(crate) fn run(args: &BatchArgs, matches: &ArgMatches) -> Result<(), Failure>
         && !args.quiet
     {
         say(&format!(
-            "facesr: note: passed over {} files that are not called as videos are, such as {}",
+            "facesr: note: passed over {} files that are hidden or not called as videos are, such as {}",
             passed_over.len(),
             first.display()
         ));

@@ -9,16 +9,18 @@ use crate::args::{ContainerName, VideoArgs, moment};
 use crate::term::ProgressMode;
 
 /// `facesr enhance`.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct EnhanceArgs {
     /// Video to read: a file, a URI that GStreamer knows, or - for standard input
     #[arg(value_name = "IN")]
     pub(crate) input: OsString,
-    /// Video to write: .mp4, .mov, .mkv, .webm or .ts; - for standard output, as the frames come
+    /// Video to write: .mp4, .mov, .mkv, .webm or .ts; a folder, in which it is called as IN is; - for
+    /// standard output, as the frames come
     #[arg(short, long, value_name = "OUT", required_unless_present = "no_encode")]
     pub(crate) output: Option<PathBuf>,
-    /// Container of the output: mp4, mov, mkv, webm or ts [default: by the name of OUT; ts for
-    /// standard output]
+    /// Container of the output: mp4, mov, mkv, webm, ts, or auto for that of IN where it can be written,
+    /// else mkv, which holds nearly all sound as it is [default: by the name of OUT; auto in a folder;
+    /// ts for standard output]
     #[arg(
         long,
         value_enum,

@@ -3,6 +3,7 @@
 mod args;
 mod run_report;
 
+use std::ffi::OsStr;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -12,7 +13,7 @@ use serde_json::{Value, json};
 
 pub(crate) use args::EnhanceArgs;
 
-use crate::args::{MOST_ENLARGED, Scale};
+use crate::args::{ContainerName, MOST_ENLARGED, Scale};
 use crate::files::{AtomicFile, RunPaths, check_json, write_json};
 use crate::media::{
     Container, Excerpt, FrameObserver, Input, Outcome, Output, Plan, Survey, encoder, face_element,
@@ -26,6 +27,7 @@ const PREVIEW: u64 = 10_000_000_000;
 
 /// Carries out the command.
 pub(crate) fn run(args: &EnhanceArgs) -> Result<(), Failure> {
+    let args = &in_folder(args);
     let to_stdout = args.output.as_deref() == Some(Path::new("-"));
     let container = container(args, to_stdout)?;
     let excerpt = excerpt(args, container)?;
@@ -127,11 +129,24 @@ fn resolve_scale(args: &EnhanceArgs, source: &Input, part: Excerpt) -> Result<u3
     Ok(scale)
 }
 
+/// The same arguments, with the file as output where a folder is named.
+fn in_folder(args: &EnhanceArgs) -> EnhanceArgs {
+    let mut args = args.clone();
+    if let Some(folder) = args.output.as_ref().filter(|output| output.is_dir()) {
+        let container = *args.container.get_or_insert(ContainerName::Auto);
+        // An address may hold a password, which belongs into no name.
+        let input = Some(Path::new(&args.input)).filter(|input| input.is_file());
+        let name = input.and_then(Path::file_name).unwrap_or(OsStr::new("video"));
+        args.output = Some(folder.join(container.output_name(Path::new(name))));
+    }
+    args
+}
+
 /// The container of the output; `None` if nothing is encoded.
 fn container(args: &EnhanceArgs, to_stdout: bool) -> Result<Option<Container>, Failure> {
     let Some(output) = args.output.as_deref() else { return Ok(None) };
     let container = match args.container {
-        Some(name) => name.container(),
+        Some(name) => name.container(Path::new(&args.input)),
         None if to_stdout => Container::MpegTs,
         None => Container::of(output)?,
     };

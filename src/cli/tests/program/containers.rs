@@ -174,6 +174,27 @@ fn sound_with_damaged_headers_is_left_out_and_told() {
 }
 
 #[test]
+fn folder_as_output_keeps_name_and_container() {
+    let (dir, file) = scratch();
+    std::fs::create_dir(file("out")).unwrap();
+    let (known, other) = (file("in.mov"), file("in.avi"));
+    rich(&known, "qtmux", ["avenc_aac", "avenc_aac"], (320, 240));
+    launch(&format!(
+        "avimux name=m ! filesink location={} {} ! queue ! m. {} ! queue ! m.",
+        other.display(),
+        video((320, 240), 30, "").replace("bframes=3", "bframes=0"),
+        sound(440, "identity"),
+    ));
+    for input in [&known, &other] {
+        let said = enhance(input, &file("out"), &["--detector=none"]);
+        assert!(!said.contains("note"), "{said}");
+    }
+    assert_eq!(crate::names(&dir.path().join("out")), ["in.avi.mkv", "in.mov"]);
+    assert_eq!(of_kind(&packets(&file("out/in.avi.mkv")), "audio").len(), 1);
+    assert_eq!(of_kind(&packets(&file("out/in.mov")), "audio").len(), 2);
+}
+
+#[test]
 fn transport_streams_become_mp4() {
     let (_dir, file) = scratch();
     let (input, output) = (file("in.ts"), file("out.mp4"));
