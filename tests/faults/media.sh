@@ -614,6 +614,33 @@ case_video_of_ten_bits_becomes_eight_and_says_so() {
     says "HDR.*8 bits"
 }
 
+# An eighth of the file is zeros: demuxers go on behind it without a word, and half a second is gone.
+case_hole_in_the_middle_is_told() {
+    local file kinds=(
+        "mp4 libx264 aac" "mov libx264 aac" "mkv libx264 aac" "ts libx264 aac" "flv libx264 aac" "avi mpeg4 mp3"
+        "wmv wmv2 wmav2" "mpg mpeg2video mp2" "webm libvpx libvorbis" "ogv libtheora libvorbis" "h264 libx264 -" "mjpeg mjpeg -"
+    )
+    for kind in "${kinds[@]}"; do
+        read -r file video sound <<<"$kind"
+        file=whole.$file
+        [ "$sound" = - ] && sound=(-an) || sound=(-c:a "$sound")
+        ff -f lavfi -i testsrc2=s=320x240:r=25:d=4 -f lavfi -i sine=d=4 -c:v "$video" -b:v 2M -g 25 "${sound[@]}" "$file"
+        enhance "$file" -o "$file.out.mkv" --scale 1
+        exits 0
+        python3 - "$file" <<'END'
+import sys
+data = bytearray(open(sys.argv[1], "rb").read())
+middle, hole = len(data) // 2, len(data) // 8
+data[middle : middle + hole] = bytes(hole)
+open("hole-" + sys.argv[1], "wb").write(data)
+END
+        enhance "hole-$file" -o "hole-$file.out.mkv" --scale 1
+        exits 4
+        says "damaged"
+        [ "$(frames "hole-$file.out.mkv")" -lt "$(frames "$file.out.mkv")" ] || flunk "$file lost nothing"
+    done
+}
+
 # Files cut, zeroed and spliced by chance (a slice of scripts/hostile.sh): refused, or what is published is whole.
 case_damaged_at_random_is_refused_or_whole() {
     python3 "$root/scripts/hostile.py" "$program" . 4 7 2

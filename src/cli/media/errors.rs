@@ -3,6 +3,7 @@
 use gst::prelude::*;
 
 use super::elements::decoder_package;
+use super::format::Format;
 use super::input::Input;
 use crate::term::io_reason;
 
@@ -93,7 +94,13 @@ pub(super) fn sentence(error: &gst::message::Error, context: &Context<'_>) -> St
     if let Some(kind) = what.kind::<gst::StreamError>() {
         return match kind {
             gst::StreamError::TypeNotFound | gst::StreamError::WrongType => {
-                format!("cannot read {input}: it is no video file that GStreamer knows")
+                // GStreamer says the same of a stream within a file, of which not a frame is whole.
+                match context.source.format() {
+                    Format::Other => {
+                        format!("cannot read {input}: it is no video file that GStreamer knows")
+                    }
+                    _ => format!("cannot read {input}: it is damaged, no frame in it can be read"),
+                }
             }
             gst::StreamError::Demux => {
                 format!("cannot read {input}: the file is damaged or cut short ({text})")

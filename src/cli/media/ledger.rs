@@ -1,6 +1,6 @@
 //! What has passed where: packets by stream, frames that were decoded.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use gst::prelude::*;
@@ -19,8 +19,8 @@ pub(super) struct StreamCount {
     pub(super) packets: AtomicU64,
     /// Packets that are never shown, by their own word.
     hidden: AtomicU64,
-    /// Whether one packet is one frame as far as is known.
-    one_to_one: AtomicBool,
+    /// How its packets become frames.
+    rule: Mutex<Rule>,
     /// What of the stream is shown.
     segment: Mutex<Option<gst::FormattedSegment<gst::ClockTime>>>,
 }
@@ -40,7 +40,7 @@ impl StreamCount {
                 }
                 Some(gst::PadProbeData::Event(event)) => match event.view() {
                     gst::EventView::Caps(caps) => {
-                        count.one_to_one.store(is_one_to_one(caps.caps()), Ordering::Relaxed);
+                        *lock(&count.rule) = Rule::of(caps.caps());
                     }
                     gst::EventView::Segment(segment) => {
                         *lock(&count.segment) = segment.segment().clone().downcast().ok();
@@ -59,6 +59,7 @@ impl StreamCount {
         if flags.intersects(gst::BufferFlags::DECODE_ONLY | gst::BufferFlags::HEADER)
             && !flags.contains(gst::BufferFlags::MARKER)
             || buffer.size() == 0
+            || lock(&self.rule).hides(buffer)
             || self.is_outside(buffer)
         {
             self.hidden.fetch_add(1, Ordering::Relaxed);
@@ -67,6 +68,11 @@ impl StreamCount {
 }
 
 impl StreamCount {
+    /// Whether one packet is one frame, but for those that are known to be hidden.
+    pub(super) fn is_one_to_one(&self) -> bool {
+        *lock(&self.rule) != Rule::Unknown
+    }
+
     /// Whether a packet is only there to be decoded: its frame is not shown.
     fn is_outside(&self, buffer: &gst::BufferRef) -> bool {
         let segment = lock(&self.segment);
@@ -76,15 +82,56 @@ impl StreamCount {
     }
 }
 
-/// Whether each packet of such a stream becomes one frame: not where two fields are two packets,
-/// nor where a codec has frames that are never shown.
-fn is_one_to_one(caps: &gst::CapsRef) -> bool {
-    let Some(s) = caps.structure(0) else { return false };
-    let progressive = s.get::<&str>("interlace-mode").is_ok_and(|mode| mode == "progressive");
-    match s.name().as_str() {
-        "video/x-h265" => true,
-        "video/x-h264" => progressive && s.get::<&str>("alignment").is_ok_and(|a| a == "au"),
-        _ => false,
+/// How packets become frames.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Rule {
+    /// Two fields may be two packets, or the codec has frames that are never shown.
+    #[default]
+    Unknown,
+    /// Each packet is one frame.
+    Each,
+    /// Each packet of MPEG-4 Part 2 is, but for the few bytes that say that nothing is coded.
+    Mpeg4,
+    /// Each packet of VP8 says whether it is shown.
+    Vp8,
+}
+
+impl Rule {
+    /// Most bytes of a packet of MPEG-4 in which nothing is coded.
+    const NOT_CODED: usize = 8;
+
+    fn of(caps: &gst::CapsRef) -> Self {
+        let Some(s) = caps.structure(0) else { return Self::Unknown };
+        let is = |name: &str, value: &str| s.get::<&str>(name).is_ok_and(|told| told == value);
+        // Parsers say it by one word or the other.
+        let progressive =
+            is("interlace-mode", "progressive") || is("coded-picture-structure", "frame");
+        match s.name().as_str() {
+            "video/x-h265" => Self::Each,
+            "video/x-h264"
+                if progressive && s.get::<&str>("alignment").is_ok_and(|a| a == "au") =>
+            {
+                Self::Each
+            }
+            "video/mpeg" if s.get::<i32>("mpegversion").is_ok_and(|version| version == 4) => {
+                Self::Mpeg4
+            }
+            "video/mpeg" if progressive => Self::Each,
+            "video/x-vp8" => Self::Vp8,
+            _ => Self::Unknown,
+        }
+    }
+
+    /// Whether a packet becomes no frame by its own word.
+    fn hides(self, packet: &gst::BufferRef) -> bool {
+        match self {
+            Self::Unknown | Self::Each => false,
+            Self::Mpeg4 => packet.size() <= Self::NOT_CODED,
+            // RFC 6386, 9.1: the fifth bit is set for frames that are shown.
+            Self::Vp8 => {
+                packet.map_readable().is_ok_and(|map| map.first().is_some_and(|b| b & 0x10 == 0))
+            }
+        }
     }
 }
 
@@ -140,7 +187,7 @@ impl Ledger {
     pub(super) fn undecoded(&self) -> Option<(u64, u64)> {
         let streams = lock(&self.streams);
         let video = streams.iter().find(|stream| stream.kind == Some(Kind::Video))?;
-        if !video.one_to_one.load(Ordering::Relaxed) {
+        if !video.is_one_to_one() {
             return None;
         }
         let hidden = video.hidden.load(Ordering::Relaxed);

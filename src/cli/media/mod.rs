@@ -7,6 +7,7 @@ mod closed_list;
 mod container;
 #[cfg(test)]
 mod corpus;
+mod damage;
 mod edits;
 mod elements;
 mod encoder;

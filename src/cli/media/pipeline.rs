@@ -58,6 +58,8 @@ pub(super) struct Transcode {
     pub(super) status: Arc<PipelineStatus>,
     pub(super) excerpt: Excerpt,
     queue: gst::Element,
+    /// What reads the input and finds its streams.
+    reading: [gst::Element; 2],
     inventory: Arc<Inventory>,
     /// The input, if it is a file.
     source: Option<PathBuf>,
@@ -89,6 +91,9 @@ pub(super) fn build(
     let status = Arc::new(PipelineStatus::default());
     let excerpt = plan.excerpt;
     let inventory = Arc::new(Inventory::of(source).part(excerpt));
+    if target.is_some() {
+        inventory.look_for_damage(source);
+    }
     for note in inventory.notes(target.map(|target| target.format)) {
         lock(&status.notes).push(note);
     }
@@ -125,7 +130,8 @@ pub(super) fn build(
         }
     });
     let source = source.path().map(Path::to_path_buf);
-    Ok(Transcode { pipeline, element, status, excerpt, queue, inventory, source })
+    let reading = [reader, parser];
+    Ok(Transcode { pipeline, element, status, excerpt, queue, reading, inventory, source })
 }
 
 /// How the frames of `source` get their times.
@@ -242,6 +248,19 @@ impl Transcode {
             // Each waits for the packet that is just being handed over.
             std::thread::spawn(move || pad.send_event(gst::event::Eos::new()));
         }
+    }
+
+    /// Whether nothing reads the input any more although no packet has come of it. GStreamer 1.22's
+    /// parsebin sometimes swallows the error of a demuxer that fails while it is being started.
+    pub(super) fn reading_has_died(&self) -> bool {
+        let runs = |element: &gst::Element| {
+            element.pads().iter().any(|pad| pad.task_state() == gst::TaskState::Started)
+        };
+        let inner = self.reading.iter().filter_map(|element| element.downcast_ref::<gst::Bin>());
+        let inner = inner.flat_map(|bin| bin.iterate_recurse().into_iter().flatten());
+        !self.status.ledger.has_begun()
+            && !self.reading.iter().any(runs)
+            && !inner.into_iter().any(|element| runs(&element))
     }
 
     /// How far it is, as running time in nanoseconds, and frames so far.

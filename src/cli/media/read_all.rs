@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use super::damage::Damage;
 use super::format::Format;
 use super::picture_metadata::PictureTexts;
 use super::{asf, avi, flv, matroska, mp4, mpeg_ts};
@@ -16,6 +17,9 @@ pub(crate) fn read_all(path: &Path) {
     }
     let _ = mp4::Movie::read(path);
     let _ = matroska::Movie::read(path);
+    for format in damage_formats(format) {
+        let _ = Damage::find(path, format);
+    }
     let _ = asf::length(path);
     let _ = avi::read(path);
     let _ = flv::read(path);
@@ -25,4 +29,20 @@ pub(crate) fn read_all(path: &Path) {
     let mut texts = PictureTexts::read(&bytes);
     texts.mark_generated();
     assert!(texts.put_into(bytes.clone()).len() >= bytes.len());
+}
+
+/// What a file is, and what it is not: no walk may trust that it has the right file before it.
+fn damage_formats(own: Format) -> [Format; 10] {
+    [
+        own,
+        Format::Matroska { second: None },
+        Format::Ts { stride: 188, offset: 0 },
+        Format::Mp4,
+        Format::Avi,
+        Format::Flv,
+        Format::Ogg { files: 1, first: 0, is_cut: false },
+        Format::Asf,
+        Format::Ps { skip: 0, untold: None },
+        Format::Dv,
+    ]
 }

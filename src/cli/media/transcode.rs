@@ -14,6 +14,8 @@ use crate::term::{Failure, Note, Position, Progress, interrupt};
 
 /// How often the screen and the wish to stop are looked at.
 const TICK: gst::ClockTime = gst::ClockTime::from_mseconds(100);
+/// After so many ticks without a message it is asked whether the input is still being read.
+const QUIET: u32 = 10;
 /// How long a stream that was stopped may take to give what is under way.
 const LAST_FRAMES: Duration = Duration::from_secs(20);
 
@@ -151,6 +153,8 @@ struct Drive<'a> {
     progress: &'a mut Progress,
     notes: Vec<Note>,
     missing: Vec<(String, &'static str)>,
+    /// Whether it was told that the input is damaged.
+    is_damaged: bool,
 }
 
 impl<'a> Drive<'a> {
@@ -162,7 +166,7 @@ impl<'a> Drive<'a> {
         progress: &'a mut Progress,
     ) -> Self {
         let (notes, missing) = (Vec::new(), Vec::new());
-        Self { transcode, source, output, patience, progress, notes, missing }
+        Self { transcode, source, output, patience, progress, notes, missing, is_damaged: false }
     }
 
     /// Runs the pipeline to its end; returns the notes, and whether the user stopped a stream
@@ -172,6 +176,7 @@ impl<'a> Drive<'a> {
         let bus = pipeline.bus().ok_or_else(|| Failure::running("no message bus"))?;
         let mut stall = Stall::new(self.patience);
         let mut stopping: Option<Instant> = None;
+        let mut quiet = 0;
         let mut is_silent = false;
         // A failed start is told by an error message.
         let _ = pipeline.set_state(gst::State::Playing);
@@ -198,6 +203,13 @@ impl<'a> Drive<'a> {
                     .map(|d| self.transcode.excerpt.duration(d.nseconds()) as f64 / 1e9),
             });
             let Some(message) = message else {
+                quiet += 1;
+                if quiet > QUIET && self.source.is_finite() && self.transcode.reading_has_died() {
+                    return Err(Failure::running(format_args!(
+                        "cannot read {}: it is damaged or cut short, nothing can be found in it",
+                        self.source.name()
+                    )));
+                }
                 if !stall.lasts((position as i64, frames)) {
                     continue;
                 }
@@ -215,6 +227,7 @@ impl<'a> Drive<'a> {
                 }
                 continue;
             };
+            quiet = 0;
             match message.view() {
                 gst::MessageView::Eos(_) => {
                     self.ensure_video(frames)?;
@@ -224,7 +237,10 @@ impl<'a> Drive<'a> {
                 gst::MessageView::Error(error) => return Err(self.failure(&bus, error)),
                 gst::MessageView::Warning(warning) => {
                     let is_loss = errors::tells_of_damage(warning);
-                    self.note(errors::warning_sentence(warning), is_loss);
+                    // One of many alike is enough; where a file is damaged is told in the end.
+                    if !is_loss || !std::mem::replace(&mut self.is_damaged, true) {
+                        self.note(errors::warning_sentence(warning), is_loss);
+                    }
                 }
                 gst::MessageView::Element(_) => {
                     self.missing.extend(errors::missing_plugin(&message));

@@ -56,10 +56,10 @@ pub(in crate::media) struct Movie {
 }
 
 /// An element: its number, where its content begins, and its size; `None` for unknown.
-pub(super) type Element = (u32, usize, Option<u64>);
+pub(in crate::media) type Element = (u32, usize, Option<u64>);
 
 /// The element that `bytes` begin with.
-pub(super) fn element(bytes: &[u8]) -> Option<Element> {
+pub(in crate::media) fn element(bytes: &[u8]) -> Option<Element> {
     let (id_length, _) = vint_length(*bytes.first()?)?;
     if id_length > 4 {
         return None;
