@@ -314,7 +314,8 @@ impl Inventory {
                 self.ts.sounds.len()
             ));
         }
-        if let Some((lost, of)) = ledger.undecoded() {
+        // Of a part, what lies around it is not waited for.
+        if let Some((lost, of)) = ledger.undecoded().filter(|_| is_whole) {
             loss(format!("{lost} of {of} frames are damaged and cannot be decoded"));
         }
         for kind in ledger.empty_streams() {

@@ -84,7 +84,9 @@ pub(crate) fn search(
     let mut found = Vec::new();
     let window = &region.window;
     let Some(part) = window.of(frame) else { return Ok(found) };
-    if region.is_tile || region.is_enlarged {
+    let (width, height) = (window.width as f32 * region.aspect, window.height as f32);
+    let own_scale = detector.sizing().full_scale(width, height);
+    if region.is_tile || region.is_enlarged || region.scale != own_scale {
         detector.detect_at_scale(&part, region.scale, &mut found)?;
     } else {
         detector.detect(&part, &mut found)?;
@@ -108,7 +110,7 @@ pub fn search_closely(
     found: &mut Vec<Detection>,
 ) -> Result<(), Error> {
     let info = frame.info();
-    let layout = SearchLayout::new(info, &RoiFilter::default(), |width, height| {
+    let layout = SearchLayout::new(info, &RoiFilter::default(), 1.0, |width, height| {
         detector.sizing().full_scale(width, height)
     });
     found.extend(search(detector, frame, &layout.full)?);

@@ -243,7 +243,8 @@ impl Finder {
     /// What is to be searched of this frame.
     fn plan(&mut self, frame: &Frame<'_>, tick: &Tick, most: usize) -> Vec<SearchRegion> {
         let size = (frame.info().width, frame.info().height);
-        self.scheduler.cover(frame.info(), &self.sizing, &self.options.roi);
+        let FinderOptions { roi, source_scale, .. } = &self.options;
+        self.scheduler.cover(frame.info(), &self.sizing, roi, *source_scale);
         let scene_cut = &self.scene_cut;
         self.scheduler.note_motion(|window| scene_cut.motion(window, size));
         let small_faces: Vec<_> = self.tracker.small_faces().collect();

@@ -25,6 +25,9 @@ pub struct FinderOptions {
     pub background: bool,
     /// Where faces are looked for, and shown.
     pub roi: RoiFilter,
+    /// How many times the frames were enlarged before they came here: they are searched as large as
+    /// they were, since enlarging shows a detector no more. 1 or less for not at all.
+    pub source_scale: f32,
 }
 
 setters!(FinderOptions {
@@ -33,6 +36,7 @@ setters!(FinderOptions {
     smoothing: f32,
     background: bool,
     roi: RoiFilter,
+    source_scale: f32,
 });
 
 impl Default for FinderOptions {
@@ -43,6 +47,7 @@ impl Default for FinderOptions {
             smoothing: 0.5,
             background: false,
             roi: RoiFilter::default(),
+            source_scale: 1.0,
         }
     }
 }

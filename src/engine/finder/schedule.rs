@@ -80,7 +80,7 @@ struct TileTurn {
 /// Plans the searches of one stream.
 #[derive(Debug, Default)]
 pub(super) struct SearchScheduler {
-    made_for: Option<(FrameInfo, Sizing, RoiFilter)>,
+    made_for: Option<(FrameInfo, Sizing, RoiFilter, f32)>,
     full: Option<(SearchRegion, f64)>,
     /// Two scales, or none.
     enlarged: Vec<(SearchRegion, f64)>,
@@ -109,14 +109,23 @@ impl SearchScheduler {
     }
 
     /// Lays out the searches of the part of a frame of `info` that `roi` asks for, for a detector
-    /// that sees frames as `sizing` says; the same again changes nothing.
-    pub(super) fn cover(&mut self, info: &FrameInfo, sizing: &Sizing, roi: &RoiFilter) {
+    /// that sees frames as `sizing` says; the frame was enlarged `source_scale` times before. The same
+    /// again changes nothing.
+    pub(super) fn cover(
+        &mut self,
+        info: &FrameInfo,
+        sizing: &Sizing,
+        roi: &RoiFilter,
+        source_scale: f32,
+    ) {
         let known = self.made_for.as_ref();
-        if known.is_some_and(|(i, s, r)| (i, s, r) == (info, sizing, roi)) {
+        if known.is_some_and(|(i, s, r, f)| (i, s, r, *f) == (info, sizing, roi, source_scale)) {
             return;
         }
-        self.made_for = Some((*info, *sizing, roi.clone()));
-        let layout = SearchLayout::new(info, roi, |w, h| sizing.full_scale(w, h));
+        self.made_for = Some((*info, *sizing, roi.clone(), source_scale));
+        // Some see frames at their own scale only.
+        let factor = sizing.ms_per_megapixel.map_or(1.0, |_| source_scale.max(1.0));
+        let layout = SearchLayout::new(info, roi, factor, |w, h| sizing.full_scale(w, h));
         self.rate = f64::from(sizing.ms_per_megapixel.unwrap_or(0.0)) * 1e-6;
         let with_cost = |region: SearchRegion| (region, self.cost_of(&region));
         let full = with_cost(layout.full);

@@ -141,6 +141,20 @@ pub(crate) fn exclude(blurb: &'static str) -> glib::ParamSpecStringBuilder<'stat
     text("exclude", "Excluded regions", blurb).mutable_playing()
 }
 
+/// The property `source-scale`.
+pub(crate) fn source_scale(
+    blurb: &'static str,
+    default: f64,
+) -> glib::ParamSpecDoubleBuilder<'static> {
+    glib::ParamSpecDouble::builder("source-scale")
+        .nick("Source scale")
+        .blurb(blurb)
+        .minimum(0.01)
+        .maximum(100.0)
+        .default_value(default)
+        .mutable_playing()
+}
+
 /// The property `temporal-smoothing`.
 pub(crate) fn temporal_smoothing(
     blurb: &'static str,

@@ -16,7 +16,8 @@ static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
 });
 
 /// Properties that both children have, and the bin sets on both.
-const SHARED: [&str; 5] = ["threads", "temporal-smoothing", "qos", "live", "exclude"];
+const SHARED: [&str; 6] =
+    ["threads", "temporal-smoothing", "qos", "live", "exclude", "source-scale"];
 
 /// The bin.
 #[derive(Default)]
@@ -113,6 +114,12 @@ fn specs() -> Vec<glib::ParamSpec> {
         .build(),
         properties::exclude(
             "Leave faces alone whose middle lies there, whoever found them; written as roi is",
+        )
+        .build(),
+        properties::source_scale(
+            "How many times an element before this one has enlarged the picture: it is searched as \
+             large as the camera gave it, and a face's generator is chosen by its size there",
+            default.source_scale,
         )
         .build(),
         glib::ParamSpecBoolean::builder("qos")

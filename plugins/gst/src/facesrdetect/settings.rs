@@ -14,7 +14,7 @@ use super::Detector;
 use crate::common::live::LiveMode;
 use crate::common::properties::{
     self, Property, PropertyTable, exclude, live, number, property, read_value, share,
-    temporal_smoothing, threads,
+    source_scale, temporal_smoothing, threads,
 };
 use crate::common::roi_text::RoiTexts;
 
@@ -35,6 +35,7 @@ pub(crate) struct Settings {
     min_score: f64,
     track_min_score: f64,
     temporal_smoothing: f64,
+    source_scale: f64,
     pub(crate) post_messages: bool,
     /// As it was written: the element does not start with a text that it cannot read.
     roi: Option<String>,
@@ -56,6 +57,7 @@ impl Default for Settings {
             min_score: 0.0,
             track_min_score: 0.0,
             temporal_smoothing: f64::from(finder.smoothing),
+            source_scale: f64::from(finder.source_scale),
             post_messages: true,
             roi: None,
             exclude: None,
@@ -108,6 +110,7 @@ impl Settings {
             .smoothing(self.temporal_smoothing as f32)
             .background(background)
             .roi(regions.clone())
+            .source_scale(self.source_scale as f32)
     }
 
     /// Where to look for faces, and where not.
@@ -218,6 +221,14 @@ pub(crate) fn table() -> PropertyTable<Settings> {
                 default.temporal_smoothing
             ),
             temporal_smoothing
+        ),
+        property!(
+            source_scale(
+                "How many times an element before this one has enlarged the picture: it is searched \
+                 as large as the camera gave it",
+                default.source_scale
+            ),
+            source_scale
         ),
         property!(post_messages, post_messages),
         detect_every(),

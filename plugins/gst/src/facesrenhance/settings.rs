@@ -10,7 +10,8 @@ use gst::prelude::*;
 use super::Device;
 use crate::common::live::LiveMode;
 use crate::common::properties::{
-    self, PropertyTable, exclude, live, number, property, share, temporal_smoothing, threads,
+    self, PropertyTable, exclude, live, number, property, share, source_scale, temporal_smoothing,
+    threads,
 };
 use crate::common::roi_text::RoiTexts;
 
@@ -28,7 +29,7 @@ pub(crate) struct Settings {
     pub(crate) live: LiveMode,
     strength: f64,
     fidelity: f64,
-    source_scale: f64,
+    pub(crate) source_scale: f64,
     min_face_size: u32,
     max_face_size: u32,
     max_faces: u32,
@@ -162,16 +163,6 @@ pub(crate) fn table() -> PropertyTable<Settings> {
         .maximum(10_000.0)
         .default_value(default.budget_ms)
         .mutable_playing();
-    let source_scale = glib::ParamSpecDouble::builder("source-scale")
-        .nick("Source scale")
-        .blurb(
-            "How many times an element before this one has enlarged the picture: a face's \
-             generator is chosen by its size in the camera's pixels",
-        )
-        .minimum(0.01)
-        .maximum(100.0)
-        .default_value(default.source_scale)
-        .mutable_playing();
     let box_scale = glib::ParamSpecDouble::builder("box-scale")
         .nick("Box scale")
         .blurb("Factor from the detector's boxes to ones from the forehead to the chin")
@@ -211,7 +202,14 @@ pub(crate) fn table() -> PropertyTable<Settings> {
             ),
             fidelity
         ),
-        property!(source_scale, source_scale),
+        property!(
+            source_scale(
+                "How many times an element before this one has enlarged the picture: a face's \
+                 generator is chosen by its size in the camera's pixels",
+                default.source_scale
+            ),
+            source_scale
+        ),
         property!(min_face_size, min_face_size),
         property!(max_face_size, max_face_size),
         property!(max_faces, max_faces),

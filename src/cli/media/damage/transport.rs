@@ -62,7 +62,9 @@ fn follows(counters: &mut HashMap<u16, u8>, head: [u8; 6]) -> bool {
     let last = counters.insert(pid, counter);
     // A packet may be sent twice.
     let is_next = last.is_none_or(|last| counter == (last + 1) & 0xf || counter == last);
-    !is_broken && (is_next || may_jump)
+    // Another stream that was joined to this one counts from 0.
+    let begins = head[1] & 0x40 != 0 && counter == 0;
+    !is_broken && (is_next || may_jump || begins)
 }
 
 #[cfg(test)]
@@ -87,6 +89,14 @@ mod tests {
         assert_eq!(damage(&zeroed, format), Some((21 * 188, 1)));
         zeroed.drain(40 * 188..40 * 188 + 60);
         assert_eq!(damage(&zeroed, format).map(|(_, places)| places), Some(2));
+    }
+
+    #[test]
+    fn stream_that_is_joined_to_another_is_no_damage() {
+        let mut second = packets(0..40);
+        second[1] |= 0x40;
+        let format = Format::Ts { stride: 188, offset: 0 };
+        assert_eq!(damage(&[packets(0..41), second].concat(), format), None);
     }
 
     #[test]

@@ -23,7 +23,7 @@ fn situation(now: f64, step: f64) -> Situation<'static> {
 fn scheduler(size: (u32, u32)) -> SearchScheduler {
     let mut scheduler = SearchScheduler::default();
     let info = FrameInfo::new(PixelFormat::I420, size.0, size.1);
-    scheduler.cover(&info, &NETWORK, &RoiFilter::default());
+    scheduler.cover(&info, &NETWORK, &RoiFilter::default(), 1.0);
     scheduler
 }
 
@@ -252,7 +252,7 @@ fn motion_is_searched_sooner_while_there_are_savings() {
 fn detector_without_scales_searches_the_full_frame_only() {
     let mut scheduler = SearchScheduler::default();
     let info = FrameInfo::new(PixelFormat::I420, 640, 360);
-    scheduler.cover(&info, &Sizing::AS_IT_IS, &RoiFilter::default());
+    scheduler.cover(&info, &Sizing::AS_IT_IS, &RoiFilter::default(), 1.0);
     let regions = scheduler.plan(&situation(0.0, 0.04));
     assert_eq!(regions.len(), 1);
     assert!(!regions[0].is_tile && regions[0].scale == 1.0);
