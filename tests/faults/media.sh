@@ -614,6 +614,45 @@ case_video_of_ten_bits_becomes_eight_and_says_so() {
     says "HDR.*8 bits"
 }
 
+# What Dahua's recorders export, made here and judged by FFmpeg, which reads it.
+case_dhav_of_recorders() {
+    ff "${VIDEO[@]}" -c:v libx264 -bf 0 -g 10 -x264-params repeat-headers=1:aud=1 -f h264 a.h264
+    python3 - <<'END'
+import struct
+data = open("a.h264", "rb").read()
+frames = [b"\0\0\0\1\x09" + unit for unit in data.split(b"\0\0\0\1\x09")[1:]]
+
+def frame(kind, number, ms, extensions, payload):
+    length = 24 + len(extensions) + len(payload) + 8
+    head = struct.pack("<4sBBBBIIIHBB", b"DHAV", kind, 0, 0, 0, number, length, 0x6A000000 + ms // 1000,
+                       ms & 0xFFFF, len(extensions), 0)  # fmt: skip
+    return head + extensions + payload + b"dhav" + struct.pack("<I", length)
+
+told = bytes([0x80, 0, 20, 15, 0x81, 0, 2, 25])
+video = [frame(0xFD if n % 10 == 0 else 0xFC, n, 65000 + 40 * n, told, f) for n, f in enumerate(frames)]
+sound = frame(0xF0, 0, 65000, bytes([0x83, 1, 0x0E, 2]), bytes(320))
+open("a.dav", "wb").write(b"".join(video))
+open("sound.dav", "wb").write(video[0] + sound + b"".join(video[1:]))
+open("cut.dav", "wb").write(b"".join(video)[:-100])
+END
+    is "$(frames a.dav)" 50 "frames that FFmpeg finds"
+    enhance a.dav -o o.mp4 --scale 1
+    exits 0
+    is "$(frames o.mp4)" 50 frames
+    near "$(length o.mp4)" 2000 40 length
+    enhance sound.dav -o s.mp4 --scale 1
+    exits 4
+    says "left out the sound"
+    is "$(frames s.mp4)" 50 frames
+    enhance cut.dav -o c.mp4 --scale 1
+    exits 4
+    says "cut short"
+    mkdir in && cp a.dav in/
+    facesr batch in -o out --detector none --scale 1
+    exits 0
+    is "$(frames out/a.dav.mp4)" 50 frames
+}
+
 # An eighth of the file is zeros: demuxers go on behind it without a word, and half a second is gone.
 case_hole_in_the_middle_is_told() {
     local file kinds=(

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-use super::matroska;
+use super::{dhav, matroska};
 
 /// Bytes that are looked at.
 const HEAD: usize = 4096;
@@ -28,6 +28,8 @@ pub(crate) enum Format {
     /// MPEG program stream; bytes before it that some recorders write, and what its video is if it
     /// does not say so itself: a number of ISO/IEC 13818-1.
     Ps { skip: u64, untold: Option<u8> },
+    /// What Dahua's recorders export.
+    Dhav,
     /// Ogg files, one behind the other: how many, where the first ends, and whether the file ends
     /// within a page.
     Ogg { files: usize, first: u64, is_cut: bool },
@@ -85,6 +87,7 @@ impl Format {
                 Self::Picture
             }
             () if starts(b"FLV\x01") => Self::Flv,
+            () if dhav::is_dhav(&bytes) => Self::Dhav,
             () if starts(b"\x30\x26\xb2\x75\x8e\x66\xcf\x11") => Self::Asf,
             () if starts(&[0x1f, 7, 0]) => Self::Dv,
             () if starts(b"\x89PNG") && bytes.windows(4).take(1024).any(|w| w == b"acTL") => {

@@ -14,7 +14,7 @@ use super::excerpt::Excerpt;
 use super::format::Format;
 use super::ledger::Ledger;
 use super::status::lock;
-use super::{Input, asf, avi, edits, flv, matroska, mp4, mpeg_ts};
+use super::{Input, asf, avi, dhav, edits, flv, matroska, mp4, mpeg_ts};
 use crate::term::Note;
 
 /// What an input says.
@@ -28,6 +28,8 @@ pub(super) struct Inventory {
     ts: mpeg_ts::Tables,
     /// What an FLV file says.
     flv: flv::Flv,
+    /// Whether it holds sound that cannot be read.
+    has_lost_sound: bool,
     /// Whether it is a tape's DV.
     is_dv: bool,
     /// Whether a file of another kind ends before what it announces, and how long it should be,
@@ -75,6 +77,10 @@ impl Inventory {
                 let avi = avi::read(path).unwrap_or_default();
                 let length = Some((avi.is_cut, avi.duration));
                 Self { length, is_joined: avi.is_joined, ..Self::default() }
+            }
+            Format::Dhav => {
+                let (has_lost_sound, is_cut) = dhav::read(path).unwrap_or_default();
+                Self { has_lost_sound, length: Some((is_cut, None)), ..Self::default() }
             }
             Format::Dv => Self { is_dv: true, ..Self::default() },
             Format::Asf => {
@@ -124,6 +130,9 @@ impl Inventory {
                 "the codec of one stream changes on the way (from type {from:#04x} to {to:#04x}); \
                  what follows of it is left out"
             ));
+        }
+        if self.has_lost_sound {
+            loss("left out the sound, which GStreamer cannot read in this container".into());
         }
         if self.ts.programs > 1 {
             loss(format!(

@@ -8,6 +8,7 @@ mod container;
 #[cfg(test)]
 mod corpus;
 mod damage;
+mod dhav;
 mod edits;
 mod elements;
 mod encoder;

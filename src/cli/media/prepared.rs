@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{self, PipeReader, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
+use super::dhav;
 use super::format::Format;
 
 /// What is done to a file on its way.
@@ -16,13 +17,16 @@ pub(super) struct Preparation {
     end: u64,
     /// Type of the video in a program stream that does not tell it.
     video: Option<u8>,
+    /// Whether it is DHAV, which becomes a program stream.
+    is_dhav: bool,
 }
 
 impl Preparation {
     /// What a file of this kind needs, if it needs something.
     pub(super) fn of(format: Format) -> Option<Self> {
-        let whole = Self { skip: 0, end: u64::MAX, video: None };
+        let whole = Self { skip: 0, end: u64::MAX, video: None, is_dhav: false };
         match format {
+            Format::Dhav => Some(Self { is_dhav: true, ..whole }),
             Format::Ps { skip, untold } if skip > 0 || untold.is_some() => {
                 Some(Self { skip, video: untold, ..whole })
             }
@@ -45,6 +49,9 @@ impl Preparation {
 
     fn copy(self, file: &mut (impl Read + Seek), to: &mut impl Write) -> io::Result<()> {
         file.seek(SeekFrom::Start(self.skip))?;
+        if self.is_dhav {
+            return dhav::to_program_stream(file, to);
+        }
         let mut rest = file.take(self.end.saturating_sub(self.skip));
         if let Some(video) = self.video {
             let mut pack = vec![0; 14];
@@ -64,7 +71,7 @@ impl Preparation {
 }
 
 /// A program stream map that says of what type the video streams are.
-fn stream_map(video: u8) -> Vec<u8> {
+pub(super) fn stream_map(video: u8) -> Vec<u8> {
     let entries: Vec<u8> = (0xe0..=0xef).flat_map(|id| [video, id, 0, 0]).collect();
     let entries_length = entries.len() as u16;
     let mut map = vec![0, 0, 1, 0xbc];
@@ -98,11 +105,12 @@ mod tests {
             let mut out = Vec::new();
             preparation.copy(&mut Cursor::new(&file), &mut out).map(|()| out)
         };
-        let out = of(Preparation { skip: 40, end: u64::MAX, video: Some(0x1b) }).unwrap();
+        let whole = Preparation { skip: 0, end: u64::MAX, video: None, is_dhav: false };
+        let out = of(Preparation { skip: 40, video: Some(0x1b), ..whole }).unwrap();
         assert_eq!(out, [&pack[..], &stream_map(0x1b), b"rest"].concat());
-        let out = of(Preparation { skip: 0, end: 5, video: None }).unwrap();
+        let out = of(Preparation { end: 5, ..whole }).unwrap();
         assert_eq!(out, [7; 5]);
-        assert!(of(Preparation { skip: 58, end: u64::MAX, video: Some(1) }).is_err());
+        assert!(of(Preparation { skip: 58, video: Some(1), ..whole }).is_err());
         assert_eq!(crc(b"123456789"), 0x0376_e6e7);
     }
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::damage::Damage;
 use super::format::Format;
 use super::picture_metadata::PictureTexts;
-use super::{asf, avi, flv, matroska, mp4, mpeg_ts};
+use super::{asf, avi, dhav, flv, matroska, mp4, mpeg_ts};
 
 /// Reads a file as each kind that has a reader.
 pub(crate) fn read_all(path: &Path) {
@@ -21,6 +21,8 @@ pub(crate) fn read_all(path: &Path) {
         let _ = Damage::find(path, format);
     }
     let _ = asf::length(path);
+    let _ = dhav::read(path);
+    let _ = dhav::to_program_stream(&bytes[..], &mut std::io::sink());
     let _ = avi::read(path);
     let _ = flv::read(path);
     for (stride, offset) in [(188, 0), (192, 4), (204, 0)] {
@@ -32,7 +34,7 @@ pub(crate) fn read_all(path: &Path) {
 }
 
 /// What a file is, and what it is not: no walk may trust that it has the right file before it.
-fn damage_formats(own: Format) -> [Format; 10] {
+fn damage_formats(own: Format) -> [Format; 11] {
     [
         own,
         Format::Matroska { second: None },
@@ -44,5 +46,6 @@ fn damage_formats(own: Format) -> [Format; 10] {
         Format::Asf,
         Format::Ps { skip: 0, untold: None },
         Format::Dv,
+        Format::Dhav,
     ]
 }

@@ -40,6 +40,7 @@ impl Damage {
             Format::Ogg { .. } => packets::ogg(&mut file),
             Format::Asf => once(packets::asf(&mut file)),
             Format::Ps { skip, .. } => once(packets::program_stream(&mut file, skip)),
+            Format::Dhav => once(packets::dhav(&mut file)),
             Format::Dv => once(packets::dv(&mut file)),
             Format::Mjpeg => once(packets::zeros(&mut file)),
             Format::Other if packets::is_annex_b(&mut file) => once(packets::zeros(&mut file)),

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 
 use super::Window;
+use crate::media::dhav;
 
 /// So many zeros in a row are no stuffing: a disk's sector, or a hole.
 const HOLE: usize = 4096;
@@ -27,7 +28,7 @@ pub(super) fn ogg(file: &mut Window) -> Option<(u64, u64)> {
         }
         let number = u32::from_le_bytes([page[18], page[19], page[20], page[21]]);
         let stream = [page[14], page[15], page[16], page[17]];
-        // A stream that begins counts anew.
+        // A stream that begins counts from 0.
         let begins = page[5] & 2 != 0;
         let last = numbers.insert(stream, number);
         if !begins && last.is_some_and(|last| number != last.wrapping_add(1)) {
@@ -102,6 +103,18 @@ pub(super) fn program_stream(file: &mut Window, skip: u64) -> Option<u64> {
                 begin - at
             }
         };
+    }
+    None
+}
+
+/// The first byte of DHAV at which a frame should begin and does not, although others follow.
+pub(super) fn dhav(file: &mut Window) -> Option<u64> {
+    let mut at = file.upto(0, HOLE).windows(4).position(|word| word == dhav::HEAD)? as u64;
+    while let Some(head) = file.at::<{ dhav::HEAD_BYTES }>(at) {
+        match dhav::length(&head) {
+            Some((_, length)) => at += length as u64,
+            None => return next(file, at, dhav::HEAD).map(|_| at),
+        }
     }
     None
 }
@@ -195,6 +208,16 @@ mod tests {
         assert_eq!(damage(&filled, format), None);
         file[5 * one.len() + 100..9 * one.len()].fill(0);
         assert_eq!(damage(&file, format), Some((6 * one.len() as u64, 1)));
+    }
+
+    #[test]
+    fn hole_among_frames_of_dhav_is_found() {
+        let one = dhav::tests::frame(0xfc, 0, &[], &[7; 500]);
+        let mut file = one.repeat(10);
+        assert_eq!(damage(&file, Format::Dhav), None);
+        assert_eq!(damage(&file[..file.len() - 100], Format::Dhav), None);
+        file[3 * one.len() + 100..5 * one.len() + 100].fill(0);
+        assert_eq!(damage(&file, Format::Dhav), Some((4 * one.len() as u64, 1)));
     }
 
     #[test]
