@@ -29,7 +29,7 @@ def main():
         f'( uridecodebin uri="{source}" ! videoconvert ! facesr ! videoconvert ! '
         "x264enc tune=zerolatency speed-preset=superfast ! rtph264pay name=pay0 config-interval=1 )"
     )
-    # One pipeline for all who look at a camera; a file begins anew for each.
+    # One pipeline for all who look at a camera; a file begins again for each.
     factory.set_shared(source.startswith("rtsp"))
     server = GstRtspServer.RTSPServer()
     server.set_service(sys.argv[2] if len(sys.argv) == 3 else "8554")

@@ -7,7 +7,7 @@
 #
 # Every part runs by itself and has its own time; what fails is named in the table, and the rest goes on.
 #   FACESR_GPU_SECONDS     seconds that all of it may take (default 540)
-#   OUT/table.md           the table, for docs/performance.md; written anew after every part
+#   OUT/table.md           the table, for docs/performance.md; written again after every part
 #   OUT/results.jsonl      what it is made of;  OUT/log.txt  what the parts said
 # Ends with 0 if all is right, 1 if something is not or could not be done, 3 if there is no NVIDIA driver.
 set -u

@@ -117,7 +117,7 @@ fn watch(
         let Some(message) = message else { continue };
         match message.view() {
             gst::MessageView::Eos(_) => {
-                // A file is rewound: opening it anew would open the models anew, too.
+                // A file is rewound: opening it again would open the models again, too.
                 let is_rewound = config.source.is_file()
                     && std::mem::replace(&mut frames_of_round, frames()) != frames()
                     && pipeline.seek_simple(REWIND, gst::ClockTime::ZERO).is_ok();

@@ -54,7 +54,7 @@ pub(crate) struct Output {
     looked: Mutex<Option<Instant>>,
     /// Pictures left out because the encoder is too slow.
     pub(crate) dropped: AtomicU64,
-    /// Times that the encoder had to be started anew.
+    /// Times that the encoder had to be started again.
     pub(crate) restarts: AtomicU64,
 }
 
@@ -284,7 +284,7 @@ impl Encode {
         let (convert, scale, filter) =
             (make("videoconvert")?, make("videoscale")?, make("capsfilter")?);
         let encoder = make_encoder(&settings.encoder, (width, height))?;
-        // A stream whose format, colors or rate change begins anew, which some recorders do not survive.
+        // A stream whose format, colors or rate change begins again, which some recorders do not survive.
         let fixed = gst::Caps::builder("video/x-raw")
             .field("format", encoder_format(&encoder))
             .field("width", width as i32)

@@ -153,7 +153,7 @@ impl Service {
             if !camera.can_become(&config) {
                 self.remove(&name);
                 self.add(&name, config)?;
-                lines.push(format!("{name}: changed, and served anew"));
+                lines.push(format!("{name}: changed, and served again"));
                 continue;
             }
             let had_before = camera.config.before;

@@ -12,7 +12,7 @@ fn checker(args: &[&str]) -> String {
     let own = std::env::current_exe().unwrap();
     let program = own.ancestors().nth(2).unwrap().join("examples/gpu_elements");
     // Elements for CUDA are registered only where there is a driver: a registry of its own, and of all
-    // plugins only those that are needed, since each is loaded anew.
+    // plugins only those that are needed, since each is loaded again.
     gst::init().unwrap();
     let folder = tempfile::tempdir().unwrap();
     for name in ["nvcodec", "coreelements"] {

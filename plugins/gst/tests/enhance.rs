@@ -421,7 +421,7 @@ fn late_frames_pass_untouched() {
     bench.element.set_property("qos", false);
     bench.run(stamped(face_frame(&info, 9), 0));
     assert_eq!(bench.stat("faces-enhanced"), 4);
-    // A flush begins anew.
+    // A flush begins again.
     bench.element.set_property("qos", true);
     bench.harness.push_event(gst::event::FlushStart::new());
     bench.harness.push_event(gst::event::FlushStop::new(true));

@@ -93,7 +93,7 @@ impl Manager {
     }
 }
 
-/// A file that may be written anew.
+/// A file that may be written again.
 struct WatchedFile<'a> {
     path: &'a Path,
     /// What was read.

@@ -32,7 +32,7 @@ struct Clock {
     last: Option<i64>,
     /// Duration of the last frame.
     step: i64,
-    /// What is added since the times began anew.
+    /// What is added since the times began again.
     offset: i64,
     frames: u64,
     /// Whether a frame had a time other than 0.
@@ -152,9 +152,9 @@ pub(super) fn mend(
                     Event::BeganAnew => {
                         let at = time as f64 / 1e9;
                         status.note_of_kind(
-                            "anew",
+                            "again",
                             format!(
-                                "the times of the input begin anew at {at:.2} s; what follows is \
+                                "the times of the input begin again at {at:.2} s; what follows is \
                                  put behind it"
                             ),
                         );

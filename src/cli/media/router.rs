@@ -241,12 +241,12 @@ impl StreamRouter {
         }
     }
 
-    /// A stream that comes when all were known: the input has begun anew.
+    /// A stream that comes when all were known: the input has begun again.
     fn late(&self, pipeline: &gst::Pipeline, pad: &gst::Pad, kind: Option<Kind>) {
         let name = kind.map_or("data", Kind::name);
         let at = self.status.position.load(Ordering::Relaxed) as f64 / 1e9;
         self.status.loss(format!(
-            "from {at:.1} s on the streams begin anew under other numbers: one {name} stream was \
+            "from {at:.1} s on the streams begin again under other numbers: one {name} stream was \
              left out"
         ));
         let discard = || -> Option<()> {

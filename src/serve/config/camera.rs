@@ -44,7 +44,7 @@ pub struct CameraConfig {
     pub encoder: Option<String>,
     /// Frames between two key frames.
     pub key_interval: u32,
-    /// Time without a picture after which the camera is tried anew.
+    /// Time without a picture after which the camera is tried again.
     pub timeout: Duration,
     /// Those of lower priority lose enhancement first.
     pub priority: i32,

@@ -30,7 +30,7 @@ pub(crate) struct EventFigures {
 }
 
 /// A face's event on its way.
-pub(crate) struct Told {
+pub(crate) struct CountedEvent {
     face: FaceEvent,
     /// Faces that its camera shows now.
     count: usize,
@@ -39,7 +39,7 @@ pub(crate) struct Told {
 /// One receiver's queue.
 struct Queue {
     name: &'static str,
-    sender: SyncSender<Arc<Told>>,
+    sender: SyncSender<Arc<CountedEvent>>,
     figures: Arc<EventFigures>,
 }
 
@@ -72,7 +72,7 @@ impl Events {
     fn add(
         &mut self,
         name: &'static str,
-        work: impl FnOnce(Receiver<Arc<Told>>, &EventFigures) + Send + 'static,
+        work: impl FnOnce(Receiver<Arc<CountedEvent>>, &EventFigures) + Send + 'static,
     ) -> Result<(), ServeError> {
         let (sender, queue) = sync_channel(MOST_WAITING);
         let figures: Arc<EventFigures> = Arc::default();
@@ -86,7 +86,7 @@ impl Events {
     /// Passes an event on, if it is about a face. Never waits.
     pub(crate) fn offer(&self, event: &Event) {
         let Event::Face { face, count } = event else { return };
-        let told = Arc::new(Told { face: face.clone(), count: *count });
+        let told = Arc::new(CountedEvent { face: face.clone(), count: *count });
         for queue in &self.queues {
             if queue.sender.try_send(told.clone()).is_err() {
                 queue.figures.dropped.fetch_add(1, Ordering::Relaxed);
@@ -112,7 +112,7 @@ impl Events {
 }
 
 /// A line of JSON for each event.
-fn stdout(queue: &Receiver<Arc<Told>>, figures: &EventFigures) {
+fn stdout(queue: &Receiver<Arc<CountedEvent>>, figures: &EventFigures) {
     while let Ok(told) = queue.recv() {
         let mut out = std::io::stdout().lock();
         let written = writeln!(out, "{}", told.face.to_json()).and_then(|()| out.flush());

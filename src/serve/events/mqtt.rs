@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use super::packet::{self, Message};
-use super::{EventFigures, MOST_WAITING, Told};
+use super::{CountedEvent, EventFigures, MOST_WAITING};
 use crate::config::MqttConfig;
 use crate::error::ServeError;
 
@@ -65,7 +65,7 @@ impl Mqtt {
     }
 
     /// Leaves an event and the number of faces for the broker.
-    pub(super) fn offer(&self, told: &Told) {
+    pub(super) fn offer(&self, told: &CountedEvent) {
         let event = Message {
             topic: format!("{}/events", self.topic),
             payload: told.face.to_json().to_string(),

@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::Receiver;
 
-use super::{EventFigures, Told};
+use super::{CountedEvent, EventFigures};
 use crate::config::Secret;
 
 /// Seconds for one of them.
 const TIMEOUT: u64 = 5;
 
-pub(super) fn run(queue: &Receiver<Arc<Told>>, url: &Secret, figures: &EventFigures) {
+pub(super) fn run(queue: &Receiver<Arc<CountedEvent>>, url: &Secret, figures: &EventFigures) {
     while let Ok(told) = queue.recv() {
         let answer = minreq::post(url.expose())
             .with_header("Content-Type", "application/json")

@@ -185,7 +185,7 @@ fn outputs(out: &mut String, entries: &[(String, Entry)]) {
         ),
         (
             "facesr_encoder_restarts_total",
-            "Times that the encoder failed and was started anew.",
+            "Times that the encoder failed and was started again.",
             "counter",
             |o| o.restarts.load(Ordering::Relaxed),
         ),

@@ -1,4 +1,4 @@
-//! Where a stream starts anew, so that faces of what came before must be forgotten.
+//! Where a stream starts again, so that faces of what came before must be forgotten.
 //!
 //! Events may come while a frame is in work, from other threads. They only raise a counter here and
 //! never wait; the streaming thread compares the counter at the next frame.
@@ -90,7 +90,7 @@ mod tests {
 
     const MS: gst::ClockTime = gst::ClockTime::MSECOND;
 
-    /// Whether each frame, at so many milliseconds, starts anew.
+    /// Whether each frame, at so many milliseconds, starts again.
     fn starts(duration: Option<u64>, frames: &[u64]) -> Vec<bool> {
         let (tracker, mut clock) = (DiscontTracker::default(), FrameClock::default());
         let duration = duration.map(gst::ClockTime::from_mseconds);

@@ -1,6 +1,6 @@
 //! The latency that a filter reports: what a frame's work takes, measured.
 //!
-//! Every new value makes the whole pipeline work out its latency anew and its sinks wait longer or
+//! Every new value makes the whole pipeline work out its latency again and its sinks wait longer or
 //! shorter, which shows. So a value stays until what is measured differs markedly.
 
 use std::time::Duration;
@@ -59,7 +59,7 @@ impl State {
         wanted.max(FLOOR).min(self.cap())
     }
 
-    /// Reports anew where that makes a marked difference; true if it does.
+    /// Reports again where that makes a marked difference; true if it does.
     fn renew(&mut self) -> bool {
         if !self.waits {
             return !std::mem::take(&mut self.reported).is_zero();

@@ -46,7 +46,7 @@ impl LiveQuery {
         }
     }
 
-    /// Asks again at the next frame: the pipeline has worked out its latency anew.
+    /// Asks again at the next frame: the pipeline has worked out its latency again.
     pub(crate) fn forget(&self) {
         *self.0.lock() = None;
     }

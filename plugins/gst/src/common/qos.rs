@@ -16,7 +16,7 @@ struct Report {
 
 /// How late a frame is, and the load: what QoS messages carry.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Lateness {
+pub(crate) struct LateFrame {
     /// Nanoseconds.
     pub(crate) jitter: i64,
     /// Above 1 where the sink gets frames too slowly.
@@ -41,11 +41,11 @@ impl QosState {
     }
 
     /// The lateness of a frame that will be late at the sink whatever is done.
-    pub(crate) fn lateness(&self, times: &BufferTimes) -> Option<Lateness> {
+    pub(crate) fn lateness(&self, times: &BufferTimes) -> Option<LateFrame> {
         let report = (*self.0.lock())?;
         let late = report.earliest.checked_sub(times.running?)?;
         let jitter = i64::try_from(late.nseconds()).unwrap_or(i64::MAX);
-        Some(Lateness { jitter, proportion: report.proportion })
+        Some(LateFrame { jitter, proportion: report.proportion })
     }
 }
 
@@ -77,7 +77,7 @@ mod tests {
             _ => unreachable!(),
         };
         record(event(1000, 200));
-        let late = Lateness { jitter: 100_000_000, proportion: 2.0 };
+        let late = LateFrame { jitter: 100_000_000, proportion: 2.0 };
         assert_eq!(qos.lateness(&times(1100)), Some(late));
         assert!(qos.lateness(&times(1201)).is_none());
         record(event(1000, -900));

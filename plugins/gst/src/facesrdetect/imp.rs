@@ -222,7 +222,7 @@ impl FacesrDetect {
         }
         let duration = job.frames.frame_duration();
         if state.clock.starts_anew(&self.stream.discont, job.times.timestamp, duration) {
-            gst::debug!(CAT, imp = self, "the stream starts anew, forgetting its faces");
+            gst::debug!(CAT, imp = self, "the stream starts again, forgetting its faces");
             if let Some(search) = &mut state.search {
                 search.finder.reset();
             }

@@ -23,7 +23,7 @@ use crate::common::discontinuity::FrameClock;
 use crate::common::face_meta::{self, FaceReader};
 use crate::common::filter::{FilterStream, end_frame, refuse_crop_meta};
 use crate::common::latency::waiting;
-use crate::common::qos::Lateness;
+use crate::common::qos::LateFrame;
 use crate::common::{element_error, properties};
 use crate::cuda_context::{self, CudaContext};
 use crate::frame_map::{self, FrameMapper, MapError};
@@ -168,7 +168,7 @@ impl FacesrEnhance {
     }
 
     /// If a frame must not be worked on any more: how late it is, and the load.
-    fn lateness(&self, job: &Job) -> Option<Lateness> {
+    fn lateness(&self, job: &Job) -> Option<LateFrame> {
         if !self.obj().is_qos() {
             return None;
         }
@@ -181,12 +181,12 @@ impl FacesrEnhance {
             let jitter = i64::try_from(late.nseconds()).unwrap_or(i64::MAX);
             let proportion = f64::from(1 + waiting);
             let most = frames_in(MOST_WAITING, &job.frames).max(LEAST_WAITING);
-            (waiting >= most).then_some(Lateness { jitter, proportion })
+            (waiting >= most).then_some(LateFrame { jitter, proportion })
         })
     }
 
     /// The QoS message for a frame that passes untouched because it is late.
-    fn late_message(&self, times: &BufferTimes, late: Lateness) -> gst::Message {
+    fn late_message(&self, times: &BufferTimes, late: LateFrame) -> gst::Message {
         let stats = *self.stats.lock();
         let count = |n: u64| gst::GenericFormattedValue::from(gst::format::Buffers::from_u64(n));
         gst::message::Qos::builder(false)
@@ -329,7 +329,7 @@ impl FacesrEnhance {
     ) -> Result<(), gst::ErrorMessage> {
         let duration = job.frames.frame_duration();
         if state.clock.starts_anew(&self.stream.discont, job.times.timestamp, duration) {
-            gst::debug!(CAT, imp = self, "the stream starts anew, forgetting its faces");
+            gst::debug!(CAT, imp = self, "the stream starts again, forgetting its faces");
             state.enhancer.reset();
         }
         self.follow_settings(state, job)?;

@@ -4,7 +4,7 @@
 //! came meanwhile can only pass untouched. To try again at once would go on like that for ever. So
 //! after each such frame more are let pass before the next attempt, until one is done in time.
 
-use crate::common::qos::Lateness;
+use crate::common::qos::LateFrame;
 
 /// How long frames are let pass at most, after those that are late, before the next attempt: less
 /// than a second, so that faces are soon sharp again when the machine has recovered.
@@ -29,10 +29,10 @@ impl LateFramePolicy {
     /// waiting, for `longest` frames at most.
     pub(super) fn passes(
         &mut self,
-        late: Option<Lateness>,
+        late: Option<LateFrame>,
         bearable: i64,
         longest: u32,
-    ) -> Option<Lateness> {
+    ) -> Option<LateFrame> {
         let attempted = std::mem::replace(&mut self.attempted, false);
         match late {
             Some(late) => {
@@ -45,7 +45,7 @@ impl LateFramePolicy {
             }
             None if self.left > 0 => {
                 self.left -= 1;
-                Some(Lateness { jitter: 0, proportion: self.proportion })
+                Some(LateFrame { jitter: 0, proportion: self.proportion })
             }
             None => {
                 if attempted {
@@ -72,7 +72,7 @@ mod tests {
             let due = FRAME * n;
             now = now.max(due);
             let late = (now > due + slack)
-                .then_some(Lateness { jitter: now - due - slack, proportion: 2.0 });
+                .then_some(LateFrame { jitter: now - due - slack, proportion: 2.0 });
             if policy.passes(late, FRAME, LONGEST_FRAMES).is_none() {
                 worked += 1;
                 now += cost;

@@ -108,7 +108,7 @@ impl Settings {
 /// The properties that can be set.
 pub(crate) static TABLE: LazyLock<PropertyTable<Settings>> = LazyLock::new(table);
 
-/// The same, declared anew: a declaration belongs to one class of objects.
+/// The same, declared again: a declaration belongs to one class of objects.
 pub(crate) fn table() -> PropertyTable<Settings> {
     let default = Settings::default();
     let generator = properties::text(

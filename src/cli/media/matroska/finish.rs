@@ -3,7 +3,7 @@
 //!
 //! The muxer writes index (SeekHead), Info and Tracks in front, and has no room there. So it is given
 //! a name of its program that is padded with blanks ([`reserve`]); once the file is whole, the
-//! front is written anew without them, and what is left over becomes a void.
+//! front is written again without them, and what is left over becomes a void.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Seek, SeekFrom, Write};
@@ -176,7 +176,7 @@ pub(in crate::media) fn finish(path: &Path, tracks: &[Track], extra: &Extra<'_>)
     )
 }
 
-/// Writes the front anew. `moved` are elements that lie elsewhere than the muxer put them.
+/// Writes the front again. `moved` are elements that lie elsewhere than the muxer put them.
 fn front(
     file: &mut File,
     parts: &Parts,

@@ -124,7 +124,7 @@ fn broker_gets_faces_counts_a_will_and_a_farewell() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     let (sender, published) = channel();
-    // A broker that sends the first client away, as one that is started anew does.
+    // A broker that sends the first client away, as one that is started again does.
     std::thread::spawn(move || {
         for (n, stream) in listener.incoming().map_while(Result::ok).enumerate() {
             let mut stream = stream;

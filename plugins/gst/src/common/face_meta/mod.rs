@@ -5,7 +5,7 @@
 //! analytics metadata (see [`analytics`](crate::analytics)). Read are both; what both describe is
 //! one face.
 //!
-//! A region's own `id` is a place in this buffer, never the face's: detectors number regions anew in
+//! A region's own `id` is a place in this buffer, never the face's: detectors number regions from 0 in
 //! every frame. It is that of the detection among the entries of the buffer's analytics metadata,
 //! by which DL Streamer finds one from the other, and where there are none, that of the region.
 //! These parameter structures go with each region:

@@ -1,6 +1,6 @@
 //! Names for faces that come without one, by where they are.
 //!
-//! Detectors without a tracker give no identity, or number the boxes of each frame anew. Without
+//! Detectors without a tracker give no identity, or number the boxes of each frame from 0. Without
 //! one nothing that was learnt of a face would serve in the next frame; with a wrong one it would
 //! serve for another face.
 
