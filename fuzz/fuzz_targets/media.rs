@@ -3,6 +3,7 @@
 //! command is a program, no library.
 #![no_main]
 
+#[path = "media/readers.rs"]
 mod media;
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {

@@ -15,6 +15,12 @@ mod matroska;
 mod mp4;
 #[path = "../../../src/cli/media/mpeg_ts.rs"]
 mod mpeg_ts;
+#[path = "../../../src/cli/media/damage/mod.rs"]
+mod damage;
+#[path = "../../../src/cli/media/dhav.rs"]
+mod dhav;
+#[path = "../../../src/cli/media/prepared.rs"]
+mod prepared;
 #[path = "../../../src/cli/media/picture_metadata.rs"]
 mod picture_metadata;
 #[path = "../../../src/cli/media/read_all.rs"]
