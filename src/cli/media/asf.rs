@@ -7,7 +7,7 @@ use std::path::Path;
 /// Bytes that are searched for the properties.
 const HEAD: u64 = 1 << 20;
 /// The object that holds them.
-const PROPERTIES: [u8; 16] = [
+pub(super) const PROPERTIES: [u8; 16] = [
     0xa1, 0xdc, 0xab, 0x8c, 0x47, 0xa9, 0xcf, 0x11, 0x8e, 0xe4, 0x00, 0xc0, 0x0c, 0x20, 0x53, 0x65,
 ];
 

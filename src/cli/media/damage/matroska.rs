@@ -1,10 +1,8 @@
 //! Matroska and WebM: elements of the segment, and those of each cluster.
 
 use super::Window;
-use crate::media::matroska::element;
+use crate::media::matroska::{EBML, SEGMENT, element};
 
-const EBML: u32 = 0x1A45_DFA3;
-const SEGMENT: u32 = 0x1853_8067;
 const CLUSTER: u32 = 0x1F43_B675;
 /// What stands beside clusters: seek head, information, tracks, cues, attachments, chapters, tags.
 const BESIDE: [u32; 7] =

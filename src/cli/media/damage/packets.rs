@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 
 use super::Window;
+use crate::media::asf::PROPERTIES;
 use crate::media::dhav;
 
 /// So many zeros in a row are no stuffing: a disk's sector, or a hole.
@@ -56,10 +57,6 @@ fn next(file: &mut Window, at: u64, word: &[u8]) -> Option<u64> {
 /// The object of an ASF file that holds its packets.
 const DATA: [u8; 16] = [
     0x36, 0x26, 0xb2, 0x75, 0x8e, 0x66, 0xcf, 0x11, 0xa6, 0xd9, 0x00, 0xaa, 0x00, 0x62, 0xce, 0x6c,
-];
-/// The object that says how long each is.
-const PROPERTIES: [u8; 16] = [
-    0xa1, 0xdc, 0xab, 0x8c, 0x47, 0xa9, 0xcf, 0x11, 0x8e, 0xe4, 0x00, 0xc0, 0x0c, 0x20, 0x53, 0x65,
 ];
 /// Bytes of an ASF file that are searched for both.
 const ASF_HEAD: usize = 1 << 20;

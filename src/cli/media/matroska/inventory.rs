@@ -6,8 +6,8 @@ use std::path::Path;
 
 use crate::media::container::Kind;
 
-const EBML: u32 = 0x1A45_DFA3;
-pub(super) const SEGMENT: u32 = 0x1853_8067;
+pub(in crate::media) const EBML: u32 = 0x1A45_DFA3;
+pub(in crate::media) const SEGMENT: u32 = 0x1853_8067;
 pub(super) const INFO: u32 = 0x1549_A966;
 pub(super) const TRACKS: u32 = 0x1654_AE6B;
 pub(super) const TAGS: u32 = 0x1254_C367;

@@ -5,4 +5,4 @@ mod finish;
 mod inventory;
 
 pub(super) use finish::{Attached, Extra, Track, finish, reserve};
-pub(super) use inventory::{Movie, chapters, element, second_file};
+pub(super) use inventory::{EBML, Movie, SEGMENT, chapters, element, second_file};
