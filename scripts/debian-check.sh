@@ -64,8 +64,23 @@ inside sh -c 'gst-launch-1.0 -q compositor name=both sink_1::xpos=176 ! videocon
     filesrc location=/tmp/in.mp4 ! decodebin ! videoconvert ! tee name=t \
     t. ! queue ! both.sink_0 t. ! queue ! facesr ! videoconvert ! both.sink_1 && test -s /tmp/both.mp4'
 inside ls /usr/share/man/man1/facesr.1.gz /usr/share/bash-completion/completions/facesr /usr/share/doc/facesr/THIRD-PARTY.txt.gz
+# Serves the cameras that the package brings, as its service does, and is watched.
+# shellcheck disable=SC2016
+inside sh -ec '
+    setpriv --reuid=facesr --regid=facesr --clear-groups env XDG_CACHE_HOME=/var/cache/facesr facesr serve /etc/facesr/cameras.toml &
+    server=$!
+    name=$(sed -n "s/^\[cameras\.\(.*\)\]$/\1/p" /etc/facesr/cameras.toml | head -n 1)
+    watch="gst-launch-1.0 -q rtspsrc location=rtsp://127.0.0.1:8554/$name protocols=tcp ! rtph264depay ! decodebin ! identity eos-after=25 ! fakesink"
+    tries=0
+    until timeout 20 $watch; do
+        tries=$((tries + 1))
+        [ $tries -lt 10 ]
+        sleep 1
+    done
+    kill $server
+    wait $server'
 version=$(chroot "$fresh" gst-inspect-1.0 --version | sed -n 's/^GStreamer //p')
-say "$suite, GStreamer $version: installed by apt, found by gst-inspect-1.0, used"
+say "$suite, GStreamer $version: installed by apt, found by gst-inspect-1.0, used; the example is served and watched"
 
 # GStreamer has its analytics metadata, and the overlay that draws them, since 1.24.
 analytics=no
@@ -108,9 +123,12 @@ if [ $with_tests = yes ]; then
         tar --null -T - -cf - | tar -xf - -C "$fresh$root"
     inside apt-get install -y -o Dpkg::Use-Pty=0 libgstrtspserver-1.0-0 gstreamer1.0-plugins-bad gstreamer1.0-libav \
         gstreamer1.0-plugins-ugly
+    # They bring their own models, and one of them asks what is said where none is installed.
+    inside mv /usr/share/facesr/models /usr/share/facesr/aside
     inside env "PATH=/usr/local/bin:/usr/bin:/bin" G_DEBUG=fatal_warnings FACESR_SKIP_LOG=/tmp/skipped.txt sh -c "cd '$root' && cargo-nextest nextest run \
         --archive-file /tmp/tests.tar.zst --extract-to '$root' --extract-overwrite --workspace-remap '$root' \
         -E 'not test(/(^|::)shared_/)'"
+    inside mv /usr/share/facesr/aside /usr/share/facesr/models
     say "$suite: $(grep -a 'Summary' "$log" | tail -n 1 | sed 's/ *Summary//')"
     touch "$fresh/tmp/skipped.txt"
     left_out=$(grep -c GstAnalytics "$fresh/tmp/skipped.txt" || true)

@@ -99,8 +99,8 @@ fn detector_that_takes_the_place_of_a_missing_model_is_told() {
         .env_remove("XDG_DATA_HOME")
         .output()
         .unwrap();
-    let said = String::from_utf8_lossy(&ended.stdout);
-    assert!(ended.status.success() && said.contains("1 passed"), "{said}");
+    let [said, why] = [&ended.stdout, &ended.stderr].map(|text| String::from_utf8_lossy(text));
+    assert!(ended.status.success() && said.contains("1 passed"), "{said}{why}");
 }
 
 #[test]
