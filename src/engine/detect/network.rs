@@ -91,8 +91,9 @@ struct InputTensor {
     values: Vec<f32>,
 }
 
-/// Tensor sizes that are kept open, the latest first. Full frames, tiles and windows take turns.
-const KEPT_OPEN: usize = 4;
+/// Tensor sizes that are kept open, the latest first. Full frames, as they are and at two scales
+/// enlarged, tiles and places of lost faces take turns.
+const KEPT_OPEN: usize = 5;
 
 /// What all streams share that use the same file.
 struct Model {

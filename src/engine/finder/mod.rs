@@ -248,6 +248,7 @@ impl Finder {
         let scene_cut = &self.scene_cut;
         self.scheduler.note_motion(|window| scene_cut.motion(window, size));
         let small_faces: Vec<_> = self.tracker.small_faces().collect();
+        let lost_faces: Vec<_> = self.tracker.lost_faces().collect();
         let interval = self.options.detect_interval;
         let mut budget = f64::from(self.options.detect_budget);
         let is_background = matches!(self.search, Search::Beside(_));
@@ -266,7 +267,7 @@ impl Finder {
             },
             budget,
             is_tentative: self.tracker.is_tentative(),
-            is_lost: self.tracker.has_lost(),
+            lost_faces: &lost_faces,
             small_faces: &small_faces,
             most,
             is_background,

@@ -5,6 +5,9 @@
 //! short where a small face awaits confirmation, longer where one is known or something moves, long
 //! where nothing does. What is overdue by most of its period comes first.
 //!
+//! A camera cannot wait: in the background a known face whose pixels are lost is searched for around
+//! the place where it is expected, for a twentieth of what the full frame costs.
+//!
 //! The plan depends on nothing but what it is told, so that the same frames are searched in the
 //! same way on every machine.
 
@@ -20,6 +23,12 @@ const PLAIN_TURN: u32 = 8;
 const SPARSE: f64 = 0.11;
 /// A face whose pixels are lost is searched for after so many seconds.
 const LEAST_INTERVAL: f64 = 0.08;
+/// A face whose pixels are lost is expected in a square of so many of its sides, ...
+const AROUND: f32 = 5.0;
+/// ... of which the detector sees so many pixels along a side: the face has 32 of them.
+const AROUND_INPUT: u32 = 160;
+/// So many faces are searched for at a time.
+const MOST_AROUND: usize = 4;
 /// Share of the frame that has to change for a search before its time, ...
 const NEW_MOTION: f64 = 0.002;
 /// ... at most so often, seconds, ...
@@ -54,8 +63,8 @@ pub(super) struct Situation<'a> {
     pub(super) budget: f64,
     /// Whether a face awaits confirmation by a search of the full frame.
     pub(super) is_tentative: bool,
-    /// Whether the pixels of a known face are lost.
-    pub(super) is_lost: bool,
+    /// Where known faces are expected whose pixels are lost.
+    pub(super) lost_faces: &'a [Rect],
     /// Boxes of small faces, and whether each is urgent: it awaits confirmation or is out of sight.
     pub(super) small_faces: &'a [(Rect, bool)],
     /// Searches in this frame at most.
@@ -91,6 +100,8 @@ pub(super) struct SearchScheduler {
     savings: Option<f64>,
     /// When the full frame was searched last.
     searched: Option<f64>,
+    /// When lost faces were searched for last.
+    searched_around: f64,
     turn: u32,
     /// Share of the frame that has changed since it was searched.
     motion: f64,
@@ -177,6 +188,12 @@ impl SearchScheduler {
         let mut regions = Vec::new();
         let is_first = self.searched.is_none();
         self.is_due = self.is_full_due(s, savings);
+        let around = self.plan_around(s, &mut savings);
+        if !around.is_empty() {
+            // Alone: their answer is not to wait for another.
+            self.savings = Some(savings);
+            return around;
+        }
         if s.most > 0 && (self.is_due || self.has_news(s, savings)) {
             regions.extend(self.plan_full(s, &mut savings));
         }
@@ -200,11 +217,61 @@ impl SearchScheduler {
             return false;
         }
         let can_pay = self.full.is_some_and(|(_, cost)| savings >= cost);
-        let interval = if s.is_tentative { s.interval / 2.0 } else { s.interval };
+        let is_lost = !s.lost_faces.is_empty();
+        let is_around = s.is_background && self.can_scale();
+        let soon = s.is_tentative || is_lost && is_around;
+        let interval = if soon { s.interval / 2.0 } else { s.interval };
         // The frame that is nearest to the time.
         since + s.step / 2.0 >= interval
             || s.step >= SPARSE
-            || s.is_lost && can_pay && since + s.step / 2.0 >= LEAST_INTERVAL
+            || is_lost && !is_around && can_pay && since + s.step / 2.0 >= LEAST_INTERVAL
+    }
+
+    /// Whether the detector can be shown pictures at any scale.
+    fn can_scale(&self) -> bool {
+        self.rate > 0.0
+    }
+
+    /// Searches around the places of lost faces, if they are due and can be paid for.
+    fn plan_around(&mut self, s: &Situation<'_>, savings: &mut f64) -> Vec<SearchRegion> {
+        let since = s.now - self.searched_around;
+        if !s.is_background
+            || s.most == 0
+            || !self.can_scale()
+            || s.interval.is_infinite()
+            || (0.0..LEAST_INTERVAL).contains(&(since + s.step / 2.0))
+        {
+            return Vec::new();
+        }
+        let mut regions: Vec<_> = s.lost_faces.iter().filter_map(|r| self.around(r)).collect();
+        regions.truncate(MOST_AROUND);
+        let cost = regions.iter().map(|region| self.cost_of(region)).sum::<f64>();
+        if regions.is_empty() || cost > *savings {
+            return Vec::new();
+        }
+        *savings -= cost;
+        self.searched_around = s.now;
+        regions
+    }
+
+    /// The square in which a face is expected around `rect`; `None` if it is larger than the frame.
+    fn around(&self, rect: &Rect) -> Option<SearchRegion> {
+        let (full, _) = self.full?;
+        let side = AROUND * (rect.w * full.aspect).max(rect.h);
+        let axis = |center: f32, length: f32, (from, all): (u32, u32)| {
+            // Even, for chroma that is halved.
+            let length = (length as u32 & !1).max(2);
+            let last = (from + all).checked_sub(length).filter(|last| *last >= from)?;
+            let start = (center - length as f32 / 2.0).max(0.0) as u32;
+            Some((start.clamp(from, last) & !1, length))
+        };
+        let (center, w) = (rect.center(), full.window);
+        let (x, width) = axis(center.x, side / full.aspect, (w.x, w.width))?;
+        let (y, height) = axis(center.y, side, (w.y, w.height))?;
+        let window = Window { x, y, width, height };
+        let scale = AROUND_INPUT as f32 / height as f32;
+        let is_enlarged = scale > full.scale;
+        Some(SearchRegion { window, scale, is_tile: true, is_enlarged, ..full })
     }
 
     /// Whether something moves in the frame that no search has seen, and may be a face.

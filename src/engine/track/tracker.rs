@@ -106,9 +106,9 @@ impl Tracker {
         self.tracks.iter().any(Track::awaits_full_search)
     }
 
-    /// Whether a face is out of sight since a moment.
-    pub(crate) fn has_lost(&self) -> bool {
-        self.tracks.iter().any(|t| t.is_lost() && !t.suspended)
+    /// Where faces are expected that are known and out of sight.
+    pub(crate) fn lost_faces(&self) -> impl Iterator<Item = Rect> {
+        self.tracks.iter().filter(|t| t.is_lost() && !t.suspended).map(Track::rect)
     }
 
     /// Boxes of the tracks that a tile found, and whether each is to be searched for soon: it awaits

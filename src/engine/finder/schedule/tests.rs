@@ -13,7 +13,7 @@ fn situation(now: f64, step: f64) -> Situation<'static> {
         interval: 0.32,
         budget: 500.0,
         is_tentative: false,
-        is_lost: false,
+        lost_faces: &[],
         small_faces: &[],
         most: 100,
         is_background: false,
@@ -92,11 +92,39 @@ fn the_first_search_in_the_background_is_the_full_frame_alone() {
 fn tentative_and_lost_faces_are_searched_for_sooner() {
     let usual = full_searches(25, |_| {}).len();
     let tentative = full_searches(25, |s| s.is_tentative = true).len();
-    let lost = full_searches(25, |s| s.is_lost = true).len();
+    const LOST: &[Rect] = &[Rect { x: 9.0, y: 9.0, w: 30.0, h: 40.0 }];
+    let lost = full_searches(25, |s| s.lost_faces = LOST).len();
     assert!(tentative >= 2 * usual - 1, "{tentative}");
     assert!(lost > tentative, "{lost}");
-    let poor = full_searches(25, |s| (s.is_lost, s.budget) = (true, 0.0)).len();
+    let poor = full_searches(25, |s| (s.lost_faces, s.budget) = (LOST, 0.0)).len();
     assert_eq!(poor, usual);
+}
+
+#[test]
+fn lost_faces_are_searched_for_around_their_places_in_the_background() {
+    let faces = [Rect::new(2.0, 300.0, 30.0, 40.0), Rect::new(1260.0, 10.0, 10.0, 12.0)];
+    let mut scheduler = scheduler((1280, 720));
+    let (mut around, mut full) = (0, 0);
+    for i in 0..25 {
+        let s = situation(f64::from(i) * 0.04, 0.04);
+        let lost_faces = if i > 5 { &faces[..] } else { &[] };
+        let s = Situation { is_background: true, most: 2, lost_faces, ..s };
+        let plan = scheduler.plan(&s);
+        let Some(first) = plan.first().filter(|r| r.input_pixels() == 160.0 * 160.0) else {
+            full += usize::from(plan.iter().any(|region| !region.is_tile));
+            continue;
+        };
+        around += 1;
+        assert!(i > 5 && plan.len() == 2, "{plan:?}");
+        for (region, face) in plan.iter().zip(&faces) {
+            assert!(region.contains(face), "{region:?}");
+            assert!((28.0..36.0).contains(&region.apparent_side(face)), "{region:?}");
+        }
+        assert!(!first.is_enlarged || first.scale > scheduler.full_scale());
+    }
+    assert!((8..=10).contains(&around) && (3..=6).contains(&full), "{around} {full}");
+    // A face that fills the frame leaves no place around it.
+    assert_eq!(scheduler.around(&Rect::new(100.0, 100.0, 200.0, 200.0)), None);
 }
 
 #[test]
