@@ -27,8 +27,8 @@ const LOOK: Duration = Duration::from_secs(5);
 const JPEG_EVERY: Duration = Duration::from_millis(150);
 /// Size of a picture where nothing is known of the camera.
 const UNKNOWN_SIZE: (u32, u32) = (1280, 720);
-/// Pictures that may wait for the encoder; of more, the oldest are left out.
-const MOST_WAITING: u64 = 3;
+/// Pictures that may wait for the encoder, 0.24 s at 25 a second; of more, the oldest are left out.
+const MOST_WAITING: u64 = 6;
 
 /// What an output is like.
 #[derive(Debug, Clone, PartialEq)]
