@@ -8,6 +8,7 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use gst::prelude::*;
@@ -124,6 +125,12 @@ impl Input {
         matches!(self, Self::File(..))
     }
 
+    /// Whether it is the address of a camera, by any transport of RTSP.
+    pub(super) fn is_rtsp(&self) -> bool {
+        let Self::Uri(uri) = self else { return false };
+        uri.split_once("://").is_some_and(|(scheme, _)| scheme.to_lowercase().starts_with("rtsp"))
+    }
+
     /// Waits until a pipe holds something.
     fn wait_for_bytes(file: &File) -> Result<(), Failure> {
         let mut poll = libc::pollfd { fd: file.as_raw_fd(), events: libc::POLLIN, revents: 0 };
@@ -153,6 +160,13 @@ impl Input {
         pipeline: &gst::Pipeline,
     ) -> Result<(gst::Element, gst::Element), Failure> {
         super::restrict_factories(!matches!(self, Self::Uri(_)));
+        if let Self::Uri(uri) = self
+            && self.is_rtsp()
+        {
+            let source = rtsp_source(uri)?;
+            pipeline.add(&source).map_err(Failure::running)?;
+            return Ok((source.clone(), source));
+        }
         let parser = make("parsebin")?;
         let source = match self {
             Self::File(path, format) => match Preparation::of(*format) {
@@ -208,6 +222,52 @@ impl Input {
         }
         Ok((source, parser))
     }
+}
+
+/// A source of elementary streams, of which RTSP carries each by itself. It tells when all are there,
+/// which urisourcebin does not.
+fn rtsp_source(uri: &str) -> Result<gst::Element, Failure> {
+    let source = make("urisourcebin")?;
+    source.set_property("uri", uri);
+    source.set_property("parse-streams", true);
+    // Streams that come, once that is known, and those that are there.
+    let expected = Arc::new(AtomicUsize::new(usize::MAX));
+    let exposed = Arc::new(AtomicUsize::new(0));
+    let told = Arc::new(AtomicBool::new(false));
+    let tell = {
+        let (source, expected, exposed) = (source.downgrade(), expected.clone(), exposed.clone());
+        move || {
+            if exposed.load(Ordering::SeqCst) >= expected.load(Ordering::SeqCst)
+                && !told.swap(true, Ordering::SeqCst)
+                && let Some(source) = source.upgrade()
+            {
+                source.no_more_pads();
+            }
+        }
+    };
+    let count = tell.clone();
+    source.connect("source-setup", false, move |values| {
+        let rtsp: gst::Element = values.get(1)?.get().ok()?;
+        // What is neither picture nor sound, as the remarks of ONVIF, would never be there.
+        rtsp.connect("select-stream", false, |values| {
+            let caps = values.get(2)?.get::<gst::Caps>().ok()?;
+            let media = caps.structure(0)?.get::<&str>("media").unwrap_or_default();
+            Some(["video", "audio"].contains(&media).to_value())
+        });
+        let (expected, count) = (expected.clone(), count.clone());
+        rtsp.connect_no_more_pads(move |rtsp| {
+            expected.store(rtsp.src_pads().len(), Ordering::SeqCst);
+            count();
+        });
+        None
+    });
+    // After all others: they take the pad first.
+    source.connect("pad-added", true, move |_| {
+        exposed.fetch_add(1, Ordering::SeqCst);
+        tell();
+        None
+    });
+    Ok(source)
 }
 
 /// The plain source of a web address. In front of a list of segments (HLS, DASH) urisourcebin would

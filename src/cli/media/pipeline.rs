@@ -120,6 +120,9 @@ pub(super) fn build(
         (own_edits, excerpt),
     )?;
     let router = Arc::new(router);
+    if source.is_rtsp() {
+        router.wait_for_all();
+    }
     let adding = router.clone();
     parser.connect_pad_added(move |_, pad| adding.add(pad));
     let (weak, seen, name) = (pipeline.downgrade(), status.clone(), source.name());

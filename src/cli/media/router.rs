@@ -30,6 +30,8 @@ pub(super) struct StreamRouter {
     excerpt: Excerpt,
     /// Whether all streams are known: what comes later is something else.
     is_complete: AtomicBool,
+    /// Whether the muxer waits for that.
+    waits: AtomicBool,
     /// Streams so far of each kind.
     numbers: Mutex<[usize; 3]>,
     /// Inputs of the muxer that wait until it has all.
@@ -93,6 +95,9 @@ impl Gate {
     }
 }
 
+/// Packets and events that may come before all streams are known: some 20 s of picture and sound.
+const MOST_WAITING: usize = 2000;
+
 /// What a new pad carries, as the pad, its stream or its element knows.
 pub(super) fn caps_of(pad: &gst::Pad) -> gst::Caps {
     pad.current_caps()
@@ -138,6 +143,7 @@ impl StreamRouter {
             own_edits,
             excerpt,
             is_complete: AtomicBool::new(false),
+            waits: AtomicBool::new(false),
             numbers: Mutex::default(),
             gate,
         })
@@ -146,6 +152,19 @@ impl StreamRouter {
     /// All streams are known: what comes later is something else.
     pub(super) fn complete(&self) {
         self.is_complete.store(true, Ordering::Relaxed);
+        if self.waits.load(Ordering::Relaxed) {
+            self.gate.missing.store(0, Ordering::Relaxed);
+            self.gate.open();
+        }
+    }
+
+    /// Lets the muxer wait until all streams are known, to be called before the first: they come one
+    /// after another, each with its packets.
+    pub(super) fn wait_for_all(&self) {
+        self.waits.store(true, Ordering::Relaxed);
+        self.gate.missing.store(usize::MAX, Ordering::Relaxed);
+        self.gate.patience.store(MOST_WAITING, Ordering::Relaxed);
+        self.queue.set_property("max-size-buffers", MOST_WAITING as u32);
     }
 
     /// Leads a new stream to where it belongs.

@@ -1,8 +1,10 @@
 //! `facesr serve`: from the example to a clean end.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
+
+use facesr_testkit::{media, skip};
 
 use crate::{facesr, run, said, scratch};
 
@@ -99,4 +101,53 @@ fn service_manager_hears_of_start_life_and_end() {
     signal(&child, libc::SIGTERM);
     while !heard().contains("STOPPING=1") {}
     assert!(child.wait().unwrap().success());
+}
+
+#[test]
+fn camera_is_enhanced_with_its_sound() {
+    let (_dir, file) = scratch();
+    let film = file("film.mp4");
+    media::launch(&format!(
+        "videotestsrc num-buffers=100 ! video/x-raw,width=320,height=240,framerate=25/1 \
+         ! x264enc speed-preset=ultrafast key-int-max=25 ! mp4mux name=m ! filesink location={} \
+         audiotestsrc num-buffers=188 samplesperbuffer=1024 ! audio/x-raw,rate=48000 ! avenc_aac ! m.",
+        film.display()
+    ));
+    let path = file("cameras.toml");
+    let text = example(&path).replace("\"test\"", &format!("{:?}", film.to_str().unwrap()));
+    std::fs::write(&path, text).unwrap();
+    let mut camera = facesr().arg("serve").arg(&path).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(camera.stderr.take().unwrap()).lines().map_while(Result::ok);
+    let address = lines.find(|line| line.starts_with("rtsp://")).unwrap();
+    // Who comes before the camera gets the picture alone.
+    assert!(lines.any(|line| line.contains("320x240")));
+    let mut child = facesr()
+        .args(["enhance", &address, "-o", "-", "--detector", "none", "--preset", "ultrafast"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut taken = vec![0; 200_000];
+    let mut stdout = child.stdout.take().unwrap();
+    stdout.read_exact(&mut taken).unwrap();
+    signal(&child, libc::SIGINT);
+    stdout.read_to_end(&mut taken).unwrap();
+    child.wait().unwrap();
+    signal(&camera, libc::SIGTERM);
+    assert!(camera.wait().unwrap().success());
+    let written = file("taken.mkv");
+    std::fs::write(&written, taken).unwrap();
+    let probe = std::process::Command::new("ffprobe")
+        .args(["-v", "error", "-count_packets", "-show_entries"])
+        .args(["stream=codec_name,nb_read_packets", "-of", "csv=p=0"])
+        .arg(&written)
+        .output();
+    let Ok(probe) = probe else {
+        return skip::not_installed("there is no ffprobe: what came of a camera was not looked at");
+    };
+    let streams = String::from_utf8(probe.stdout).unwrap();
+    for codec in ["h264", "aac"] {
+        let line = streams.lines().find_map(|line| line.strip_prefix(codec)?.strip_prefix(','));
+        let packets: u32 = line.unwrap_or_default().parse().unwrap_or(0);
+        assert!(packets > 20, "{streams}");
+    }
 }
