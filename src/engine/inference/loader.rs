@@ -134,8 +134,6 @@ fn configure(
         // A pattern is one block as large as the whole run, beside the blocks of the first run, which
         // the arena keeps: 394 MB instead of 227 for 1280x960 in CenterFace, and no faster.
         .with_memory_pattern(false)?
-        // Weights that stay would keep the arena from giving back what lies around them.
-        .with_device_allocated_initializers()?
         .with_intra_threads(threads.max(1))?
         .with_inter_threads(1)?
         // Without it a file with the mark of ONNX Runtime's own format is read as that, past the
