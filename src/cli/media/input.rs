@@ -230,7 +230,8 @@ fn rtsp_source(uri: &str) -> Result<gst::Element, Failure> {
     let source = make("urisourcebin")?;
     source.set_property("uri", uri);
     source.set_property("parse-streams", true);
-    // Streams that come, once that is known, and those that are there.
+    // Streams that come, once that is known, and those that all others have taken: a pad is listed before
+    // they do, and two may come at the same moment.
     let expected = Arc::new(AtomicUsize::new(usize::MAX));
     let exposed = Arc::new(AtomicUsize::new(0));
     let told = Arc::new(AtomicBool::new(false));
