@@ -64,7 +64,8 @@ inside sh -c 'gst-launch-1.0 -q compositor name=both sink_1::xpos=176 ! videocon
     filesrc location=/tmp/in.mp4 ! decodebin ! videoconvert ! tee name=t \
     t. ! queue ! both.sink_0 t. ! queue ! facesr ! videoconvert ! both.sink_1 && test -s /tmp/both.mp4'
 inside ls /usr/share/man/man1/facesr.1.gz /usr/share/bash-completion/completions/facesr /usr/share/doc/facesr/THIRD-PARTY.txt.gz
-# Serves the cameras that the package brings, as its service does, and is watched.
+# Serves the cameras that the package brings, as its service does, and is watched. systemd makes the service's folder.
+inside install -d -o facesr -g facesr /var/cache/facesr
 # shellcheck disable=SC2016
 inside sh -ec '
     setpriv --reuid=facesr --regid=facesr --clear-groups env XDG_CACHE_HOME=/var/cache/facesr facesr serve /etc/facesr/cameras.toml &
