@@ -596,20 +596,35 @@ case_messages() {
     is "$(cat said)" "" "what it says"
 }
 
-# Video of 10 bits becomes one of 8, which is said; HDR says so in words of its own.
-case_video_of_ten_bits_becomes_eight_and_says_so() {
+# Video of 10 bits keeps them where the encoder takes them, and says what became of it; so does HDR.
+case_video_of_ten_bits_keeps_them() {
     ff "${VIDEO[@]}" -pix_fmt yuv420p10le -c:v libx265 -x265-params log-level=none main10.mp4
     ff "${VIDEO[@]}" -pix_fmt yuv422p10le -c:v libx264 high422.mkv
     for file in main10.mp4 high422.mkv; do
         enhance $file -o o.mp4 --force
         exits 0
-        says "more than 8 bits"
+        says "keeps its 10 bits"
+        says "--bit-depth=8"
         is "$(frames o.mp4)" 50 "frames of $file"
-        is "$(entry o.mp4 stream=pix_fmt v)" yuv420p "samples of $file"
+        is "$(entry o.mp4 stream=pix_fmt v)" yuv420p10le "samples of $file"
+        for options in --bit-depth=8 --compare; do
+            enhance $file -o o.mp4 --force $options
+            exits 0
+            says "more than 8 bits"
+            is "$(frames o.mp4)" 50 "frames of $file"
+            is "$(entry o.mp4 stream=pix_fmt v)" yuv420p "samples of $file"
+        done
     done
+    enhance main10.mp4 -o o.webm
+    exits 0
+    is "$(entry o.webm stream=pix_fmt v)" yuv420p10le "samples of WebM"
     ff "${VIDEO[@]}" -pix_fmt yuv420p10le -color_trc smpte2084 -color_primaries bt2020 -colorspace bt2020nc \
         -c:v libx265 -x265-params log-level=none hdr.mp4
-    enhance hdr.mp4 -o o.mp4 --force
+    enhance hdr.mp4 -o o.mp4 --force --encoder=x265
+    exits 0
+    says "HDR.*10 bits"
+    is "$(entry o.mp4 stream=color_transfer v)" smpte2084 "transfer of HDR"
+    enhance hdr.mp4 -o o.mp4 --force --bit-depth=8
     exits 0
     says "HDR.*8 bits"
 }

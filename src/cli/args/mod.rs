@@ -170,12 +170,37 @@ pub(crate) struct VideoArgs {
     /// nvh264, nvh265, vah264, vah265, qsvh264, v4l2h264 [default: auto]
     #[arg(long, value_name = "NAME", hide_possible_values = true, value_parser = encoder_parser())]
     pub(crate) encoder: Option<String>,
+    /// Bits a sample: auto keeps 10 where the input has them and the encoder takes them, 8 always
+    /// writes 8
+    #[arg(long, value_enum, value_name = "auto|8", hide_possible_values = true,
+          default_value_t = BitDepth::Auto)]
+    pub(crate) bit_depth: BitDepth,
     /// Frames a second of an input that does not tell when its frames are shown [default: 25]
     #[arg(long, value_name = "N|N/D", value_parser = frame_rate)]
     pub(crate) fps: Option<(i32, i32)>,
     /// Which faces, and how, over time.
     #[command(flatten)]
     pub(crate) stream: StreamArgs,
+}
+
+/// Bits a sample of the output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum BitDepth {
+    /// 10 where the input has more than 8 and the encoder takes them.
+    Auto,
+    /// 8.
+    #[value(name = "8")]
+    Eight,
+}
+
+impl BitDepth {
+    /// As it is called on the command line.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Eight => "8",
+        }
+    }
 }
 
 /// x264's presets that make sense for files.

@@ -306,10 +306,22 @@ const LOOK_AHEAD: u64 = 16;
 const AT_ONCE: u64 = 16;
 
 impl Encoder {
+    /// Whether it encodes frames of this format.
+    pub(super) fn takes(&self, format: gst_video::VideoFormat) -> bool {
+        let frames = gst_video::VideoCapsBuilder::new().format(format).build();
+        let sink = self.chain.first().and_then(|element| element.static_pad("sink"));
+        sink.is_some_and(|sink| sink.pad_template_caps().can_intersect(&frames))
+    }
+
+    /// Whether what it writes is H.264.
+    pub(super) fn writes_h264(&self) -> bool {
+        KNOWN.iter().any(|known| known.element == self.name && known.codec == Codec::H264)
+    }
+
     /// Keeps the memory for frames of this size within bounds: every frame that is looked ahead at
-    /// is kept twice.
-    pub(super) fn fit(&self, width: u32, height: u32) {
-        let pixels = u64::from(width) * u64::from(height);
+    /// is kept twice. Samples of 10 bits take twice the memory.
+    pub(super) fn fit(&self, width: u32, height: u32, has_ten_bits: bool) {
+        let pixels = (u64::from(width) * u64::from(height)) << u32::from(has_ten_bits);
         if pixels <= LARGE {
             return;
         }

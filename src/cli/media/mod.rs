@@ -3,6 +3,7 @@
 
 mod asf;
 mod avi;
+mod bit_depth;
 mod closed_list;
 mod container;
 #[cfg(test)]
@@ -24,12 +25,14 @@ mod matroska;
 mod mp4;
 mod mpeg_ts;
 mod observer;
+mod originals;
 mod picture_metadata;
 mod pipeline;
 mod prepared;
 #[cfg(test)]
 mod read_all;
 mod remux;
+mod rotation;
 mod router;
 mod side_by_side;
 mod sound_headers;
@@ -49,7 +52,8 @@ pub(crate) use input::Input;
 pub(crate) use observer::{FrameObserver, ObservedFrame};
 pub(crate) use picture_metadata::PictureTexts;
 pub(crate) use pipeline::Plan;
+pub(crate) use rotation::orientation_of;
 pub(crate) use status::lock;
 pub(crate) use survey::Survey;
 pub(crate) use transcode::{Outcome, Output, transcode, versions};
-pub(crate) use video::{Sizes, face_element, orientation_of};
+pub(crate) use video::{Sizes, face_element};

@@ -39,6 +39,8 @@ pub(crate) struct Plan {
     pub(crate) compare: bool,
     /// Whether a corner of each frame says that faces are generated.
     pub(crate) mark: bool,
+    /// Whether video of 10 bits a sample keeps them, if the encoder takes them.
+    pub(crate) keep_bit_depth: bool,
     /// Without one, frames are thrown away in the end.
     pub(crate) encoder: Option<Encoder>,
     /// Who else looks at the frames.

@@ -3,39 +3,20 @@
 //! An aggregator (`compositor`) would resample to a constant frame rate; this keeps every frame's
 //! own time, and is deterministic.
 
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex};
-
 use gst::glib;
-use gst::prelude::*;
-
-/// Frames as they were before, in order, until their after comes by.
-type Originals = Arc<Mutex<VecDeque<gst::Buffer>>>;
+use gst::glib::subclass::types::ObjectSubclassIsExt;
 
 /// Luma pixels between the two pictures.
 const DIVIDER: usize = 2;
 
 /// Keeps the frames that pass `before` for the filter, which must lie downstream of it.
 pub(super) fn keep_originals(before: &gst::Pad, filter: &SideBySide) {
-    let originals = filter.originals();
-    before.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
-        if let Some(gst::PadProbeData::Buffer(buffer)) = &info.data {
-            // The reference makes whoever writes in place take a copy: that is what keeps this
-            // one as it was.
-            lock(&originals).push_back(buffer.clone());
-        }
-        gst::PadProbeReturn::Ok
-    });
+    filter.imp().originals.keep(before);
 }
 
 /// Where the right picture begins when each is `width` wide; even, so that chroma fits.
 pub(super) fn right_edge(width: usize) -> usize {
     width.next_multiple_of(2) + DIVIDER
-}
-
-/// A panic elsewhere leaves a queue of buffers whole.
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(|e| e.into_inner())
 }
 
 glib::wrapper! {
@@ -48,10 +29,6 @@ impl SideBySide {
     /// A new filter.
     pub(super) fn new() -> Self {
         glib::Object::new()
-    }
-
-    fn originals(&self) -> Originals {
-        glib::subclass::types::ObjectSubclassIsExt::imp(self).originals.clone()
     }
 }
 
@@ -66,7 +43,8 @@ mod imp {
     use gst_video::prelude::*;
     use gst_video::subclass::prelude::*;
 
-    use super::{Originals, lock, right_edge};
+    use super::right_edge;
+    use crate::media::originals::Originals;
 
     #[derive(Default)]
     pub(in super::super) struct SideBySide {
@@ -130,7 +108,7 @@ mod imp {
         }
 
         fn stop(&self) -> Result<(), gst::ErrorMessage> {
-            lock(&self.originals).clear();
+            self.originals.clear();
             Ok(())
         }
     }
@@ -141,7 +119,7 @@ mod imp {
             after: &VideoFrameRef<&gst::BufferRef>,
             out: &mut VideoFrameRef<&mut gst::BufferRef>,
         ) -> Result<gst::FlowSuccess, gst::FlowError> {
-            let before = self.original_of(after.buffer().pts());
+            let before = self.originals.take(after.buffer().pts());
             let before = before.and_then(|buffer| {
                 gst_video::VideoFrame::from_buffer_readable(buffer, after.info()).ok()
             });
@@ -180,16 +158,6 @@ mod imp {
                 }
             }
             Ok(gst::FlowSuccess::Ok)
-        }
-    }
-
-    impl SideBySide {
-        /// The original of the frame with this time; older ones belong to frames that were
-        /// dropped on the way.
-        fn original_of(&self, pts: Option<gst::ClockTime>) -> Option<gst::Buffer> {
-            let mut originals = lock(&self.originals);
-            let at = originals.iter().position(|buffer| buffer.pts() == pts)?;
-            originals.drain(..=at).next_back()
         }
     }
 }

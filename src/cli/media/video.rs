@@ -8,11 +8,14 @@ use facesr::internals::cores;
 use gst::prelude::*;
 use gst_video::prelude::*;
 
+use super::bit_depth::{self, TEN_BITS};
 use super::container::Container;
 use super::elements::{add_chain, make};
+use super::encoder::Encoder;
 use super::excerpt;
 use super::frame_times::{self, FrameTimes, Pending};
 use super::pipeline::Plan;
+use super::rotation::{Rotation, drop_orientation, orientation_of};
 use super::side_by_side::{self, SideBySide};
 use super::status::PipelineStatus;
 use super::{mp4, observer, timing};
@@ -103,7 +106,7 @@ impl VideoBranch {
         let info = gst_video::VideoInfo::from_caps(&caps).map_err(|_| {
             Failure::running(format_args!("the decoder gives no pictures but {caps}"))
         })?;
-        let out = Picture::of(&info, self.plan.scale, self.plan.compare);
+        let out = Picture::of(&info, &self.plan);
         let (width, height) = (info.width(), info.height());
         if self.plan.encoder.is_some() && (out.width < LEAST || out.height < LEAST) {
             return Err(Failure::running(format_args!(
@@ -136,8 +139,15 @@ impl VideoBranch {
         if let Some(turn) = self.turn {
             chain.push(turn.element(turn.upright)?);
         }
+        let depth = out.keeps_ten_bits.then(bit_depth::around);
+        if let Some((to_eight, _)) = &depth {
+            chain.push(to_eight.clone().upcast());
+        }
         let element_at = chain.len();
         chain.push(self.plan.element.clone());
+        if let Some((_, to_ten)) = depth {
+            chain.push(to_ten.upcast());
+        }
         if self.plan.compare {
             chain.push(SideBySide::new().upcast());
         }
@@ -170,7 +180,7 @@ impl VideoBranch {
         let turned = bake.is_some_and(|turn| turn.rotation % 180 == 90);
         self.status.set_display(out.display(turned));
         if let Some(encoder) = &self.plan.encoder {
-            encoder.fit(out.final_width, out.height);
+            encoder.fit(out.final_width, out.height, out.keeps_ten_bits);
         }
         if format.is_boxes() {
             timing::shift_video(&frames, &pad, span);
@@ -226,13 +236,30 @@ impl VideoBranch {
             gst_video::VideoTransferFunction::Smpte2084
                 | gst_video::VideoTransferFunction::AribStdB67
         );
-        if is_hdr {
-            self.status.note(
+        let depth = info.format_info().depth()[0];
+        if self.plan.encoder.is_none() || depth <= 8 && !is_hdr {
+            return;
+        }
+        self.status.note(match (is_hdr, out.keeps_ten_bits) {
+            (true, true) => {
+                "the video is HDR and keeps 10 bits a sample; what it says of the screen it was \
+                 mastered on is left out"
+            }
+            (true, false) => {
                 "the video is HDR; it is converted to 8 bits, in which bands may show, and what it \
-                 says of the screen it was mastered on is left out",
+                 says of the screen it was mastered on is left out"
+            }
+            (false, true) if depth > 10 => {
+                "the video has more than 10 bits a sample; it is converted to 10"
+            }
+            (false, true) => "the video keeps its 10 bits a sample",
+            (false, false) => "the video has more than 8 bits a sample; it is converted to 8",
+        });
+        if out.keeps_ten_bits && self.plan.encoder.as_ref().is_some_and(Encoder::writes_h264) {
+            self.status.note(
+                "many players do not show H.264 of 10 bits: --encoder=x265 writes H.265, \
+                 --bit-depth=8 converts to 8 bits",
             );
-        } else if info.format_info().depth()[0] > 8 {
-            self.status.note("the video has more than 8 bits a sample; it is converted to 8");
         }
     }
 }
@@ -273,16 +300,6 @@ fn count(pad: &gst::Pad, status: Arc<PipelineStatus>) {
         }
         gst::PadProbeReturn::Ok
     });
-}
-
-/// The orientation that the stream which has passed `pad` declares.
-pub(crate) fn orientation_of(pad: &gst::Pad) -> Option<String> {
-    let sticky = (0..).map_while(|i| pad.sticky_event::<gst::event::Tag>(i));
-    let tags = sticky.filter_map(|event| {
-        let tag = event.tag().get::<gst::tags::ImageOrientation>();
-        tag.map(|orientation| orientation.get().to_string())
-    });
-    tags.last()
 }
 
 /// Tells of a picture that changes: the output keeps the shape of the first.
@@ -391,21 +408,6 @@ fn colorimetry(
     )
 }
 
-/// Keeps the tag that declares a rotation from the muxer: the picture is upright now.
-fn drop_orientation(pad: &gst::Pad) {
-    pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, |_, info| {
-        if let Some(gst::PadProbeData::Event(event)) = &mut info.data
-            && let gst::EventView::Tag(tag) = event.view()
-            && tag.tag().get::<gst::tags::ImageOrientation>().is_some()
-        {
-            let mut tags = tag.tag_owned();
-            tags.make_mut().remove::<gst::tags::ImageOrientation>();
-            *event = gst::event::Tag::new(tags);
-        }
-        gst::PadProbeReturn::Ok
-    });
-}
-
 fn scaler() -> Result<gst::Element, Failure> {
     let scaler = make("videoscale")?;
     scaler.set_property_from_str("method", "lanczos");
@@ -430,18 +432,30 @@ struct Picture {
     par: (u64, u64),
     /// Whether a side is odd, which the encoder cannot have.
     padded: bool,
+    /// Whether it goes to the encoder with 10 bits a sample.
+    keeps_ten_bits: bool,
 }
 
 impl Picture {
-    fn of(info: &gst_video::VideoInfo, scale: u32, compare: bool) -> Self {
+    fn of(info: &gst_video::VideoInfo, plan: &Plan) -> Self {
         use gst_video::VideoFormat as F;
-        let (width, height) = (info.width() * scale, info.height() * scale);
+        let compare = plan.compare;
+        let (width, height) = (info.width() * plan.scale, info.height() * plan.scale);
         let final_width = match compare {
             true => side_by_side::right_edge(width as usize) as u32 + width,
             false => width,
         };
+        let padded = final_width % 2 == 1 || height % 2 == 1;
+        // What puts pictures side by side and what adds lines to them know 8 bits only.
+        let takes_ten = |encoder: &Encoder| encoder.takes(TEN_BITS);
+        let keeps_ten_bits = info.format_info().depth()[0] > 8
+            && plan.keep_bit_depth
+            && !compare
+            && !padded
+            && plan.encoder.as_ref().is_some_and(takes_ten);
         // Formats that the enhancer and the encoder both take go through as they are.
         let format = match info.format() {
+            _ if keeps_ten_bits => TEN_BITS,
             format @ (F::I420 | F::Nv12 | F::Yv12) if !compare => format,
             _ => F::I420,
         };
@@ -456,10 +470,9 @@ impl Picture {
             let colorimetry = info.colorimetry().to_string();
             caps = caps.field("colorimetry", colorimetry);
         }
-        let padded = final_width % 2 == 1 || height % 2 == 1;
         let positive = |n: i32| u64::try_from(n).ok().filter(|n| *n > 0).unwrap_or(1);
         let par = (positive(info.par().numer()), positive(info.par().denom()));
-        Self { caps: caps.build(), width, height, final_width, par, padded }
+        Self { caps: caps.build(), width, height, final_width, par, padded, keeps_ten_bits }
     }
 }
 
@@ -482,50 +495,5 @@ impl Picture {
             Some(size) => size,
             None => (self.final_width, self.height),
         }
-    }
-}
-
-/// How a picture is turned upright and back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Rotation {
-    upright: &'static str,
-    back: &'static str,
-    /// Clockwise degrees; 0 for mirrored pictures, which MP4 players do not turn.
-    rotation: u32,
-}
-
-impl Rotation {
-    /// The turn for a value of the tag `image-orientation`.
-    fn of(orientation: &str) -> Option<Self> {
-        let (upright, back, rotation) = match orientation {
-            "rotate-90" => ("90r", "90l", 90),
-            "rotate-180" => ("180", "180", 180),
-            "rotate-270" => ("90l", "90r", 270),
-            "flip-rotate-0" => ("horiz", "horiz", 0),
-            "flip-rotate-90" => ("ur-ll", "ur-ll", 0),
-            "flip-rotate-180" => ("vert", "vert", 0),
-            "flip-rotate-270" => ("ul-lr", "ul-lr", 0),
-            _ => return None,
-        };
-        Some(Self { upright, back, rotation })
-    }
-
-    /// MP4's matrix for a picture of this stored size.
-    fn matrix(self, width: u32, height: u32) -> [i32; 9] {
-        const ONE: i32 = 1 << 16;
-        let fixed = |n: u32| i32::try_from(u64::from(n) << 16).unwrap_or(0);
-        let (a, b, c, d, x, y) = match self.rotation {
-            90 => (0, ONE, -ONE, 0, fixed(height), 0),
-            180 => (-ONE, 0, 0, -ONE, fixed(width), fixed(height)),
-            270 => (0, -ONE, ONE, 0, 0, fixed(width)),
-            _ => (ONE, 0, 0, ONE, 0, 0),
-        };
-        [a, b, 0, c, d, 0, x, y, 1 << 30]
-    }
-
-    fn element(self, direction: &str) -> Result<gst::Element, Failure> {
-        let flip = make("videoflip")?;
-        flip.set_property_from_str("video-direction", direction);
-        Ok(flip)
     }
 }

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 pub(crate) use args::EnhanceArgs;
 
-use crate::args::{ContainerName, MOST_ENLARGED, Scale};
+use crate::args::{BitDepth, ContainerName, MOST_ENLARGED, Scale};
 use crate::files::{AtomicFile, RunPaths, check_json, write_json};
 use crate::media::{
     Container, Excerpt, FrameObserver, Input, Outcome, Output, Plan, Survey, encoder, face_element,
@@ -64,6 +64,7 @@ pub(crate) fn run(args: &EnhanceArgs) -> Result<(), Failure> {
         scale,
         compare: video.compare || args.preview,
         mark: video.mark,
+        keep_bit_depth: video.bit_depth == BitDepth::Auto,
         encoder,
         observer: targets.wanted().then(|| shots.clone() as Arc<Mutex<dyn FrameObserver>>),
         fps: video.fps,
@@ -210,6 +211,7 @@ fn report(
             "duration_s": args.duration.map(|ns| ns as f64 / 1e9),
             "crf": video.crf,
             "preset": video.preset.name(),
+            "bit_depth": video.bit_depth.name(),
             "encode": !args.no_encode,
             "given": given,
         }),

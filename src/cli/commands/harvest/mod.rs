@@ -115,6 +115,7 @@ fn clip(
         scale: 1,
         compare: false,
         mark: false,
+        keep_bit_depth: false,
         encoder: None,
         observer: Some(picker.clone()),
         fps: None,
