@@ -14,6 +14,7 @@
 //! looks     small pictures of the latest faces
 //! still     single pictures that somebody sends
 //! events    tells others of faces: standard output, webhook, MQTT
+//! memory    bounds of what the C library keeps
 //! record    a path on disk, in segments
 //! output    a pipeline from pictures to H.264; never ends, repeats the last picture with a sign
 //! fanout    one encoded stream to everyone who takes it
@@ -35,6 +36,7 @@ mod governor;
 mod http;
 mod ingest;
 mod looks;
+mod memory;
 mod output;
 mod picture;
 mod record;
@@ -48,5 +50,6 @@ mod still;
 pub use config::Config;
 pub use error::{ConfigError, ServeError};
 pub use faces::FaceEvent;
+pub use memory::bound_memory;
 pub use service::{Service, check};
 pub use status::{Event, EventSink};

@@ -32,6 +32,7 @@ pub(crate) struct ServeArgs {
 /// Carries out the command.
 pub(crate) fn run(args: &ServeArgs) -> Result<(), Failure> {
     let Some(path) = &args.config else { return print(facesr_serve::config::EXAMPLE) };
+    facesr_serve::bound_memory();
     let hangup = interrupt::watch_service();
     start_gstreamer()?;
     let config = read(path)?;

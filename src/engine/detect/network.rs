@@ -341,9 +341,9 @@ impl Model {
         let dims = [1, 3, layout.padded_height, layout.padded_width];
         let input = TensorRef::from_array_view((dims, &values[..])).map_err(failed)?;
         let input = ort::inputs![self.input.as_str() => input];
-        let is_large = layout.len() > 3 * SHRINK_PIXELS;
+        let gives_back = layout.len() > 3 * SHRINK_PIXELS || arena::is_due();
         let shrinking;
-        let outputs = if is_large {
+        let outputs = if gives_back {
             shrinking = arena::shrinking().map_err(failed)?;
             session.run_with_options(input, &shrinking)
         } else {
@@ -359,7 +359,7 @@ impl Model {
         let result = use_outputs(&read);
         drop(read);
         drop(outputs);
-        if is_large {
+        if gives_back {
             arena::release_freed();
         }
         Ok(result)

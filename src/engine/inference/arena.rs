@@ -5,11 +5,14 @@
 //! One arena for all also means that a further stream needs no further working memory as long as
 //! the sessions do not run at the same moment.
 
+use std::time::{Duration, Instant};
+
 use ort::AsPointer;
 use ort::environment::Environment;
 use ort::memory::{AllocationDevice, AllocatorType, MemoryInfo, MemoryType};
 use ort::session::RunOptions;
 use ort::sys::{OrtArenaCfg, OrtStatusPtr};
+use parking_lot::Mutex;
 
 use crate::error::OnnxRuntimeError;
 use crate::util::parallel::cores;
@@ -48,6 +51,21 @@ pub(crate) fn register(environment: &Environment) -> Result<(), OnnxRuntimeError
     // SAFETY: made above, and not used any more.
     unsafe { (ort::api().ReleaseArenaCfg)(config) };
     registered
+}
+
+/// Inputs of many sizes come and go for months. Each leaves blocks of its own sizes, which hardly serve the
+/// others, so what no session uses is given back now and then, too. That costs the next runs some milliseconds.
+const INTERVAL: Duration = Duration::from_secs(10);
+
+/// Whether memory was not given back for so long that the next run should; true once for each time.
+pub(crate) fn is_due() -> bool {
+    static LAST: Mutex<Option<Instant>> = Mutex::new(None);
+    let mut last = LAST.lock();
+    let is_due = last.get_or_insert_with(Instant::now).elapsed() >= INTERVAL;
+    if is_due {
+        *last = Some(Instant::now());
+    }
+    is_due
 }
 
 /// Options of a run after which the arena gives back to the system what no session uses.
