@@ -5,6 +5,7 @@
 mod browser;
 mod camera;
 mod corpus;
+mod delay;
 mod events;
 mod fuzz_config;
 mod http;

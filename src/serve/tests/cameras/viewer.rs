@@ -33,10 +33,15 @@ impl Viewer {
         Self::start_with(&format!("location={address} protocols=tcp tls-validation-flags=0"))
     }
 
+    /// Looks at an address, by TCP, and shows each packet as it comes.
+    pub(crate) fn start_at_once(address: &str) -> Self {
+        Self::start_with(&format!("location={address} protocols=tcp latency=0"))
+    }
+
     fn start_with(source: &str) -> Self {
         crate::init();
         let line = format!(
-            "rtspsrc {source} latency=50 ! rtph264depay \
+            "rtspsrc latency=50 {source} ! rtph264depay \
              ! avdec_h264 max-threads=1 ! videoconvert ! video/x-raw,format=I420 ! appsink name=sink sync=false"
         );
         let pipeline = gst::parse::launch(&line).unwrap().downcast::<gst::Pipeline>().unwrap();
