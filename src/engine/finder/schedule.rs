@@ -14,7 +14,7 @@
 use crate::detect::Sizing;
 use crate::frame::FrameInfo;
 use crate::geometry::Rect;
-use crate::search::{RoiFilter, SearchLayout, SearchRegion, Tile, Window};
+use crate::search::{RoiFilter, SearchLayout, SearchRegion, Tile, Window, region_around};
 
 /// Every so many-th search of a full frame is not enlarged: large faces are found best so.
 const PLAIN_TURN: u32 = 8;
@@ -23,10 +23,6 @@ const PLAIN_TURN: u32 = 8;
 const SPARSE: f64 = 0.11;
 /// A face whose pixels are lost is searched for after so many seconds.
 const LEAST_INTERVAL: f64 = 0.08;
-/// A face whose pixels are lost is expected in a square of so many of its sides, ...
-const AROUND: f32 = 5.0;
-/// ... of which the detector sees so many pixels along a side: the face has 32 of them.
-const AROUND_INPUT: u32 = 160;
 /// So many faces are searched for at a time.
 const MOST_AROUND: usize = 4;
 /// Share of the frame that has to change for a search before its time, ...
@@ -243,7 +239,9 @@ impl SearchScheduler {
         {
             return Vec::new();
         }
-        let mut regions: Vec<_> = s.lost_faces.iter().filter_map(|r| self.around(r)).collect();
+        let Some((full, _)) = self.full else { return Vec::new() };
+        let mut regions: Vec<_> =
+            s.lost_faces.iter().filter_map(|face| region_around(&full, face)).collect();
         regions.truncate(MOST_AROUND);
         let cost = regions.iter().map(|region| self.cost_of(region)).sum::<f64>();
         if regions.is_empty() || cost > *savings {
@@ -252,26 +250,6 @@ impl SearchScheduler {
         *savings -= cost;
         self.searched_around = s.now;
         regions
-    }
-
-    /// The square in which a face is expected around `rect`; `None` if it is larger than the frame.
-    fn around(&self, rect: &Rect) -> Option<SearchRegion> {
-        let (full, _) = self.full?;
-        let side = AROUND * (rect.w * full.aspect).max(rect.h);
-        let axis = |center: f32, length: f32, (from, all): (u32, u32)| {
-            // Even, for chroma that is halved.
-            let length = (length as u32 & !1).max(2);
-            let last = (from + all).checked_sub(length).filter(|last| *last >= from)?;
-            let start = (center - length as f32 / 2.0).max(0.0) as u32;
-            Some((start.clamp(from, last) & !1, length))
-        };
-        let (center, w) = (rect.center(), full.window);
-        let (x, width) = axis(center.x, side / full.aspect, (w.x, w.width))?;
-        let (y, height) = axis(center.y, side, (w.y, w.height))?;
-        let window = Window { x, y, width, height };
-        let scale = AROUND_INPUT as f32 / height as f32;
-        let is_enlarged = scale > full.scale;
-        Some(SearchRegion { window, scale, is_tile: true, is_enlarged, ..full })
     }
 
     /// Whether something moves in the frame that no search has seen, and may be a face.

@@ -6,6 +6,7 @@
 
 use super::{RoiFilter, SearchRegion, Window};
 use crate::frame::FrameInfo;
+use crate::geometry::Rect;
 
 /// Frames with a longer side of at most so many pixels are enlarged as a whole. In 24 clips,
 /// enlarging twice took the share of faces of 6 to 10 pixels that are found from 5 to 49 %, of 10
@@ -34,6 +35,10 @@ const RELIABLE_SIDE: f32 = 24.0;
 /// Detector input that a tile fills, pixels: the longer side along the longer side of the window.
 /// A search of one costs about half of what a search of a reduced frame does.
 const INPUT: [f32; 2] = [704.0, 416.0];
+/// A face whose pixels are lost is expected in a square of so many of its sides, ...
+const AROUND: f32 = 5.0;
+/// ... of which the detector sees so many pixels along a side: the face has 32 of them.
+const AROUND_INPUT: u32 = 160;
 
 /// The searches of a frame.
 #[derive(Debug, Clone, PartialEq)]
@@ -116,9 +121,9 @@ impl SearchLayout {
 /// A larger part of `limits` around a tile, for the same detector input.
 fn farther(tile: &SearchRegion, limits: &Window) -> SearchRegion {
     let grow = |(start, length): (u32, u32), (from, most): (u32, u32)| {
-        let longer = ((length as f32 / SECOND_SCALE) as u32 & !1).min(most);
-        let start = start.saturating_sub((longer - length.min(longer)) / 2);
-        (start.clamp(from, from + most - longer) & !1, longer)
+        let longer = even((length as f32 / SECOND_SCALE) as u32).min(most);
+        let center = start as f32 + length as f32 / 2.0;
+        (place(center, longer, (from, most)), longer)
     };
     let w = &tile.window;
     let (x, width) = grow((w.x, w.width), (limits.x, limits.width));
@@ -127,14 +132,41 @@ fn farther(tile: &SearchRegion, limits: &Window) -> SearchRegion {
     SearchRegion { window, scale: SECOND_SCALE * tile.scale, ..*tile }
 }
 
+/// The square of `full` in which a face is expected that was last seen at `rect`, for a detector input
+/// of its own; `None` if it is larger than that.
+pub(crate) fn region_around(full: &SearchRegion, rect: &Rect) -> Option<SearchRegion> {
+    let side = AROUND * (rect.w * full.aspect).max(rect.h);
+    let axis = |center: f32, length: f32, limits: (u32, u32)| {
+        let length = even(length as u32);
+        (length <= limits.1).then(|| (place(center, length, limits), length))
+    };
+    let (center, w) = (rect.center(), &full.window);
+    let (x, width) = axis(center.x, side / full.aspect, (w.x, w.width))?;
+    let (y, height) = axis(center.y, side, (w.y, w.height))?;
+    let window = Window { x, y, width, height };
+    let scale = AROUND_INPUT as f32 / height as f32;
+    Some(SearchRegion { window, scale, is_tile: true, is_enlarged: scale > full.scale, ..*full })
+}
+
+/// Where a piece of `length` pixels about `center` begins that lies within limits (start and a length
+/// that is no less); even, for chroma that is halved.
+fn place(center: f32, length: u32, (from, most): (u32, u32)) -> u32 {
+    let start = (center - length as f32 / 2.0).max(0.0) as u32;
+    start.clamp(from, from + most - length) & !1
+}
+
+/// The even number below, at least 2.
+fn even(length: u32) -> u32 {
+    (length & !1).max(2)
+}
+
 /// Tiles that cover the window of `whole` at its scale, row by row. Faces of up to `overlap` pixels
 /// lie wholly in at least one of them.
 fn layout_tiles(whole: &SearchRegion, overlap: u32) -> Vec<SearchRegion> {
     let window = whole.window;
     let wide = window.width as f32 * whole.aspect >= window.height as f32;
     let (across, down) = if wide { (INPUT[0], INPUT[1]) } else { (INPUT[1], INPUT[0]) };
-    // Even, for chroma that is halved.
-    let side = |input: f32, scale: f32| ((input / scale) as u32 & !1).max(2);
+    let side = |input: f32, scale: f32| even((input / scale) as u32);
     let (width, height) = (side(across, whole.scale * whole.aspect), side(down, whole.scale));
     let columns = split_axis(window.x, window.width, width, (overlap as f32 / whole.aspect) as u32);
     let rows = split_axis(window.y, window.height, height, overlap);
@@ -168,7 +200,6 @@ fn split_axis(start: u32, length: u32, piece: u32, overlap: u32) -> Vec<(u32, u3
 mod tests {
     use super::*;
     use crate::frame::PixelFormat;
-    use crate::geometry::Rect;
     use proptest::prelude::*;
 
     fn info(width: u32, height: u32) -> FrameInfo {
@@ -189,6 +220,17 @@ mod tests {
         let layout = layout(&info(width, height));
         let plain = layout.tiles.iter().filter(|tile| !tile.region.is_enlarged).count();
         (layout.enlarged.first().map(|r| r.scale), plain, layout.tiles.len() - plain)
+    }
+
+    #[test]
+    fn face_that_fills_the_frame_leaves_no_place_around_it() {
+        let roi = RoiFilter::default();
+        let full = SearchLayout::new(&info(1280, 720), &roi, 1.0, full_scale).full;
+        let around = |side| region_around(&full, &Rect::new(100.0, 100.0, side, side));
+        assert_eq!(around(200.0), None);
+        let region = around(20.0).unwrap();
+        assert_eq!((region.window.width, region.window.height), (100, 100));
+        assert_eq!((region.window.x, region.window.y), (60, 60));
     }
 
     #[test]

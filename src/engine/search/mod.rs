@@ -9,7 +9,7 @@ use crate::face::Detection;
 use crate::frame::Frame;
 use crate::geometry::{Point, Rect};
 
-pub(crate) use layout::{SearchLayout, Tile};
+pub(crate) use layout::{SearchLayout, Tile, region_around};
 pub use roi::{Rects, RoiFilter};
 
 /// A part of a frame, luma pixels.
