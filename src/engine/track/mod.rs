@@ -7,7 +7,7 @@
 //! jitter. A detection belongs to the track whose centre is nearest, measured in face sizes; small
 //! faces that move overlap too little for the usual intersection-over-union.
 
-mod association;
+mod assignment;
 mod history;
 mod optical_flow;
 #[expect(clippy::module_inception, reason = "a track is what the folder and this file are about")]

@@ -59,7 +59,7 @@ pub(crate) struct Template {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Motion {
     /// Luma pixels.
-    pub(crate) by: Point,
+    pub(crate) translation: Point,
     /// Factor of its size.
     pub(crate) growth: f32,
 }
@@ -152,12 +152,16 @@ impl TemplateTracker {
         if reach * SIDE as f32 <= MARGIN as f32 - 1.0 {
             return None;
         }
-        let by = self.find_far(frame, template, square, reach)?;
-        let there = CropSquare { x: square.x + by.x, y: square.y + by.y, ..*square };
+        let translation = self.find_far(frame, template, square, reach)?;
+        let there =
+            CropSquare { x: square.x + translation.x, y: square.y + translation.y, ..*square };
         let motion =
             self.find_near(frame, template, &there, FAR_CORRELATION.max(min_correlation))?;
-        let by = Point { x: by.x + motion.by.x, y: by.y + motion.by.y };
-        Some(Motion { by, growth: motion.growth })
+        let translation = Point {
+            x: translation.x + motion.translation.x,
+            y: translation.y + motion.translation.y,
+        };
+        Some(Motion { translation, growth: motion.growth })
     }
 
     /// The same, within a third of the face's size.
@@ -176,7 +180,7 @@ impl TemplateTracker {
         };
         let pixels = square.side / SIDE as f32;
         Some(Motion {
-            by: Point { x: at[0] * pixels, y: at[1] * pixels },
+            translation: Point { x: at[0] * pixels, y: at[1] * pixels },
             growth: 1.0 + growth.clamp(-MAX_GROWTH, MAX_GROWTH),
         })
     }

@@ -41,7 +41,7 @@ pub(super) const MISS_UNFOLLOWED: u32 = 8;
 /// ... and much later if it looks too small for the search.
 const MISS_TOO_SMALL: u32 = 1;
 /// A confirmed face is not dropped before so many seconds without a hit.
-const MIN_PATIENCE: f64 = 0.9;
+const MIN_UNCONFIRMED: f64 = 0.9;
 /// A face that neither pixels nor a detection have shown for so many seconds is dropped ...
 const MAX_UNSEEN: f64 = 1.0;
 /// ... or for so many frames, if frames are far apart.
@@ -273,17 +273,17 @@ impl Track {
         let (template, frame) = (self.template.as_ref()?, frame?);
         let motion =
             matcher.find(frame, template, &self.square_at(center), reach, min_correlation)?;
-        Some((motion.by, motion.growth))
+        Some((motion.translation, motion.growth))
     }
 
-    fn take_motion(&mut self, by: Point, growth: f32, step: f64) {
+    fn take_motion(&mut self, translation: Point, growth: f32, step: f64) {
         self.followed = true;
         self.seen_at = self.time;
-        self.center = Point { x: self.center.x + by.x, y: self.center.y + by.y };
+        self.center = Point { x: self.center.x + translation.x, y: self.center.y + translation.y };
         // The prediction contained the velocity so far already.
         let gain = (1.0 - (-step / MOTION_TIME).exp()) as f32 / step as f32;
-        self.velocity.x += gain * by.x;
-        self.velocity.y += gain * by.y;
+        self.velocity.x += gain * translation.x;
+        self.velocity.y += gain * translation.y;
         let gain = (1.0 - (-step / GROWTH_TIME).exp()) as f32;
         let growth = 1.0 + gain * (growth - 1.0);
         self.w *= growth;
@@ -397,8 +397,8 @@ impl Track {
             return TrackState::Lost;
         }
         let (unseen, unconfirmed) = (self.time - self.seen_at, self.time - self.hit_at);
-        let patience = if self.confirmed { MIN_PATIENCE } else { 0.0 };
-        if self.miss_cost >= MAX_MISS_COST && unconfirmed >= patience
+        let min_unconfirmed = if self.confirmed { MIN_UNCONFIRMED } else { 0.0 };
+        if self.miss_cost >= MAX_MISS_COST && unconfirmed >= min_unconfirmed
             || unseen > MAX_UNSEEN.max(MAX_UNSEEN_STEPS * self.step)
             || unconfirmed > MAX_UNCONFIRMED.max(MAX_UNSEEN_STEPS * self.step)
         {

@@ -1,6 +1,6 @@
 //! All tracks of a stream: association with detections, birth and death.
 
-use super::association::{Candidate, assign};
+use super::assignment::{Candidate, assign};
 use super::optical_flow::TemplateTracker;
 use super::track::{Track, TrackState, is_plain};
 use crate::face::{Detection, Face};
