@@ -48,6 +48,7 @@ mod imp {
     use std::sync::LazyLock;
 
     use gst::glib;
+    use gst::glib::object::Cast;
     use gst::subclass::prelude::*;
     use gst_base::subclass::BaseTransformMode;
     use gst_base::subclass::prelude::*;
@@ -189,18 +190,9 @@ mod imp {
             after: &VideoFrameRef<&gst::BufferRef>,
             out: &mut VideoFrameRef<&mut gst::BufferRef>,
         ) -> Result<gst::FlowSuccess, gst::FlowError> {
-            let original = self.originals.take(after.buffer().pts());
-            let original = original.and_then(|buffer| {
-                gst_video::VideoFrame::from_buffer_readable(buffer, out.info()).ok()
-            });
-            let Some(original) = original else {
-                gst::element_imp_error!(
-                    self,
-                    gst::StreamError::Failed,
-                    ["the frame of 10 bits got lost"]
-                );
-                return Err(gst::FlowError::Error);
-            };
+            let filter = self.obj();
+            let original =
+                self.originals.map(after.buffer().pts(), out.info(), filter.upcast_ref())?;
             for plane in 0..3 {
                 let fail = |_| gst::FlowError::Error;
                 let (width, at) = (after.comp_width(plane) as usize, plane as usize);

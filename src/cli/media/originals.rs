@@ -31,6 +31,29 @@ impl Originals {
         originals.drain(..=at).next_back()
     }
 
+    /// The same, mapped, for a filter that fails without it.
+    ///
+    /// # Errors
+    /// If it is not there; a message on the bus says so.
+    pub(super) fn map(
+        &self,
+        pts: Option<gst::ClockTime>,
+        info: &gst_video::VideoInfo,
+        filter: &gst::Element,
+    ) -> Result<gst_video::VideoFrame<gst_video::video_frame::Readable>, gst::FlowError> {
+        let mapped = self
+            .take(pts)
+            .and_then(|buffer| gst_video::VideoFrame::from_buffer_readable(buffer, info).ok());
+        mapped.ok_or_else(|| {
+            gst::element_error!(
+                filter,
+                gst::StreamError::Failed,
+                ["the frame as it was before enhancement got lost"]
+            );
+            gst::FlowError::Error
+        })
+    }
+
     /// Forgets all of them.
     pub(super) fn clear(&self) {
         self.lock().clear();

@@ -119,18 +119,9 @@ mod imp {
             after: &VideoFrameRef<&gst::BufferRef>,
             out: &mut VideoFrameRef<&mut gst::BufferRef>,
         ) -> Result<gst::FlowSuccess, gst::FlowError> {
-            let before = self.originals.take(after.buffer().pts());
-            let before = before.and_then(|buffer| {
-                gst_video::VideoFrame::from_buffer_readable(buffer, after.info()).ok()
-            });
-            let Some(before) = before else {
-                gst::element_imp_error!(
-                    self,
-                    gst::StreamError::Failed,
-                    ["the frame before enhancement got lost"]
-                );
-                return Err(gst::FlowError::Error);
-            };
+            let filter = self.obj();
+            let before =
+                self.originals.map(after.buffer().pts(), after.info(), filter.upcast_ref())?;
             let width = after.width() as usize;
             let full_range =
                 out.info().colorimetry().range() == gst_video::VideoColorRange::Range0_255;
