@@ -161,7 +161,7 @@ impl DiffAugment {
     }
 
     /// [n, 3, h, w] -> the same shape, moved and lit.
-    pub fn look(&self, x: &Tensor) -> Tensor {
+    pub fn apply(&self, x: &Tensor) -> Tensor {
         let lit = x * &self.gain + &self.cast;
         let (px, py) = (self.dx.abs(), self.dy.abs());
         if px == 0 && py == 0 {
@@ -230,9 +230,9 @@ mod tests {
         let mut rng = Rng::new(2, Stream::Augment, 0);
         for _ in 0..10 {
             let view = DiffAugment::draw(&mut rng, 3, 2, 1.0, Device::Cpu);
-            let a = view.look(&x);
+            let a = view.apply(&x);
             assert_eq!(a.size(), x.size());
-            assert!(a.equal(&view.look(&x)));
+            assert!(a.equal(&view.apply(&x)));
         }
     }
 }

@@ -61,7 +61,7 @@ fn main() {
             let timer = CpuTimer::start();
             let frame = clip.frame(*number);
             if tiles {
-                detect::search_closely(&mut *detector, &frame, &mut found).unwrap();
+                detect::search_at_full_resolution(&mut *detector, &frame, &mut found).unwrap();
             } else {
                 detector.detect(&frame, &mut found).unwrap();
             }

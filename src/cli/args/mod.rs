@@ -322,7 +322,7 @@ impl StreamArgs {
         let size = |asked: Option<f32>, size: f32| {
             (asked.is_some() || scale.is_some()).then(|| size.round().to_string())
         };
-        let zone = |asked: &[Rects]| {
+        let filter = |asked: &[Rects]| {
             let scale = scale.unwrap_or(1) as f32;
             let scaled = |r: &Rect| {
                 let scale = if Rects::is_relative(r) { 1.0 } else { scale };
@@ -336,8 +336,8 @@ impl StreamArgs {
             ("detect-interval", text(self.detect_interval.or(self.thorough.then_some(0)))),
             ("detect-budget", text(self.detect_budget.or(self.thorough.then_some(THOROUGH)))),
             ("track-min-score", text(self.track_min_score)),
-            ("roi", zone(&self.roi)),
-            ("exclude", zone(&self.exclude)),
+            ("roi", filter(&self.roi)),
+            ("exclude", filter(&self.exclude)),
             ("generator", paths(&f.generator)),
             ("strength", text(f.strength)),
             ("fidelity", text(f.fidelity)),

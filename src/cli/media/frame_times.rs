@@ -44,7 +44,7 @@ struct Clock {
 enum Event {
     None,
     Untimed,
-    BeganAnew,
+    Restarted,
 }
 
 impl Clock {
@@ -67,7 +67,7 @@ impl Clock {
                     (time, Event::None)
                 } else if last - time >= NEW_BEGINNING_NS {
                     self.offset += last + self.step - time;
-                    (last + self.step, Event::BeganAnew)
+                    (last + self.step, Event::Restarted)
                 } else {
                     // Decoders repeat a time where they know none.
                     (last + self.step, Event::None)
@@ -149,7 +149,7 @@ pub(super) fn mend(
                             ),
                         );
                     }
-                    Event::BeganAnew => {
+                    Event::Restarted => {
                         let at = time as f64 / 1e9;
                         status.note_of_kind(
                             "again",
@@ -209,7 +209,7 @@ mod tests {
         let second = NEW_BEGINNING_NS;
         clock.next(Some(0), Some(40));
         clock.next(Some(second), Some(40));
-        assert_eq!(clock.next(Some(0), Some(40)), (second + 40, Event::BeganAnew));
+        assert_eq!(clock.next(Some(0), Some(40)), (second + 40, Event::Restarted));
         assert_eq!(clock.next(Some(40), Some(40)), (second + 80, Event::None));
     }
 }

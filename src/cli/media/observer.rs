@@ -30,11 +30,11 @@ pub(crate) trait FrameObserver: Send {
     fn on_frame(&mut self, frame: &ObservedFrame<'_>);
 }
 
-/// Lets `watch` look at the frames that leave `element` by the pad `after`.
+/// Lets `observer` look at the frames that leave `element` by the pad `after`.
 pub(super) fn attach(
     element: &gst::Element,
     after: &gst::Pad,
-    watch: Arc<Mutex<dyn FrameObserver>>,
+    observer: Arc<Mutex<dyn FrameObserver>>,
     status: Arc<PipelineStatus>,
 ) {
     let originals: Arc<Mutex<VecDeque<gst::Buffer>>> = Arc::default();
@@ -51,7 +51,7 @@ pub(super) fn attach(
     let mut reader = FaceReader::default();
     let mut video: Option<(gst::Caps, FrameMapper)> = None;
     let mut faces = Vec::new();
-    let mut look = move |pad: &gst::Pad, after: &gst::Buffer| -> Option<()> {
+    let mut on_frame = move |pad: &gst::Pad, after: &gst::Buffer| -> Option<()> {
         let before = {
             let mut originals = lock(&originals);
             // Older ones belong to frames that were dropped on the way.
@@ -70,21 +70,21 @@ pub(super) fn attach(
             .read(&before, |before| {
                 video.read(after, |after| {
                     let frame = ObservedFrame { time, before, after, faces: &faces, caps };
-                    lock(&watch).on_frame(&frame);
+                    lock(&observer).on_frame(&frame);
                 })
             })
             .ok()?
             .ok()
     };
-    let look = move |pad: &gst::Pad, buffer: &gst::Buffer| {
-        if look(pad, buffer).is_none() {
+    let on_frame = move |pad: &gst::Pad, buffer: &gst::Buffer| {
+        if on_frame(pad, buffer).is_none() {
             status.warn_once("a frame could not be looked at; it is missing from what is reported");
         }
     };
-    let look = Mutex::new(look);
+    let on_frame = Mutex::new(on_frame);
     after.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
         if let Some(gst::PadProbeData::Buffer(buffer)) = &info.data {
-            (lock(&look))(pad, buffer);
+            (lock(&on_frame))(pad, buffer);
         }
         gst::PadProbeReturn::Ok
     });

@@ -38,13 +38,13 @@ pub(super) struct Rotation {
     /// And for the way back.
     pub(super) back: &'static str,
     /// Clockwise degrees; 0 for mirrored pictures, which MP4 players do not turn.
-    pub(super) rotation: u32,
+    pub(super) degrees: u32,
 }
 
 impl Rotation {
-    /// The turn for a value of the tag `image-orientation`.
+    /// The rotation for a value of the tag `image-orientation`.
     pub(super) fn of(orientation: &str) -> Option<Self> {
-        let (upright, back, rotation) = match orientation {
+        let (upright, back, degrees) = match orientation {
             "rotate-90" => ("90r", "90l", 90),
             "rotate-180" => ("180", "180", 180),
             "rotate-270" => ("90l", "90r", 270),
@@ -54,14 +54,14 @@ impl Rotation {
             "flip-rotate-270" => ("ul-lr", "ul-lr", 0),
             _ => return None,
         };
-        Some(Self { upright, back, rotation })
+        Some(Self { upright, back, degrees })
     }
 
     /// MP4's matrix for a picture of this stored size.
     pub(super) fn matrix(self, width: u32, height: u32) -> [i32; 9] {
         const ONE: i32 = 1 << 16;
         let fixed = |n: u32| i32::try_from(u64::from(n) << 16).unwrap_or(0);
-        let (a, b, c, d, x, y) = match self.rotation {
+        let (a, b, c, d, x, y) = match self.degrees {
             90 => (0, ONE, -ONE, 0, fixed(height), 0),
             180 => (-ONE, 0, 0, -ONE, fixed(width), fixed(height)),
             270 => (0, -ONE, ONE, 0, 0, fixed(width)),

@@ -70,7 +70,7 @@ pub(super) struct VideoBranch {
     /// Times of packets that are in the decoder.
     pending: Pending,
     /// How the picture has to be turned to be upright, if it has to.
-    turn: Option<Rotation>,
+    rotation: Option<Rotation>,
     status: Arc<PipelineStatus>,
 }
 
@@ -79,7 +79,7 @@ impl VideoBranch {
         if let Some(note) = plan.encoder.as_ref().and_then(|encoder| encoder.note) {
             status.note(note);
         }
-        Self { plan, times, pending: Pending::default(), turn: None, status }
+        Self { plan, times, pending: Pending::default(), rotation: None, status }
     }
 
     /// Watches the compressed stream that passes `pad`.
@@ -91,7 +91,7 @@ impl VideoBranch {
 
     /// Takes note of a rotation that the compressed stream, which has passed `pad`, declares.
     pub(super) fn turned(mut self, pad: &gst::Pad) -> Self {
-        self.turn = orientation_of(pad).and_then(|orientation| Rotation::of(&orientation));
+        self.rotation = orientation_of(pad).and_then(|orientation| Rotation::of(&orientation));
         self
     }
 
@@ -132,12 +132,12 @@ impl VideoBranch {
         // Faces lie on their side in a turned picture; detectors want them upright. It is turned
         // back afterwards, so that size and tag stay as they were; side by side, and in containers
         // that have no such tag, it stays upright.
-        let bake = self.turn.filter(|turn| {
+        let bake = self.rotation.filter(|rotation| {
             let untold = matches!(&sink, Sink::Mux { format, .. } if !format.tells_rotation());
-            self.plan.compare || untold || turn.rotation == 0
+            self.plan.compare || untold || rotation.degrees == 0
         });
-        if let Some(turn) = self.turn {
-            chain.push(turn.element(turn.upright)?);
+        if let Some(rotation) = self.rotation {
+            chain.push(rotation.element(rotation.upright)?);
         }
         let depth = out.keeps_ten_bits.then(bit_depth::around);
         if let Some((to_eight, _)) = &depth {
@@ -154,9 +154,9 @@ impl VideoBranch {
         if self.plan.mark {
             chain.push(visible_mark()?);
         }
-        if let (Some(turn), None) = (self.turn, bake) {
-            chain.push(turn.element(turn.back)?);
-            self.status.set_rotation(turn.matrix(out.width, out.height));
+        if let (Some(rotation), None) = (self.rotation, bake) {
+            chain.push(rotation.element(rotation.back)?);
+            self.status.set_rotation(rotation.matrix(out.width, out.height));
         }
         let Sink::Mux { pad, format, span } = sink else {
             let discard = make("fakesink")?;
@@ -177,7 +177,7 @@ impl VideoBranch {
         chain.extend(self.plan.encoder.iter().flat_map(|encoder| encoder.chain.iter().cloned()));
         let last = chain.last().and_then(|last| last.static_pad("src"));
         let (frames, last) = frames.zip(last).ok_or_else(|| Failure::running("no encoder"))?;
-        let turned = bake.is_some_and(|turn| turn.rotation % 180 == 90);
+        let turned = bake.is_some_and(|rotation| rotation.degrees % 180 == 90);
         self.status.set_display(out.display(turned));
         if let Some(encoder) = &self.plan.encoder {
             encoder.fit(out.final_width, out.height, out.keeps_ten_bits);

@@ -1,4 +1,4 @@
-//! What finding faces costs: the reduction of a frame alone, and each detector on whole frames.
+//! What finding faces costs: downscaling a frame alone, and each detector on whole frames.
 //!
 //! ```sh
 //! FACESR_MODELS=folder ORT_DYLIB_PATH=libonnxruntime.so.1 cargo bench -p facesr --bench detect
@@ -45,9 +45,9 @@ impl Picture {
 }
 
 /// Format and size of a frame, and the size that it is reduced to.
-type Reduction = (PixelFormat, (u32, u32), (usize, usize));
+type Downscale = (PixelFormat, (u32, u32), (usize, usize));
 
-const REDUCTIONS: [Reduction; 6] = [
+const DOWNSCALES: [Downscale; 6] = [
     (PixelFormat::Nv12, (1920, 1080), (960, 540)),
     (PixelFormat::I420, (1920, 1080), (960, 540)),
     (PixelFormat::Bgrx, (1920, 1080), (960, 540)),
@@ -56,8 +56,8 @@ const REDUCTIONS: [Reduction; 6] = [
     (PixelFormat::I420, (640, 480), (640, 480)),
 ];
 
-#[divan::bench(args = REDUCTIONS)]
-fn reduce(bencher: Bencher, (format, from, to): Reduction) {
+#[divan::bench(args = DOWNSCALES)]
+fn downscale(bencher: Bencher, (format, from, to): Downscale) {
     let picture = Picture::new(format, from);
     let frame = picture.frame();
     let mut input = InputBench::new(to.0, to.1);

@@ -104,7 +104,7 @@ pub(crate) fn search(
 ///
 /// # Errors
 /// What [`Detector::detect`] returns.
-pub fn search_closely(
+pub fn search_at_full_resolution(
     detector: &mut dyn Detector,
     frame: &Frame<'_>,
     found: &mut Vec<Detection>,
@@ -121,17 +121,17 @@ pub fn search_closely(
     if let Some(enlarged) = layout.enlarged.first() {
         found.extend(search(detector, frame, enlarged)?);
     }
-    let mut close = Vec::new();
+    let mut from_tiles = Vec::new();
     for tile in &layout.tiles {
-        close.extend(search(detector, frame, &tile.region)?);
+        from_tiles.extend(search(detector, frame, &tile.region)?);
     }
     let small = |d: &Detection| is_small(&d.rect, full_scale);
     let part = |d: &Detection, of: &Detection| {
         !small(of) && of.score >= d.score && is_same(&of.rect, &d.rect)
     };
-    close.retain(|d| small(d) && !found.iter().any(|of| part(d, of)));
+    from_tiles.retain(|d| small(d) && !found.iter().any(|of| part(d, of)));
     // What several see is believed where it is seen best.
-    found.append(&mut close);
+    found.append(&mut from_tiles);
     nms::suppress(found, MAX_IOU_OF_TILES);
     Ok(())
 }

@@ -224,7 +224,13 @@ impl Preprocessor {
                     area_average::blend_rows(&mut self.blended, weights, |i| line(start + i));
                     for &(i, offset) in &group.members {
                         let row = &mut self.rows[i];
-                        area_average::weigh_row(row, &self.blended, offset, step, &group.across);
+                        area_average::weighted_sum_row(
+                            row,
+                            &self.blended,
+                            offset,
+                            step,
+                            &group.across,
+                        );
                     }
                 }
             }
@@ -279,7 +285,7 @@ impl YuvToRgb {
     }
 }
 
-/// The reduction of frames by itself, for benches only.
+/// The downscaling of frames by itself, for benches only.
 pub struct InputBench {
     preprocessor: Preprocessor,
     layout: Layout,

@@ -281,7 +281,7 @@ impl Planner {
         &self.plans
     }
 
-    /// Grants what is due, as far as there is time.
+    /// Selects what is due, as far as there is time.
     fn select(&mut self, at: Duration, options: &EnhancerOptions) {
         let smoothing = options.temporal_smoothing.clamp(0.0, 1.0);
         // Of faces that are equally due the larger ones first, which come last.
@@ -289,16 +289,16 @@ impl Planner {
             b.priority.total_cmp(&a.priority).then(b.face.cmp(&a.face)).then(a.rung.cmp(&b.rung))
         });
         let limit = options.budget.unwrap_or(Duration::MAX);
-        let (mut spent, mut granted) = (Duration::ZERO, 0);
+        let (mut spent, mut selected) = (Duration::ZERO, 0);
         for candidate in self.candidates.drain(..) {
             let Candidate { priority, change, face, is_next, rung, signature } = candidate;
             let Some(history) = self.histories.get_mut(&self.keys[face]) else { continue };
             let plan = &mut self.plans[face];
             let cost = spent.saturating_add(self.costs.cost(rung));
             // The first is generated whatever it takes.
-            let is_granted = priority >= 1.0 && (granted == 0 || cost <= limit);
-            if is_granted {
-                (spent, granted) = (cost, granted + 1);
+            let is_selected = priority >= 1.0 && (selected == 0 || cost <= limit);
+            if is_selected {
+                (spent, selected) = (cost, selected + 1);
                 let hold = |change: f32| 0.9 * smoothing * (-(change / STILL).powi(2)).exp();
                 let layer = if is_next {
                     plan.next.as_mut().map(|n| &mut n.0)

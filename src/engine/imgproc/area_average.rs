@@ -183,12 +183,18 @@ fn mean_fixed<S: Copy + Into<u32>, const K: usize, const STEP: usize>(
 }
 
 /// Weighted sums along a row of samples that lie `step` apart and begin at `offset`.
-pub(crate) fn weigh_row(out: &mut [f32], src: &[f32], offset: usize, step: usize, axis: &Axis) {
+pub(crate) fn weighted_sum_row(
+    out: &mut [f32],
+    src: &[f32],
+    offset: usize,
+    step: usize,
+    axis: &Axis,
+) {
     match axis.taps {
-        1 => weigh_fixed::<1>(out, src, offset, step, axis),
-        2 => weigh_fixed::<2>(out, src, offset, step, axis),
-        3 => weigh_fixed::<3>(out, src, offset, step, axis),
-        4 => weigh_fixed::<4>(out, src, offset, step, axis),
+        1 => weighted_sum_fixed::<1>(out, src, offset, step, axis),
+        2 => weighted_sum_fixed::<2>(out, src, offset, step, axis),
+        3 => weighted_sum_fixed::<3>(out, src, offset, step, axis),
+        4 => weighted_sum_fixed::<4>(out, src, offset, step, axis),
         taps => {
             for (x, o) in out.iter_mut().enumerate() {
                 let (start, weights) = axis.at(x);
@@ -199,7 +205,7 @@ pub(crate) fn weigh_row(out: &mut [f32], src: &[f32], offset: usize, step: usize
     }
 }
 
-fn weigh_fixed<const TAPS: usize>(
+fn weighted_sum_fixed<const TAPS: usize>(
     out: &mut [f32],
     src: &[f32],
     offset: usize,

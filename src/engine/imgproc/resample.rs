@@ -115,9 +115,9 @@ with_avx2! {
     ) {
         // Every number is written below; what is there before does not matter.
         dst.resize(bounds.len() * width, 0.0);
-        for (out, span) in dst.chunks_exact_mut(width).zip(bounds) {
-            let rows = &src[(span.first - base) * width..][..span.len * width];
-            let weights = &weights[span.start..][..span.len];
+        for (out, bound) in dst.chunks_exact_mut(width).zip(bounds) {
+            let rows = &src[(bound.first - base) * width..][..bound.len * width];
+            let weights = &weights[bound.start..][..bound.len];
             // As many sums side by side as registers hold, so that none waits for the one before.
             let mut x = sums::<32>(rows, weights, width, 0, out);
             x = sums::<16>(rows, weights, width, x, out);

@@ -38,7 +38,7 @@ fn taps(from: usize, to: usize, filter: Filter) -> Vec<(usize, Vec<f32>)> {
             let center = (o as f32 + 0.5) * ratio;
             let first = (center - support).floor().max(0.0) as usize;
             let last = ((center + support).ceil() as usize).min(from).max(first + 1);
-            let weigh = |i: usize| match filter {
+            let weight_of = |i: usize| match filter {
                 // The exact share of pixel [i, i+1) under the window.
                 Filter::Area => {
                     let low = (center - support).max(i as f32);
@@ -47,7 +47,7 @@ fn taps(from: usize, to: usize, filter: Filter) -> Vec<(usize, Vec<f32>)> {
                 }
                 Filter::Bicubic => filter.weight((i as f32 + 0.5 - center) / scale),
             };
-            let mut weights: Vec<f32> = (first..last).map(weigh).collect();
+            let mut weights: Vec<f32> = (first..last).map(weight_of).collect();
             let sum: f32 = weights.iter().sum();
             weights.iter_mut().for_each(|w| *w /= sum);
             (first, weights)
@@ -87,10 +87,9 @@ pub fn resize(
     out
 }
 
-/// Cuts the square at `corner` (x, y; `side` long; in pixels of the `size.0` x `size.1` RGB picture,
-/// 0..255)
-/// and resamples it to `to` x `to` by antialiased bicubic interpolation. The same taps as in the
-/// engine and in Pillow.
+/// Crops the square at `corner` (x, y; `side` long; in pixels of the `size.0` x `size.1` RGB
+/// picture, 0..255) and resamples it to `to` x `to` by antialiased bicubic interpolation. The same
+/// taps as in the engine and in Pillow.
 pub fn window(
     src: &[f32],
     size: (usize, usize),
@@ -109,8 +108,8 @@ pub fn window(
                 let center = start + (o as f32 + 0.5) * ratio;
                 let first = edge(center - support).min(from - 1);
                 let last = edge(center + support).clamp(first + 1, from);
-                let weigh = |i| Filter::Bicubic.weight((i as f32 + 0.5 - center) / scale);
-                let mut weights: Vec<f32> = (first..last).map(weigh).collect();
+                let weight_of = |i| Filter::Bicubic.weight((i as f32 + 0.5 - center) / scale);
+                let mut weights: Vec<f32> = (first..last).map(weight_of).collect();
                 let sum: f32 = weights.iter().sum();
                 weights.iter_mut().for_each(|w| *w /= sum);
                 (first, weights)

@@ -61,7 +61,7 @@ pub struct Crop {
     pub sharpness: f64,
 }
 
-/// Cuts `square` out of an RGB picture, given as a frame and as its rows without gaps.
+/// Crops `square` out of an RGB picture, given as a frame and as its rows without gaps.
 pub fn crop(
     frame: &Frame<'_>,
     rgb: &[u8],

@@ -25,7 +25,7 @@ pub struct HighToLowFigures {
 
 /// What the discriminator of LR faces sees: no light, moved a little.
 fn lr_view(view: &DiffAugment, x: &Tensor, kind: tch::Kind) -> Tensor {
-    crate::models::layers::channels_last(&view.look(&loss::normalize_color(&view.dither(x))))
+    crate::models::layers::channels_last(&view.apply(&loss::normalize_color(&view.dither(x))))
         .to_kind(kind)
 }
 

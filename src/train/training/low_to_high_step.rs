@@ -201,7 +201,7 @@ pub fn gan_step(state: &mut State, data: &TrainingData) -> Result<LowToHighFigur
     let nets = &state.nets;
     let mut view = |n: i64| DiffAugment::draw(&mut views, n, 3 * config.scale.fold(), 1.0, device);
     let seen =
-        |view: &DiffAugment, x: &Tensor| channels_last(&view.look(&view.dither(x))).to_kind(kind);
+        |view: &DiffAugment, x: &Tensor| channels_last(&view.apply(&view.dither(x))).to_kind(kind);
     let pairs_of = |f: &[Tensor]| f.iter().map(|t| t.narrow(0, 0, paired)).collect::<Vec<_>>();
 
     let output = nets.l2h.forward(&lr, kind, true);
@@ -224,13 +224,13 @@ pub fn gan_step(state: &mut State, data: &TrainingData) -> Result<LowToHighFigur
         state.optimizers.hr_d.minimize(&loss, rate, false);
         figures.hr_d = loss.double_value(&[]);
         if generator_learns {
-            let look = view(n);
-            let (score, features) = nets.hr_d.features(&seen(&look, &shown));
+            let augment = view(n);
+            let (score, features) = nets.hr_d.features(&seen(&augment, &shown));
             let gan = loss::hinge_generator(&score);
             figures.hr_gan = gan.double_value(&[]);
             total += gan * weights.beta_hr;
             if weights.features > 0.0 {
-                let truth = no_grad(|| nets.hr_d.features(&seen(&look, &hr)).1);
+                let truth = no_grad(|| nets.hr_d.features(&seen(&augment, &hr)).1);
                 let matching = loss::feature_matching(&pairs_of(&features), &pairs_of(&truth));
                 figures.features = matching.double_value(&[]);
                 total += matching * weights.features;
@@ -240,9 +240,9 @@ pub fn gan_step(state: &mut State, data: &TrainingData) -> Result<LowToHighFigur
 
     if config.needs_perceptual() {
         let net = data.perceptual()?;
-        let look = view(n);
-        let truth = no_grad(|| net.features(&look.look(&look.dither(&hr))));
-        let features = net.features(&look.look(&look.dither(&shown)));
+        let augment = view(n);
+        let truth = no_grad(|| net.features(&augment.apply(&augment.dither(&hr))));
+        let features = net.features(&augment.apply(&augment.dither(&shown)));
         nets.heads.power_iteration();
         let real = nets.heads.forward(&truth);
         let fake = nets.heads.forward(&features.iter().map(Tensor::detach).collect::<Vec<_>>());

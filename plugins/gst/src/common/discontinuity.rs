@@ -27,7 +27,7 @@ impl DiscontTracker {
     /// Records an event of the sink pad. All events of one seek share a number, so a segment that
     /// only moves on (a fragmented or a corrected live stream) is not taken for a seek.
     pub(crate) fn record_event(&self, event: &gst::EventRef) {
-        let starts_anew = match event.type_() {
+        let starts_again = match event.type_() {
             gst::EventType::FlushStop | gst::EventType::StreamStart => true,
             gst::EventType::Segment => {
                 let number = event.seqnum().into_glib();
@@ -36,7 +36,7 @@ impl DiscontTracker {
             }
             _ => false,
         };
-        if starts_anew {
+        if starts_again {
             self.record();
         }
     }
@@ -60,7 +60,7 @@ impl FrameClock {
     /// Whether a new piece of the stream begins with the frame stamped `pts`, either by an event
     /// since the last one or by a jump in time, whether upstream marks it (`DISCONT`) or not.
     /// `duration` is how long frames last, if the caps say so.
-    pub(crate) fn starts_anew(
+    pub(crate) fn starts_again(
         &mut self,
         tracker: &DiscontTracker,
         pts: Option<gst::ClockTime>,
@@ -94,7 +94,7 @@ mod tests {
     fn starts(duration: Option<u64>, frames: &[u64]) -> Vec<bool> {
         let (tracker, mut clock) = (DiscontTracker::default(), FrameClock::default());
         let duration = duration.map(gst::ClockTime::from_mseconds);
-        frames.iter().map(|at| clock.starts_anew(&tracker, Some(*at * MS), duration)).collect()
+        frames.iter().map(|at| clock.starts_again(&tracker, Some(*at * MS), duration)).collect()
     }
 
     #[test]
@@ -103,7 +103,7 @@ mod tests {
         let (tracker, mut clock) = (DiscontTracker::default(), FrameClock::default());
         let mut starts = |event: &gst::Event| {
             tracker.record_event(event);
-            clock.starts_anew(&tracker, None, None)
+            clock.starts_again(&tracker, None, None)
         };
         let segment = |seqnum| {
             gst::event::Segment::builder(&gst::FormattedSegment::<gst::ClockTime>::new())

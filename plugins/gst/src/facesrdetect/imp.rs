@@ -221,7 +221,7 @@ impl FacesrDetect {
             stats.late += u64::from(job.late && state.search.is_some());
         }
         let duration = job.frames.frame_duration();
-        if state.clock.starts_anew(&self.stream.discont, job.times.timestamp, duration) {
+        if state.clock.starts_again(&self.stream.discont, job.times.timestamp, duration) {
             gst::debug!(CAT, imp = self, "the stream starts again, forgetting its faces");
             if let Some(search) = &mut state.search {
                 search.finder.reset();

@@ -328,7 +328,7 @@ impl FacesrEnhance {
         buffer: &mut gst::BufferRef,
     ) -> Result<(), gst::ErrorMessage> {
         let duration = job.frames.frame_duration();
-        if state.clock.starts_anew(&self.stream.discont, job.times.timestamp, duration) {
+        if state.clock.starts_again(&self.stream.discont, job.times.timestamp, duration) {
             gst::debug!(CAT, imp = self, "the stream starts again, forgetting its faces");
             state.enhancer.reset();
         }

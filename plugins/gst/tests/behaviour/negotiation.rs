@@ -112,7 +112,7 @@ fn allocation_is_asked_of_the_next_element() {
 }
 
 #[test]
-fn a_request_to_negotiate_anew_is_followed() {
+fn a_request_to_negotiate_again_is_followed() {
     let info = info("NV12", 96, 64);
     for line in ELEMENTS {
         let mut bench = Bench::with_caps(element(line), &info);

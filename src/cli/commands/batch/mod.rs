@@ -4,7 +4,7 @@ mod args;
 mod child;
 mod list;
 mod options;
-mod show;
+mod progress;
 mod state;
 
 use std::io::Write;
@@ -25,7 +25,7 @@ use crate::term::{ExitStatus, Failure, interrupt, io_reason, say};
 use child::ChildError;
 use list::Task;
 use options::Options;
-use show::{BatchProgress, FileStatus};
+use progress::{BatchProgress, FileStatus};
 use state::{Extras, Place, Record, Verdict};
 
 /// What came of one file.
@@ -49,7 +49,7 @@ struct Batch<'a> {
     hash: String,
     tasks: Vec<(Task, u64)>,
     next: AtomicUsize,
-    show: BatchProgress,
+    progress: BatchProgress,
     counts: Mutex<Counts>,
     /// What failed, in the order in which it did.
     failed: Mutex<Vec<report::Failed>>,
@@ -83,7 +83,7 @@ pub(crate) fn run(args: &BatchArgs, matches: &ArgMatches) -> Result<(), Failure>
     let sizes: Vec<u64> = tasks.iter().map(size).collect();
     let tasks: Vec<_> = tasks.into_iter().zip(sizes).collect();
     let bytes = tasks.iter().map(|(_, size)| size).sum();
-    let show = BatchProgress::new(args.quiet, tasks.len(), bytes);
+    let progress = BatchProgress::new(args.quiet, tasks.len(), bytes);
     if let [first, ..] = passed_over.as_slice()
         && !args.quiet
     {
@@ -99,7 +99,7 @@ pub(crate) fn run(args: &BatchArgs, matches: &ArgMatches) -> Result<(), Failure>
         hash,
         tasks,
         next: AtomicUsize::new(0),
-        show,
+        progress,
         counts: Mutex::default(),
         failed: Mutex::default(),
     };
@@ -114,7 +114,7 @@ pub(crate) fn run(args: &BatchArgs, matches: &ArgMatches) -> Result<(), Failure>
             scope.spawn(|| batch.work());
         }
     });
-    batch.show.finish();
+    batch.progress.finish();
     if args.report && !args.dry_run {
         batch.write_index()?;
     }
@@ -192,7 +192,7 @@ impl Batch<'_> {
                 FileOutcome::Failed(_) => FileStatus::Failed,
                 _ => FileStatus::Skipped,
             };
-            self.show.end(number, *size, end);
+            self.progress.end(number, *size, end);
             if let FileOutcome::Failed(why) = result {
                 lock(&self.failed).push(report::Failed { output: task.output.clone(), why });
             }
@@ -238,9 +238,9 @@ impl Batch<'_> {
         if let Err(e) = place.begin() {
             return failed(&format!("write {}", output.display()), &e);
         }
-        self.show.begin(number, &task.output, size);
+        self.progress.begin(number, &task.output, size);
         let report = place.beside("run");
-        let tell = |step| self.show.step(number, step);
+        let tell = |step| self.progress.step(number, step);
         let mut options = self.options.arguments();
         if extras.page {
             options.extend(["--report".into(), place.page().into()]);
@@ -276,7 +276,7 @@ impl Batch<'_> {
     fn tell_unreadable(&self, path: &Path, why: &str) {
         let error = format!("cannot read {}: {why}", path.display());
         if !self.args.quiet {
-            self.show.say(&format!("facesr: {error}"));
+            self.progress.say(&format!("facesr: {error}"));
         }
         lock(&self.counts).failed += 1;
         let line = json!({
@@ -286,7 +286,7 @@ impl Batch<'_> {
     }
 
     fn print_line(&self, line: &Value) {
-        self.show.suspend(|| {
+        self.progress.suspend(|| {
             let mut out = std::io::stdout().lock();
             // Whoever reads the lines may have gone; the work goes on.
             let _ = writeln!(out, "{line}").and_then(|()| out.flush());
@@ -319,7 +319,8 @@ impl Batch<'_> {
                 let notes = record.report["notes"].as_array();
                 for note in notes.into_iter().flatten().filter_map(Value::as_str) {
                     if !self.args.quiet && matches!(result, FileOutcome::Done(_)) {
-                        self.show.say(&format!("facesr: note: {}: {note}", task.output.display()));
+                        self.progress
+                            .say(&format!("facesr: note: {}: {note}", task.output.display()));
                     }
                 }
                 line["sha256"] = record.content.as_str().into();
@@ -334,7 +335,7 @@ impl Batch<'_> {
             FileOutcome::Failed(why) => {
                 line["error"] = why.as_str().into();
                 if !self.args.quiet {
-                    self.show.say(&format!("facesr: {why}"));
+                    self.progress.say(&format!("facesr: {why}"));
                 }
             }
             FileOutcome::ToDo | FileOutcome::Busy => {}

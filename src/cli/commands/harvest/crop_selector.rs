@@ -8,7 +8,7 @@ use facesr::{CropSquare, Face, Rect, Shape};
 use crate::media::{FrameObserver, ObservedFrame};
 
 /// A track is dropped after three detections that miss it; until then its box is a guess.
-const UNSURE_DETECTIONS: usize = 3;
+const TENTATIVE_DETECTIONS: usize = 3;
 
 /// So many times the faces wanted of a track are kept while it lasts, for those that turn out to
 /// be near-duplicates.
@@ -58,7 +58,7 @@ pub(super) struct Criteria {
 #[derive(Debug)]
 struct Track {
     /// Not yet confirmed by what came later.
-    unsure: VecDeque<Crop>,
+    tentative: VecDeque<Crop>,
     kept: Vec<Crop>,
     /// Of the frames on which it could be seen, every n-th was.
     stride: u64,
@@ -120,7 +120,7 @@ impl CropSelector {
         for track in self.tracks.values_mut() {
             // Still there when the clip ended: nothing has cast doubt on it.
             if track.last_frame == self.frames {
-                track.kept.extend(track.unsure.drain(..));
+                track.kept.extend(track.tentative.drain(..));
             }
             let before = track.kept.len();
             let mut different: Vec<Crop> = Vec::new();
@@ -152,7 +152,7 @@ impl FrameObserver for CropSelector {
         for face in frame.faces {
             let Some(square) = self.square(face, width, height) else { continue };
             let track = self.tracks.entry(face.id).or_insert_with(|| Track {
-                unsure: VecDeque::new(),
+                tentative: VecDeque::new(),
                 kept: Vec::new(),
                 stride: 1,
                 seen: 0,
@@ -160,11 +160,11 @@ impl FrameObserver for CropSelector {
             });
             track.seen += 1;
             track.last_frame = self.frames;
-            let unsure = UNSURE_DETECTIONS * self.criteria.detect_every as usize;
+            let tentative = TENTATIVE_DETECTIONS * self.criteria.detect_every as usize;
             if (track.seen - 1).is_multiple_of(track.stride) {
                 let mut lr = [0.0; Shape::SMALL.lr_len()];
                 self.canvas.crop(frame.before, Shape::SMALL, &[square], &mut lr);
-                track.unsure.push_back(Crop {
+                track.tentative.push_back(Crop {
                     pixels: interleaved(&lr),
                     track: face.id,
                     time: frame.time,
@@ -172,8 +172,9 @@ impl FrameObserver for CropSelector {
                     score: face.score,
                 });
             }
-            let sure = track.unsure.len().saturating_sub(unsure.div_ceil(track.stride as usize));
-            track.kept.extend(track.unsure.drain(..sure));
+            let confirmed =
+                track.tentative.len().saturating_sub(tentative.div_ceil(track.stride as usize));
+            track.kept.extend(track.tentative.drain(..confirmed));
             if track.kept.len() >= SPARE * self.criteria.per_track.max(2) {
                 let mut odd = false;
                 track.kept.retain(|_| {
@@ -249,7 +250,7 @@ mod tests {
     const CRITERIA: Criteria = Criteria { widths: (8.0, 30.0), per_track: 4, detect_every: 1 };
 
     /// A frame of noise of its own, with these faces.
-    fn show(picker: &mut CropSelector, seed: u32, faces: &[(u64, f32, f32)]) {
+    fn show(selector: &mut CropSelector, seed: u32, faces: &[(u64, f32, f32)]) {
         let data: Vec<u8> = (0..200u32 * 100)
             .map(|i| ((i ^ seed.wrapping_mul(977)).wrapping_mul(2_654_435_761) >> 24) as u8)
             .collect();
@@ -258,10 +259,10 @@ mod tests {
         let frame = Frame::new(info, &planes, &[200]).unwrap();
         let faces: Vec<_> =
             faces.iter().map(|&(id, x, w)| Face::new(id, Rect::new(x, 30.0, w, w), 0.8)).collect();
-        let time = f64::from(picker.frames as u32) / 25.0;
+        let time = f64::from(selector.frames as u32) / 25.0;
         let _ = gst::init();
         let caps = gst::Caps::new_empty();
-        picker.on_frame(&ObservedFrame {
+        selector.on_frame(&ObservedFrame {
             time,
             before: &frame,
             after: &frame,
@@ -272,11 +273,11 @@ mod tests {
 
     #[test]
     fn a_long_track_gives_its_share_spread_over_its_time() {
-        let mut picker = CropSelector::new(CRITERIA);
+        let mut selector = CropSelector::new(CRITERIA);
         for i in 0..400 {
-            show(&mut picker, i, &[(1, 40.0, 16.0)]);
+            show(&mut selector, i, &[(1, 40.0, 16.0)]);
         }
-        let (crops, rejected) = picker.finish(&mut SeenCrops::new(0.985));
+        let (crops, rejected) = selector.finish(&mut SeenCrops::new(0.985));
         assert_eq!(crops.len(), 4);
         assert!(rejected.beyond > 0);
         assert!(crops[0].time < 1.0 && crops[3].time > 8.0, "{crops:?}");
@@ -286,14 +287,14 @@ mod tests {
 
     #[test]
     fn what_a_vanishing_track_shows_last_is_not_taken() {
-        let mut picker = CropSelector::new(CRITERIA);
+        let mut selector = CropSelector::new(CRITERIA);
         for i in 0..5 {
-            show(&mut picker, i, &[(1, 40.0, 16.0)]);
+            show(&mut selector, i, &[(1, 40.0, 16.0)]);
         }
         for i in 5..9 {
-            show(&mut picker, i, &[]);
+            show(&mut selector, i, &[]);
         }
-        let (crops, _) = picker.finish(&mut SeenCrops::new(0.985));
+        let (crops, _) = selector.finish(&mut SeenCrops::new(0.985));
         assert_eq!(crops.iter().map(|c| (c.time * 25.0) as u32).collect::<Vec<_>>(), [0, 1]);
     }
 
@@ -301,11 +302,11 @@ mod tests {
     fn still_faces_and_those_of_other_clips_are_taken_once() {
         let mut seen = SeenCrops::new(0.985);
         for wanted in [1, 0] {
-            let mut picker = CropSelector::new(CRITERIA);
+            let mut selector = CropSelector::new(CRITERIA);
             for _ in 0..20 {
-                show(&mut picker, 7, &[(1, 40.0, 16.0)]);
+                show(&mut selector, 7, &[(1, 40.0, 16.0)]);
             }
-            let (crops, rejected) = picker.finish(&mut seen);
+            let (crops, rejected) = selector.finish(&mut seen);
             assert_eq!(crops.len(), wanted);
             assert!(rejected.same > 0);
         }
@@ -313,11 +314,11 @@ mod tests {
 
     #[test]
     fn sizes_and_edges_are_minded() {
-        let mut picker = CropSelector::new(CRITERIA);
+        let mut selector = CropSelector::new(CRITERIA);
         for i in 0..6 {
-            show(&mut picker, i, &[(1, 40.0, 6.0), (2, 60.0, 40.0), (3, -4.0, 16.0)]);
+            show(&mut selector, i, &[(1, 40.0, 6.0), (2, 60.0, 40.0), (3, -4.0, 16.0)]);
         }
-        let (crops, rejected) = picker.finish(&mut SeenCrops::new(0.985));
+        let (crops, rejected) = selector.finish(&mut SeenCrops::new(0.985));
         assert!(crops.is_empty());
         assert_eq!((rejected.narrow, rejected.wide, rejected.edge), (6, 6, 6));
     }

@@ -2,7 +2,7 @@
 //! them, for training on that camera.
 
 mod args;
-mod picker;
+mod crop_selector;
 mod write;
 
 use std::collections::HashSet;
@@ -18,7 +18,7 @@ pub(crate) use args::HarvestArgs;
 use crate::files::{RunPaths, check_json, write_json};
 use crate::media::{Excerpt, Input, Plan, face_element, lock, start_gstreamer, transcode};
 use crate::term::{Failure, Progress, ProgressMode, interrupt, say};
-use picker::{Criteria, CropSelector, RejectCounts, SeenCrops};
+use crop_selector::{Criteria, CropSelector, RejectCounts, SeenCrops};
 use write::{Harvest, Place};
 
 /// How long a clip may give nothing.
@@ -105,7 +105,7 @@ fn clip(
     properties.push(("detect-interval", args.detect_interval.to_string()));
     // The boxes as detected: those of training pictures are not smoothed either.
     properties.push(("temporal-smoothing", "0".into()));
-    let picker = Arc::new(Mutex::new(CropSelector::new(Criteria {
+    let selector = Arc::new(Mutex::new(CropSelector::new(Criteria {
         widths: (args.min_width, args.max_width),
         per_track: args.per_track as usize,
         detect_every: (args.detect_interval / 40).max(1),
@@ -117,7 +117,7 @@ fn clip(
         mark: false,
         keep_bit_depth: false,
         encoder: None,
-        observer: Some(picker.clone()),
+        observer: Some(selector.clone()),
         fps: None,
         excerpt: Excerpt::default(),
         input: source.name(),
@@ -126,10 +126,10 @@ fn clip(
     let mut progress = Progress::start(ProgressMode::unless(args.quiet));
     let outcome = transcode(plan, &source, None, PATIENCE, &mut progress)?;
     // The pipeline may still hold a reference; what it saw is all in here.
-    let criteria = lock(&picker).criteria();
-    let picker = std::mem::replace(&mut *lock(&picker), CropSelector::new(criteria));
-    let tracks = picker.tracks();
-    let (crops, rejected) = picker.finish(seen);
+    let criteria = lock(&selector).criteria();
+    let selector = std::mem::replace(&mut *lock(&selector), CropSelector::new(criteria));
+    let tracks = selector.tracks();
+    let (crops, rejected) = selector.finish(seen);
     let harvest =
         Harvest { source: source_name(&source.name(), names), original: source.name(), crops };
     let seconds = started.elapsed().as_secs_f64();

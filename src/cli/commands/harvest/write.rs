@@ -9,7 +9,7 @@ use facesr::Shape;
 use image::codecs::png::PngEncoder;
 use image::{ExtendedColorType, ImageEncoder};
 
-use super::picker::Crop;
+use super::crop_selector::Crop;
 use crate::files::{AtomicFile, DraftFolder};
 use crate::term::{Failure, io_reason};
 

@@ -1,7 +1,7 @@
 //! Color match: a generated face keeps the broad colors and shades of the crop it was made from, but
 //! for a small tolerance.
 //!
-//! A generator may drift in brightness or tint; laid over the frame that would show as a patch.
+//! A generator may drift in brightness or tint; blended into the frame that would show as a patch.
 //! The remedy is back-projection (Irani and Peleg, "Improving resolution by image registration",
 //! 1991) of the low frequencies only: the result is shrunk to 16x16, its difference to the crop is
 //! smoothed, enlarged and added. Unsmoothed, it would also bring back the noise and the block

@@ -3,9 +3,9 @@
 //! A crop is the square around a face resampled once, with an antialiased bicubic filter, straight
 //! from the frame's own planes to the side that its generator takes: what the networks saw in
 //! training. A blend is the way back: the generated face, its broad colors and shades set to those
-//! of the crop, resampled to the square and laid over the frame under an elliptical feather. Only
-//! samples inside the squares are read or written. The CUDA kernels do the same sums in the same
-//! order.
+//! of the crop, resampled to the square and blended into the frame under an elliptical feather.
+//! Only samples inside the squares are read or written. The CUDA kernels do the same sums in the
+//! same order.
 
 mod color_match;
 mod compositor;

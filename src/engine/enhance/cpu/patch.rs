@@ -1,4 +1,4 @@
-//! One face, made into the samples that are laid over a frame.
+//! One face, made into the samples that are blended into a frame.
 
 use super::Area;
 use super::color_match::ColorMatch;
@@ -30,7 +30,7 @@ pub(crate) struct PatchInput<'a> {
     pub(crate) shrunk: &'a [f32],
 }
 
-/// What is laid over one component of a frame.
+/// What is blended into one component of a frame.
 #[derive(Debug, Default)]
 struct PlanePatch {
     /// Where the square lies in the component.
@@ -46,7 +46,7 @@ struct PlanePatch {
     weights: Vec<f32>,
 }
 
-/// What is laid over a frame: a piece for each component.
+/// What is blended into a frame: a piece for each component.
 #[derive(Debug, Default)]
 pub(crate) struct Patch {
     planes: [PlanePatch; 3],
@@ -176,7 +176,7 @@ impl PatchRenderer {
             self.resample(i, input.shape.hr(), plane);
             match before.last() {
                 Some(last) if last.area == area => plane.weights.clone_from(&last.weights),
-                _ => self.weigh(plane, input.strength),
+                _ => self.compute_weights(plane, input.strength),
             }
         }
     }
@@ -198,8 +198,8 @@ impl PatchRenderer {
         piece.samples.truncate(width * height);
     }
 
-    /// Sets the weights of `piece` under a feather of this strength.
-    fn weigh(&mut self, piece: &mut PlanePatch, strength: f32) {
+    /// Computes the weights of `piece` under a feather of this strength.
+    fn compute_weights(&mut self, piece: &mut PlanePatch, strength: f32) {
         let PlanePatch { area, x, y, width, height, .. } = *piece;
         let across = |k: usize, start: f32, len: f32| (k as f32 + 0.5 - start) / len * 2.0 - 1.0;
         self.a.clear();

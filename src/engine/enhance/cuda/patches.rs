@@ -1,5 +1,5 @@
 //! Which pieces of a frame in system memory go to the device and come back: for each plane and
-//! face the samples that cutting reads, and those that blending writes.
+//! face the samples that cropping reads, and those that blending writes.
 
 use super::kernels::Patch;
 use super::tables::Tables;
