@@ -83,7 +83,9 @@ impl Camera {
                 while !stop.load(Ordering::Relaxed) {
                     sinks.after.tick(&name);
                     sinks.before.tick(&name);
-                    sinks.looks.make();
+                    if let Some(best) = sinks.looks.make() {
+                        sinks.status.tell_best_shot(best);
+                    }
                     let faces = sinks.status.present.take();
                     for recorder in &mut recorders {
                         recorder.tick(&sinks.status);

@@ -97,19 +97,23 @@ impl Looks {
         }
     }
 
-    /// Makes the looks that wait; to be called some times a second.
-    pub(crate) fn make(&self) {
-        let Some((picture, mut faces)) = self.waiting.lock().take() else { return };
+    /// Makes the looks that wait, and returns the best of them, if any; to be called some times a second.
+    pub(crate) fn make(&self) -> Option<Arc<Vec<u8>>> {
+        let (picture, mut faces) = self.waiting.lock().take()?;
+        let mut best = None;
         faces.sort_by(|a, b| quality(b).total_cmp(&quality(a)));
         for face in faces.into_iter().take(MOST_AT_ONCE) {
             let Some(jpeg) = crop(&picture, face.rect).and_then(|p| p.to_jpeg()) else { continue };
             let quality = quality(&face);
-            let look = Look { face, at: SystemTime::now(), quality, jpeg: Arc::new(jpeg) };
+            let jpeg = Arc::new(jpeg);
+            best.get_or_insert_with(|| jpeg.clone());
+            let look = Look { face, at: SystemTime::now(), quality, jpeg };
             let mut kept = self.kept.lock();
             kept.retain(|other| other.face.id != look.face.id);
             kept.push_front(look);
             kept.truncate(MOST);
         }
+        best
     }
 
     /// All of them, latest first, of a camera's name.

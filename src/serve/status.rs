@@ -43,6 +43,13 @@ pub enum Event {
         /// Faces that the camera shows now.
         count: usize,
     },
+    /// A face was seen better than before.
+    BestShot {
+        /// The camera's name.
+        camera: String,
+        /// The face, as JPEG.
+        jpeg: Arc<Vec<u8>>,
+    },
 }
 
 /// Who is told of events. Called from any thread; must not wait.
@@ -305,6 +312,11 @@ impl Status {
         let interval = self.interval_us.load(Ordering::Relaxed);
         let rate = if interval == 0 { 0.0 } else { 1e6 / interval as f64 };
         (rate, Duration::from_micros(self.delay_us.load(Ordering::Relaxed)))
+    }
+
+    /// Tells of a face that was seen better than before.
+    pub(crate) fn tell_best_shot(&self, jpeg: Arc<Vec<u8>>) {
+        self.tell(&Event::BestShot { camera: self.camera.clone(), jpeg });
     }
 
     /// Tells a sentence.

@@ -85,6 +85,9 @@ impl Events {
 
     /// Passes an event on, if it is about a face. Never waits.
     pub(crate) fn offer(&self, event: &Event) {
+        if let (Event::BestShot { camera, jpeg }, Some(mqtt)) = (event, &self.mqtt) {
+            mqtt.offer_best_shot(camera, jpeg);
+        }
         let Event::Face { face, count } = event else { return };
         let told = Arc::new(CountedEvent { face: face.clone(), count: *count });
         for queue in &self.queues {

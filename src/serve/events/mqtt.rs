@@ -68,18 +68,27 @@ impl Mqtt {
     pub(super) fn offer(&self, told: &CountedEvent) {
         let event = Message {
             topic: format!("{}/events", self.topic),
-            payload: told.face.to_json().to_string(),
+            payload: told.face.to_json().to_string().into_bytes(),
             is_retained: false,
         };
         let count = Message {
             topic: format!("{}/{}/face", self.topic, told.face.camera),
-            payload: told.count.to_string(),
+            payload: told.count.to_string().into_bytes(),
             is_retained: true,
         };
-        for message in [event, count] {
-            if self.queue.try_send(message).is_err() {
-                self.figures.dropped.fetch_add(1, Ordering::Relaxed);
-            }
+        self.send(event);
+        self.send(count);
+    }
+
+    /// Leaves the best shot of a face for the broker, as bare JPEG.
+    pub(super) fn offer_best_shot(&self, camera: &str, jpeg: &[u8]) {
+        let topic = best_shot_topic(&self.topic, camera);
+        self.send(Message { topic, payload: jpeg.to_vec(), is_retained: true });
+    }
+
+    fn send(&self, message: Message) {
+        if self.queue.try_send(message).is_err() {
+            self.figures.dropped.fetch_add(1, Ordering::Relaxed);
         }
     }
 
@@ -93,8 +102,16 @@ impl Mqtt {
     }
 }
 
+fn best_shot_topic(topic: &str, camera: &str) -> String {
+    format!("{topic}/{camera}/face/snapshot")
+}
+
 fn available(topic: &str, word: &str) -> Message {
-    Message { topic: format!("{topic}/available"), payload: word.into(), is_retained: true }
+    Message {
+        topic: format!("{topic}/available"),
+        payload: word.as_bytes().to_vec(),
+        is_retained: true,
+    }
 }
 
 /// Messages that stay with the broker: that this is here, and what Home Assistant has to know of each camera.
@@ -115,7 +132,20 @@ fn announcements(config: &MqttConfig, cameras: &[String]) -> Vec<Message> {
         });
         list.push(Message {
             topic: format!("{prefix}/sensor/{id}/config"),
-            payload: sensor.to_string(),
+            payload: sensor.to_string().into_bytes(),
+            is_retained: true,
+        });
+        let id = format!("{device}_face");
+        let picture = json!({
+            "name": "Latest face",
+            "unique_id": id,
+            "topic": best_shot_topic(&config.topic, camera),
+            "availability_topic": format!("{}/available", config.topic),
+            "device": { "identifiers": [device], "name": camera, "manufacturer": "facesr" },
+        });
+        list.push(Message {
+            topic: format!("{prefix}/camera/{id}/config"),
+            payload: picture.to_string().into_bytes(),
             is_retained: true,
         });
     }

@@ -5,7 +5,7 @@
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Message {
     pub(super) topic: String,
-    pub(super) payload: String,
+    pub(super) payload: Vec<u8>,
     /// Whether the broker keeps it for who comes later.
     pub(super) is_retained: bool,
 }
@@ -29,7 +29,7 @@ pub(super) fn connect(
     body.extend(keep_alive.to_be_bytes());
     text(&mut body, id);
     text(&mut body, &will.topic);
-    text(&mut body, &will.payload);
+    bytes(&mut body, &will.payload);
     if let Some((user, password)) = access {
         text(&mut body, user);
         text(&mut body, password);
@@ -41,7 +41,7 @@ pub(super) fn connect(
 pub(super) fn publish(message: &Message) -> Vec<u8> {
     let mut body = Vec::new();
     text(&mut body, &message.topic);
-    body.extend(message.payload.as_bytes());
+    body.extend(&message.payload);
     packet(0x30 | u8::from(message.is_retained), &body)
 }
 
@@ -50,9 +50,13 @@ pub(super) fn is_accepted(answer: [u8; 4]) -> bool {
     answer[0] == 0x20 && answer[1] == 2 && answer[3] == 0
 }
 
-/// Text with its length before it; longer than it can be is cut.
 fn text(to: &mut Vec<u8>, text: &str) {
-    let bytes = &text.as_bytes()[..text.len().min(usize::from(u16::MAX))];
+    bytes(to, text.as_bytes());
+}
+
+/// Bytes with their number before them; more than there can be are left out.
+fn bytes(to: &mut Vec<u8>, bytes: &[u8]) {
+    let bytes = &bytes[..bytes.len().min(usize::from(u16::MAX))];
     to.extend((bytes.len() as u16).to_be_bytes());
     to.extend(bytes);
 }
@@ -80,7 +84,7 @@ mod tests {
     fn packets_are_as_the_standard_has_them() {
         let message = |topic: &str, payload: String| Message {
             topic: topic.into(),
-            payload,
+            payload: payload.into_bytes(),
             is_retained: true,
         };
         assert_eq!(publish(&message("a/b", "hi".into())), b"\x31\x07\0\x03a/bhi");

@@ -170,6 +170,7 @@ fn broker_gets_faces_counts_a_will_and_a_farewell() {
     let all = [next("facesr/events"), next("facesr/clip/face")];
     assert_is_event(&serde_json::from_slice(&all[0]).unwrap());
     assert!(["0", "1"].contains(&String::from_utf8_lossy(&all[1]).as_ref()));
+    assert!(next("facesr/clip/face/snapshot").starts_with(&[0xff, 0xd8]));
     served.end();
     let mut farewell = Vec::new();
     while farewell != b"offline" {
@@ -188,11 +189,17 @@ fn home_assistant_is_told_of_each_camera() {
     assert_eq!(packet(&mut stream).unwrap().0 >> 4, 1);
     stream.write_all(&[0x20, 2, 0, 0]).unwrap();
     let mut all = String::new();
-    while !all.contains("homeassistant/sensor/my_facesr_clip_faces/config") {
+    while !all.contains("homeassistant/camera/my_facesr_clip_face/config") {
         let (_, rest) = packet(&mut stream).expect("an announcement");
         all += &String::from_utf8_lossy(&rest);
     }
-    for part in ["my/facesr/available", "\"state_topic\":\"my/facesr/clip/face\"", "unique_id"] {
+    for part in [
+        "my/facesr/available",
+        "homeassistant/sensor/my_facesr_clip_faces/config",
+        "\"state_topic\":\"my/facesr/clip/face\"",
+        "\"topic\":\"my/facesr/clip/face/snapshot\"",
+        "unique_id",
+    ] {
         assert!(all.contains(part), "{part}: {all}");
     }
     served.end();
