@@ -242,6 +242,7 @@ mod tests {
             assert!(brighter == (sample + 40).min(1023) || eight > 245, "{sample}");
         }
     }
+
     #[test]
     fn frames_that_nobody_changes_pass_with_all_their_bits() {
         gst::init().unwrap();

@@ -26,6 +26,7 @@ mod mp4;
 mod mpeg_ts;
 mod observer;
 mod originals;
+mod picture_changes;
 mod picture_metadata;
 mod pipeline;
 mod prepared;

@@ -1,12 +1,12 @@
 //! Looking at the frames that pass: what reports and harvests are made of.
 
-use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
 use facesr::{Face, Frame};
 use gst::prelude::*;
 use gstfacesr::{FaceReader, FrameMapper};
 
+use super::originals::Originals;
 use super::status::{PipelineStatus, lock};
 use super::timing::running_time;
 
@@ -37,27 +37,15 @@ pub(super) fn attach(
     observer: Arc<Mutex<dyn FrameObserver>>,
     status: Arc<PipelineStatus>,
 ) {
-    let originals: Arc<Mutex<VecDeque<gst::Buffer>>> = Arc::default();
+    let originals = Originals::default();
     if let Some(before) = element.static_pad("sink") {
-        let kept = originals.clone();
-        before.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
-            if let Some(gst::PadProbeData::Buffer(buffer)) = &info.data {
-                // The reference makes whoever writes in place take a copy.
-                lock(&kept).push_back(buffer.clone());
-            }
-            gst::PadProbeReturn::Ok
-        });
+        originals.keep(&before);
     }
     let mut reader = FaceReader::default();
     let mut video: Option<(gst::Caps, FrameMapper)> = None;
     let mut faces = Vec::new();
     let mut on_frame = move |pad: &gst::Pad, after: &gst::Buffer| -> Option<()> {
-        let before = {
-            let mut originals = lock(&originals);
-            // Older ones belong to frames that were dropped on the way.
-            let at = originals.iter().position(|buffer| buffer.pts() == after.pts())?;
-            originals.drain(..=at).next_back()?
-        };
+        let before = originals.take(after.pts())?;
         let caps = pad.current_caps()?;
         if video.as_ref().is_none_or(|(known, _)| *known != caps) {
             video = Some((caps.clone(), FrameMapper::from_caps(&caps)?));

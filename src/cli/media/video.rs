@@ -6,7 +6,6 @@ use std::time::Instant;
 
 use facesr::internals::cores;
 use gst::prelude::*;
-use gst_video::prelude::*;
 
 use super::bit_depth::{self, TEN_BITS};
 use super::container::Container;
@@ -14,6 +13,7 @@ use super::elements::{add_chain, make};
 use super::encoder::Encoder;
 use super::excerpt;
 use super::frame_times::{self, FrameTimes, Pending};
+use super::picture_changes::watch_changes;
 use super::pipeline::Plan;
 use super::rotation::{Rotation, drop_orientation, orientation_of};
 use super::side_by_side::{self, SideBySide};
@@ -241,6 +241,10 @@ impl VideoBranch {
             return;
         }
         self.status.note(match (is_hdr, out.keeps_ten_bits) {
+            (true, true) if depth > 10 => {
+                "the video is HDR and has more than 10 bits a sample; it is converted to 10, and what it says of \
+                 the screen it was mastered on is left out"
+            }
             (true, true) => {
                 "the video is HDR and keeps 10 bits a sample; what it says of the screen it was \
                  mastered on is left out"
@@ -296,67 +300,6 @@ fn count(pad: &gst::Pad, status: Arc<PipelineStatus>) {
             status.frames.fetch_add(1, Ordering::Relaxed);
             if let Some(time) = timing::running_time(pad, buffer) {
                 status.position.store(u64::try_from(time).unwrap_or(0), Ordering::Relaxed);
-            }
-        }
-        gst::PadProbeReturn::Ok
-    });
-}
-
-/// Tells of a picture that changes: the output keeps the shape of the first.
-fn watch_changes(pad: &gst::Pad, first: gst_video::VideoInfo, status: Arc<PipelineStatus>) {
-    let what = gst::PadProbeType::EVENT_DOWNSTREAM | gst::PadProbeType::BUFFER;
-    pad.add_probe(what, move |_, info| {
-        if let Some(gst::PadProbeData::Buffer(buffer)) = &info.data
-            && buffer.video_flags().contains(gst_video::VideoBufferFlags::INTERLACED)
-            && first.interlace_mode() != gst_video::VideoInterlaceMode::Interleaved
-            && status.frames.load(Ordering::Relaxed) > 0
-        {
-            status.note_of_kind(
-                "interlace",
-                "some pictures are interlaced and others not; the output is marked as the \
-                 beginning was",
-            );
-        }
-        if let Some(gst::PadProbeData::Event(event)) = &info.data
-            && let gst::EventView::Caps(caps) = event.view()
-            && let Ok(now) = gst_video::VideoInfo::from_caps(caps.caps())
-        {
-            let at = status.position.load(Ordering::Relaxed) as f64 / 1e9;
-            if (now.width(), now.height()) != (first.width(), first.height()) {
-                status.note_of_kind(
-                    "size",
-                    format!(
-                        "the picture becomes {}x{} at about {at:.1} s; it is scaled to the {}x{} \
-                         of the beginning",
-                        now.width(),
-                        now.height(),
-                        first.width(),
-                        first.height()
-                    ),
-                );
-            }
-            if now.par() != first.par() {
-                status.note_of_kind(
-                    "shape",
-                    format!(
-                        "the pixels change their shape from {}:{} to {}:{} at about {at:.1} s; the \
-                         output keeps that of the beginning",
-                        first.par().numer(),
-                        first.par().denom(),
-                        now.par().numer(),
-                        now.par().denom()
-                    ),
-                );
-            }
-            if now.is_interlaced() != first.is_interlaced() {
-                let what = if now.is_interlaced() { "interlaced" } else { "progressive" };
-                status.note_of_kind(
-                    "interlace",
-                    format!(
-                        "the picture becomes {what} at about {at:.1} s; the output is marked as \
-                         the beginning was"
-                    ),
-                );
             }
         }
         gst::PadProbeReturn::Ok
