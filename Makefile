@@ -78,7 +78,7 @@ supply: build ## what is fetched is checked by hash; what was built needs no net
 soak: setup ## a million frames and 200 starts: memory, threads and files must not grow
 	@scripts/soak.sh
 
-serve-soak: setup ## ten minutes of `facesr serve`: four cameras, every fault by turns (ARGS=SECONDS)
+serve-soak: setup ## the delay that `facesr serve` adds; ten minutes of four cameras, every fault by turns (ARGS=SECONDS)
 	@scripts/serve-soak.sh $(ARGS)
 
 asan: build ## tests of the elements and the fuzz corpus under AddressSanitizer
