@@ -57,7 +57,7 @@ pub(crate) fn register(environment: &Environment) -> Result<(), OnnxRuntimeError
 /// others, so what no session uses is given back now and then, too. That costs the next runs some milliseconds.
 const INTERVAL: Duration = Duration::from_secs(10);
 
-/// Whether memory was not given back for so long that the next run should; true once for each time.
+/// Whether the next run is to give back memory; true once in each interval, whatever large runs give back by themselves.
 pub(crate) fn is_due() -> bool {
     static LAST: Mutex<Option<Instant>> = Mutex::new(None);
     let mut last = LAST.lock();

@@ -133,7 +133,7 @@ fn farther(tile: &SearchRegion, limits: &Window) -> SearchRegion {
 }
 
 /// The square of `full` in which a face is expected that was last seen at `rect`, for a detector input
-/// of its own; `None` if it is larger than that.
+/// of its own; `None` if it is larger than `full`.
 pub(crate) fn region_around(full: &SearchRegion, rect: &Rect) -> Option<SearchRegion> {
     let side = AROUND * (rect.w * full.aspect).max(rect.h);
     let axis = |center: f32, length: f32, limits: (u32, u32)| {
