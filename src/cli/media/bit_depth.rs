@@ -56,6 +56,7 @@ mod imp {
     use gst_video::{VideoFormat, VideoFrameExt, VideoFrameRef};
 
     use super::{EIGHT_BITS, TEN_BITS, narrow, widen};
+    use crate::media::elements::pad_templates;
     use crate::media::originals::Originals;
 
     #[derive(Default)]
@@ -80,16 +81,6 @@ mod imp {
         type ParentType = gst_video::VideoFilter;
     }
 
-    fn templates(sink: VideoFormat, src: VideoFormat) -> Vec<gst::PadTemplate> {
-        [("sink", gst::PadDirection::Sink, sink), ("src", gst::PadDirection::Src, src)]
-            .into_iter()
-            .filter_map(|(name, direction, format)| {
-                let caps = gst_video::VideoCapsBuilder::new().format(format).build();
-                gst::PadTemplate::new(name, direction, gst::PadPresence::Always, &caps).ok()
-            })
-            .collect()
-    }
-
     /// The same caps with this format.
     fn with_format(caps: &gst::Caps, format: VideoFormat, filter: Option<&gst::Caps>) -> gst::Caps {
         let mut other = caps.clone();
@@ -111,7 +102,7 @@ mod imp {
     impl ElementImpl for ToEightBits {
         fn pad_templates() -> &'static [gst::PadTemplate] {
             static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> =
-                LazyLock::new(|| templates(TEN_BITS, EIGHT_BITS));
+                LazyLock::new(|| pad_templates(TEN_BITS, EIGHT_BITS));
             &TEMPLATES
         }
     }
@@ -159,7 +150,7 @@ mod imp {
     impl ElementImpl for ToTenBits {
         fn pad_templates() -> &'static [gst::PadTemplate] {
             static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> =
-                LazyLock::new(|| templates(EIGHT_BITS, TEN_BITS));
+                LazyLock::new(|| pad_templates(EIGHT_BITS, TEN_BITS));
             &TEMPLATES
         }
     }

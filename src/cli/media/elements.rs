@@ -106,3 +106,17 @@ pub(crate) fn add_chain(
     // From the sink on, so that nothing arrives at an element that is not ready for it.
     chain.iter().rev().try_for_each(|element| element.sync_state_with_parent())
 }
+
+/// Pads of a filter of our own that takes frames of one format and gives those of another.
+pub(super) fn pad_templates(
+    sink: gst_video::VideoFormat,
+    src: gst_video::VideoFormat,
+) -> Vec<gst::PadTemplate> {
+    [("sink", gst::PadDirection::Sink, sink), ("src", gst::PadDirection::Src, src)]
+        .into_iter()
+        .filter_map(|(name, direction, format)| {
+            let caps = gst_video::VideoCapsBuilder::new().format(format).build();
+            gst::PadTemplate::new(name, direction, gst::PadPresence::Always, &caps).ok()
+        })
+        .collect()
+}

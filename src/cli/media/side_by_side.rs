@@ -39,11 +39,12 @@ mod imp {
     use gst::subclass::prelude::*;
     use gst_base::subclass::BaseTransformMode;
     use gst_base::subclass::prelude::*;
-    use gst_video::VideoFrameRef;
     use gst_video::prelude::*;
     use gst_video::subclass::prelude::*;
+    use gst_video::{VideoFormat, VideoFrameRef};
 
     use super::right_edge;
+    use crate::media::elements::pad_templates;
     use crate::media::originals::Originals;
 
     #[derive(Default)]
@@ -63,17 +64,8 @@ mod imp {
 
     impl ElementImpl for SideBySide {
         fn pad_templates() -> &'static [gst::PadTemplate] {
-            static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> = LazyLock::new(|| {
-                let caps =
-                    gst_video::VideoCapsBuilder::new().format(gst_video::VideoFormat::I420).build();
-                [("sink", gst::PadDirection::Sink), ("src", gst::PadDirection::Src)]
-                    .into_iter()
-                    .filter_map(|(name, direction)| {
-                        let always = gst::PadPresence::Always;
-                        gst::PadTemplate::new(name, direction, always, &caps).ok()
-                    })
-                    .collect()
-            });
+            static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> =
+                LazyLock::new(|| pad_templates(VideoFormat::I420, VideoFormat::I420));
             &TEMPLATES
         }
     }
