@@ -81,9 +81,9 @@ pub enum ServeError {
         package: &'static str,
     },
     /// GLib knows no TLS here.
-    #[error("there is no TLS for RTSP here; install the package glib-networking")]
+    #[error("there is no TLS here; install the package glib-networking")]
     NoTls,
-    /// Certificate and key are of no use.
+    /// A certificate, or its key, is of no use.
     #[error("certificate {}: {reason}", path.display())]
     Certificate {
         /// The certificate's file.

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use http::Uri;
 use serde::Deserialize;
 
 use super::{Credentials, Secret, credentials};
@@ -11,10 +12,19 @@ use super::{Credentials, Secret, credentials};
 pub struct EventsConfig {
     /// Whether they are written to standard output.
     pub stdout: bool,
-    /// An http address that they are posted to; a token may stand in it.
-    pub webhook: Option<Secret>,
+    /// Where they are posted.
+    pub webhook: Option<WebhookConfig>,
     /// A broker.
     pub mqtt: Option<MqttConfig>,
+}
+
+/// A receiver of posts.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WebhookConfig {
+    /// An http or https address; a token may stand in it.
+    pub url: Secret,
+    /// Certificates that vouch for it instead of the system's, a PEM file.
+    pub ca: Option<PathBuf>,
 }
 
 /// An MQTT broker.
@@ -37,6 +47,7 @@ pub struct MqttConfig {
 pub(super) struct EventsTable {
     stdout: bool,
     webhook: Option<Secret>,
+    webhook_ca: Option<PathBuf>,
     mqtt: Option<Secret>,
     user: Option<String>,
     password: Option<Secret>,
@@ -51,13 +62,7 @@ impl EventsTable {
     /// # Errors
     /// A sentence, which repeats no address: there may be a token in it.
     pub(super) fn check(self, folder: &Path) -> Result<EventsConfig, String> {
-        if let Some(url) = &self.webhook {
-            let url = url.expose();
-            let host = url.strip_prefix("http://").unwrap_or_default();
-            if host.is_empty() || url.len() > 2048 || !url.bytes().all(|b| b.is_ascii_graphic()) {
-                return Err("webhook is an http:// address; one by https wants a proxy".into());
-            }
-        }
+        let webhook = webhook(self.webhook, self.webhook_ca.map(|ca| folder.join(ca)))?;
         let access = credentials(self.user, self.password, self.password_file, folder)?;
         let topic = topic("topic", self.topic.as_deref().unwrap_or("facesr"))?;
         let discovery = match self.discovery.as_deref().unwrap_or("homeassistant") {
@@ -67,7 +72,7 @@ impl EventsTable {
         let Some(address) = self.mqtt else {
             return match access {
                 Some(_) => Err("user and password are for mqtt, which is missing".into()),
-                None => Ok(EventsConfig { stdout: self.stdout, webhook: self.webhook, mqtt: None }),
+                None => Ok(EventsConfig { stdout: self.stdout, webhook, mqtt: None }),
             };
         };
         let wrong = "mqtt is an address such as \"mqtt://192.168.1.2:1883\"; user and password \
@@ -84,8 +89,28 @@ impl EventsTable {
         }
         let host = host.trim_start_matches('[').trim_end_matches(']').to_string();
         let mqtt = MqttConfig { host, port, access, topic, discovery };
-        Ok(EventsConfig { stdout: self.stdout, webhook: self.webhook, mqtt: Some(mqtt) })
+        Ok(EventsConfig { stdout: self.stdout, webhook, mqtt: Some(mqtt) })
     }
+}
+
+/// The receiver of posts at `url`, checked.
+fn webhook(url: Option<Secret>, ca: Option<PathBuf>) -> Result<Option<WebhookConfig>, String> {
+    let Some(url) = url else {
+        return match ca {
+            Some(_) => Err("webhook-ca is for webhook, which is missing".into()),
+            None => Ok(None),
+        };
+    };
+    let uri = url.expose().parse::<Uri>().ok().filter(|uri| uri.host() != Some(""));
+    let is_secure = match uri.as_ref().and_then(Uri::scheme_str) {
+        Some("http") => false,
+        Some("https") => true,
+        _ => return Err("webhook is an http:// or https:// address".into()),
+    };
+    if ca.is_some() && !is_secure {
+        return Err("webhook-ca is for an https:// address".into());
+    }
+    Ok(Some(WebhookConfig { url, ca }))
 }
 
 fn topic(key: &str, text: &str) -> Result<String, String> {

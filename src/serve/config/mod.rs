@@ -20,7 +20,7 @@ use events::EventsTable;
 use words::{explain, printable};
 
 pub use camera::{CameraConfig, RecordConfig, Transport};
-pub use events::{EventsConfig, MqttConfig};
+pub use events::{EventsConfig, MqttConfig, WebhookConfig};
 pub use secret::Secret;
 pub use source::Source;
 

@@ -54,14 +54,15 @@ impl Events {
     /// Starts what `config` asks for; `cameras` are announced where that is usual.
     ///
     /// # Errors
-    /// No thread can be started.
+    /// No thread can be started, or there is no TLS for the webhook.
     pub(crate) fn start(config: &EventsConfig, cameras: &[String]) -> Result<Self, ServeError> {
         let mut events = Self::default();
         if config.stdout {
             events.add("stdout", |queue, figures| stdout(&queue, figures))?;
         }
-        if let Some(url) = config.webhook.clone() {
-            events.add("webhook", move |queue, figures| webhook::run(&queue, &url, figures))?;
+        if let Some(config) = config.webhook.clone() {
+            webhook::check(&config)?;
+            events.add("webhook", move |queue, figures| webhook::run(&queue, &config, figures))?;
         }
         if let Some(config) = &config.mqtt {
             events.mqtt = Some(mqtt::Mqtt::start(config, cameras)?);

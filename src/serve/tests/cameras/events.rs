@@ -13,7 +13,7 @@ use crate::viewer::Viewer;
 use crate::{Served, carphone, until};
 
 /// A camera with a face, whose events go where `events` says.
-fn with_face(events: &str) -> String {
+pub(crate) fn with_face(events: &str) -> String {
     format!(
         "[server]\nrtsp = \"127.0.0.1:0\"\nhttp = \"127.0.0.1:0\"\n[events]\n{events}\n\
          [cameras.clip]\nsource = \"{}\"\n",
