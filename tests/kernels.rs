@@ -152,6 +152,7 @@ proptest! {
         let strengths: Vec<f32> = places.iter().map(|p| p.3).collect();
         let shape = if large { Shape::LARGE } else { Shape::SMALL };
         let hr = tensor(squares.len() * shape.hr_len(), seed ^ 1);
+        let denoised = tensor(squares.len() * shape.lr_len(), seed ^ 2);
         let weights = BlendWeights { generated, detail };
 
         let before = Owned::noise(info, pad, seed);
@@ -161,7 +162,8 @@ proptest! {
             let mut canvas = Compositor::default();
             canvas.crop(&frame.as_frame(), shape, &squares, &mut cpu_low);
             let (squares, lr, hr, strengths) = (&squares, &cpu_low, &hr, &strengths);
-            canvas.blend(frame, &FaceBatch { shape, squares, lr, hr, strengths, weights });
+            let denoised = &denoised;
+            canvas.blend(frame, &FaceBatch { shape, squares, lr, denoised, hr, strengths, weights });
         });
 
         let foretold = Foretold::new(shape, vec![hr]);
@@ -173,6 +175,7 @@ proptest! {
         }).collect();
         let mut work = |picture: &mut Picture<'_, '_>| {
             backend.crop(picture, &mut gpu_crops).unwrap();
+            gpu_crops.set_denoised(&denoised);
             backend.render(picture, &gpu_crops, &plans).unwrap();
         };
         if on_device {
@@ -290,6 +293,7 @@ fn kept_faces_are_shown_again_without_a_run() {
     let (hr_len, weights) = (shape.hr_len(), BlendWeights::default());
     let first = tensor(2 * hr_len, 1);
     let second = tensor(hr_len, 2);
+    let denoised = tensor(2 * shape.lr_len(), 3);
     let foretold = Foretold::new(shape, vec![first.clone(), second.clone()]);
     let mut backend = GpuBackend::new(device(), vec![Box::new(foretold)]).unwrap();
     let mut canvas = Compositor::default();
@@ -312,12 +316,15 @@ fn kept_faces_are_shown_again_without_a_run() {
         let mut lr = vec![0.0; 2 * shape.lr_len()];
         a.host(|frame| {
             canvas.crop(&frame.as_frame(), shape, &squares, &mut lr);
-            let (squares, lr, hr, strengths) = (&squares, &lr, &wanted, &[0.9; 2]);
-            canvas.blend(frame, &FaceBatch { shape, squares, lr, hr, strengths, weights });
+            let (squares, hr, strengths) = (&squares, &wanted, &[0.9; 2]);
+            let (lr, denoised) = (&lr, &denoised);
+            canvas
+                .blend(frame, &FaceBatch { shape, squares, lr, denoised, hr, strengths, weights });
         });
         b.host(|frame| {
             let (mut picture, mut crops) = (Picture::Host(frame), crops(shape, &squares));
             backend.crop(&picture, &mut crops).unwrap();
+            crops.set_denoised(&denoised);
             backend.render(&mut picture, &crops, &plans).unwrap();
         });
         assert!(a == b, "round {round} differs");

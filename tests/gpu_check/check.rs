@@ -77,6 +77,7 @@ pub(crate) fn kernels(cuda: Arc<Cuda>) -> Result<()> {
         let detail = (noise.next() % 3) as f32 / 2.0;
         let weights = BlendWeights { generated: 1.0 - detail / 2.0, detail };
         let answer = noise.tensor(count * shape.hr_len());
+        let denoised = noise.tensor(count * shape.lr_len());
         let strengths: Vec<f32> = (0..count).map(|_| noise.between(0.0, 1.0)).collect();
 
         let mut cpu = before.clone();
@@ -85,7 +86,9 @@ pub(crate) fn kernels(cuda: Arc<Cuda>) -> Result<()> {
             let mut canvas = Compositor::default();
             canvas.crop(&frame.as_frame(), shape, &squares, &mut cpu_low);
             let (squares, lr, hr, strengths) = (&squares, &cpu_low, &answer, &strengths);
-            canvas.blend(frame, &FaceBatch { shape, squares, lr, hr, strengths, weights });
+            let denoised = &denoised;
+            canvas
+                .blend(frame, &FaceBatch { shape, squares, lr, denoised, hr, strengths, weights });
         })?;
 
         let foretold = Foretold::new(cuda, shape, answer)?;
@@ -100,6 +103,7 @@ pub(crate) fn kernels(cuda: Arc<Cuda>) -> Result<()> {
         squares.iter().for_each(|square| lr.push(*square, 0, shape));
         let mut work = |picture: &mut Picture<'_, '_>| {
             backend.crop(picture, &mut lr)?;
+            lr.set_denoised(&denoised);
             backend.render(picture, &lr, &plans)
         };
         if seed % 2 == 0 {

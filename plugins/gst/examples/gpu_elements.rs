@@ -19,7 +19,7 @@ use gst_video::{VideoFormat, VideoInfo, VideoRegionOfInterestMeta};
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
 /// Sides of the faces' boxes, and of the squares that are cropped, about.
-const SIDE: u32 = 36;
+const SIDE: u32 = 22;
 const WIDTH: u32 = 1920;
 const HEIGHT: u32 = 1080;
 const FORMATS: [VideoFormat; 4] =

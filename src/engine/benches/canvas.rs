@@ -60,6 +60,7 @@ fn blend_one_face(bencher: Bencher<'_, '_>, (side, large): (u32, bool)) {
         shape,
         squares: &squares,
         lr: &lr,
+        denoised: &lr,
         hr: &hr,
         strengths: &[1.0],
         weights: BlendWeights::default(),

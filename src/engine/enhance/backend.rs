@@ -39,6 +39,8 @@ pub struct Crops {
     list: Vec<Crop>,
     /// Of each crop `[3, lr, lr]` RGB in -1..=1, one behind the other.
     values: Vec<f32>,
+    /// The same without their noise.
+    denoised: Vec<f32>,
 }
 
 impl Crops {
@@ -46,6 +48,7 @@ impl Crops {
     pub fn clear(&mut self) {
         self.list.clear();
         self.values.clear();
+        self.denoised.clear();
     }
 
     /// Adds a crop, gray as yet, for the generator of this number and shape.
@@ -53,6 +56,12 @@ impl Crops {
         let start = self.values.len();
         self.list.push(Crop { square, rung, shape, start });
         self.values.resize(start + shape.lr_len(), 0.0);
+        self.denoised.resize(start + shape.lr_len(), 0.0);
+    }
+
+    /// Moves crop `i`, which is to be filled again.
+    pub(crate) fn set_square(&mut self, i: usize, square: CropSquare) {
+        self.list[i].square = square;
     }
 
     /// Number of crops.
@@ -80,10 +89,37 @@ impl Crops {
         &mut self.values
     }
 
-    /// The numbers of crop `i`, `[3, lr, lr]`.
+    /// The numbers of crop `i`, `[3, lr, lr]`: what the frame shows.
     pub fn get(&self, i: usize) -> &[f32] {
         let crop = &self.list[i];
         &self.values[crop.start..][..crop.shape.lr_len()]
+    }
+
+    /// Crop `i` without its noise, `[3, lr, lr]`: what a face is generated from. Gray before the
+    /// enhancer has filled it.
+    pub fn denoised(&self, i: usize) -> &[f32] {
+        let crop = &self.list[i];
+        &self.denoised[crop.start..][..crop.shape.lr_len()]
+    }
+
+    /// Those of all crops, one behind the other.
+    pub fn all_denoised(&self) -> &[f32] {
+        &self.denoised
+    }
+
+    /// Crop `i`, and where it goes without its noise.
+    pub(crate) fn denoise_parts(&mut self, i: usize) -> (&[f32], &mut [f32]) {
+        let crop = &self.list[i];
+        let range = crop.start..crop.start + crop.shape.lr_len();
+        (&self.values[range.clone()], &mut self.denoised[range])
+    }
+
+    /// Sets them.
+    ///
+    /// # Panics
+    /// If there are not as many.
+    pub fn set_denoised(&mut self, denoised: &[f32]) {
+        self.denoised.copy_from_slice(denoised);
     }
 
     /// What is cropped, with the numbers to be written.
@@ -193,8 +229,8 @@ pub trait Backend: Send {
 
     /// Generates what is to be, mixes it with what is kept, keeps the result and blends it into
     /// the frame, in the order of `plans`: where faces overlap, the later lies on top. `crops` are
-    /// what [`crop`](Self::crop) has filled from the same frame: one for each layer of each plan,
-    /// in their order.
+    /// what [`crop`](Self::crop) has filled from the same frame, and denoised: one for each layer of
+    /// each plan, in their order.
     ///
     /// A face whose generator does not return finite numbers is left as it is in the frame, and
     /// what is kept in its slots is lost.

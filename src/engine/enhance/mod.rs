@@ -1,8 +1,10 @@
 //! Sharpens the faces of a frame: crop, generate, steady, blend.
 
+mod align;
 pub(crate) mod backend;
 pub(crate) mod cpu;
 pub(crate) mod cuda;
+mod denoise;
 mod fade;
 mod focus;
 pub mod generator;
@@ -303,6 +305,13 @@ impl Enhancer {
         planner.choose_rungs((now, at), chosen, backend.shapes(), options, crops);
         let cropped = backend.crop(picture, crops);
         self.stats.crop += cropped.inspect_err(|_| planner.reset())?;
+        let timer = CpuTimer::start();
+        let moved = planner.align(at, (width, height), chosen, crops, options);
+        self.stats.crop += timer.elapsed();
+        if moved {
+            let cropped = backend.crop(picture, crops);
+            self.stats.crop += cropped.inspect_err(|_| planner.reset())?;
+        }
 
         let timer = CpuTimer::start();
         let plans = planner.plan(at, chosen, crops, options);

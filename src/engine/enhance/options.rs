@@ -60,7 +60,7 @@ impl Default for EnhancerOptions {
             max_face_size: 100.0,
             max_faces: 0,
             temporal_smoothing: 0.5,
-            reuse: 0.12,
+            reuse: 0.05,
             budget: None,
         }
     }

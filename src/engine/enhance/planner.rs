@@ -7,8 +7,10 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use super::align::Aligner;
 use super::backend::{Crops, FaceLayer, FacePlan, MAX_RUNGS, RenderTimes};
-use super::focus::{SteadyFocus, focus};
+use super::denoise::{CropMean, TemporalDenoiser};
+use super::focus::{SteadyClarity, clarity};
 use super::ladder::rung_for;
 use super::reuse::{self, CostModel, Signature};
 use crate::enhance::options::EnhancerOptions;
@@ -29,6 +31,10 @@ const SHARP: f32 = 0.8;
 /// at a limit of size or number come and go.
 const MEMORY: Duration = Duration::from_millis(500);
 
+/// How long an aligned square takes to come back to where its face was detected, which has the last
+/// word: a head may turn within the square.
+const RETURN: Duration = Duration::from_millis(500);
+
 /// How long a face takes from one rung to another.
 const CROSS_FADE: Duration = Duration::from_millis(200);
 
@@ -41,6 +47,7 @@ struct RungHistory {
     slot: Option<usize>,
     /// When it was generated last.
     generated: Duration,
+    crops: CropMean,
 }
 
 /// A face on its way to another rung.
@@ -58,9 +65,12 @@ struct FaceHistory {
     /// The rung it is shown on; `None` before its first frame.
     rung: Option<usize>,
     fade: Option<Fade>,
-    focus: SteadyFocus,
-    /// When it was seen last.
+    clarity: SteadyClarity,
+    /// Whether its square is aligned to the crops before.
+    is_aligned: bool,
+    /// When it was seen last, and the time before.
     seen: Duration,
+    before: Duration,
     /// In which frame.
     frame: u64,
 }
@@ -147,6 +157,8 @@ pub(crate) struct Planner {
     keys: Vec<Key>,
     plans: Vec<FacePlan>,
     candidates: Vec<Candidate>,
+    aligner: Aligner,
+    denoiser: TemporalDenoiser,
     costs: CostModel,
 }
 
@@ -179,7 +191,9 @@ impl Planner {
         self.costs.record(counts, times);
         for face in &times.not_finite {
             if let Some(history) = self.histories.get_mut(&self.keys[*face]) {
-                history.rungs.iter_mut().for_each(|rung| rung.signature = None);
+                for rung in &mut history.rungs {
+                    (rung.signature, rung.crops) = (None, CropMean::default());
+                }
             }
         }
         counts.iter().sum()
@@ -213,15 +227,55 @@ impl Planner {
             let side = options.source_side(square.side);
             let current = history.fade.map(|fade| fade.to).or(history.rung);
             history.follow(rung_for(shapes, side, current), at);
-            (history.seen, history.frame) = (at, now);
+            (history.before, history.seen, history.frame) = (history.seen, at, now);
             history.shown().for_each(|rung| crops.push(*square, rung, shapes[rung]));
             self.keys.push(key);
         }
     }
 
-    /// Decides for each face whether it is generated, and how much of what its track showed
-    /// before goes into that, the more the less the crop has changed: noise in a still face makes
-    /// the generator return other details each time, which the eye sees as flicker.
+    /// Aligns the squares of `chosen` to the crops before, in a frame of `size`; whether any has moved, so that it
+    /// must be cropped again. `chosen` and `crops` are those of [`choose_rungs`](Self::choose_rungs), the latter
+    /// filled.
+    pub(crate) fn align(
+        &mut self,
+        at: Duration,
+        size: (u32, u32),
+        chosen: &mut [(Face, CropSquare)],
+        crops: &mut Crops,
+        options: &EnhancerOptions,
+    ) -> bool {
+        let smoothing = options.temporal_smoothing.clamp(0.0, 1.0);
+        let (mut crop, mut any) = (0, false);
+        for ((_, square), key) in chosen.iter_mut().zip(&self.keys) {
+            let Some(history) = self.histories.get_mut(key) else { continue };
+            let count = history.shown().count();
+            let own = crop..crop + count;
+            crop = own.end;
+            let shape = crops.list()[own.start].shape;
+            let mean = history
+                .rung
+                .and_then(|rung| history.rungs[rung].crops.values(shape, at, smoothing));
+            let aligned = mean.and_then(|mean| {
+                let alignment = self.aligner.align(mean, crops.get(own.start), shape)?;
+                let elapsed = at.saturating_sub(history.before).as_secs_f32();
+                let aligned =
+                    alignment.scaled((-elapsed / RETURN.as_secs_f32()).exp()).apply(square);
+                aligned.lies_in(size.0, size.1).then_some(aligned)
+            });
+            history.is_aligned = aligned.is_some();
+            if let Some(aligned) = aligned {
+                *square = aligned;
+                own.for_each(|crop| crops.set_square(crop, aligned));
+                any = true;
+            }
+        }
+        any
+    }
+
+    /// Takes the noise out of `crops` and decides for each face whether it is generated, and how
+    /// much of what its track showed before goes into that, the more the less the crop has changed:
+    /// noise in a still face makes the generator return other details each time, which the eye sees
+    /// as flicker.
     ///
     /// `chosen` and `crops` are those of [`choose_rungs`](Self::choose_rungs), the latter filled;
     /// the plans have the same order.
@@ -229,7 +283,7 @@ impl Planner {
         &mut self,
         at: Duration,
         chosen: &[(Face, CropSquare)],
-        crops: &Crops,
+        crops: &mut Crops,
         options: &EnhancerOptions,
     ) -> &[FacePlan] {
         self.plans.clear();
@@ -241,16 +295,20 @@ impl Planner {
             let Some(history) = self.histories.get_mut(key) else { continue };
             let share = history.share(at);
             let mut layers = [None; 2];
-            let mut in_focus = None;
+            let mut clear = None;
             for (k, rung) in history.shown().enumerate() {
                 let own = &mut history.rungs[rung];
                 let slot = *own.slot.get_or_insert_with(|| self.slots[rung].take());
                 let shape = crops.list()[crop].shape;
-                let signature = Signature::new(crops.get(crop), shape);
-                let in_focus = *in_focus.get_or_insert_with(|| {
-                    history.focus.follow(focus(&signature, options.source_side(square.side)), at)
+                let side = options.source_side(square.side);
+                let clear = *clear.get_or_insert_with(|| {
+                    history.clarity.follow(clarity(crops.get(crop), shape, side), at)
                 });
-                let weights = options.weights_at(square.side, shape, in_focus);
+                let (seen, denoised) = crops.denoise_parts(crop);
+                let how = (history.is_aligned, smoothing);
+                self.denoiser.denoise(&mut own.crops, (seen, shape), at, how, denoised);
+                let signature = Signature::new(denoised, shape);
+                let weights = options.weights_at(square.side, shape, clear);
                 layers[k] = Some(FaceLayer { rung, slot, generate: false, keep: 0.0, weights });
                 let change = own.signature.as_ref().map(|last| signature.change(last));
                 let priority = change.map_or(f32::INFINITY, |change| {
@@ -324,122 +382,4 @@ impl Planner {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::geometry::Rect;
-
-    const SHAPES: [Shape; 2] = [Shape::SMALL, Shape::LARGE];
-    const FRAME: Duration = Duration::from_millis(40);
-
-    /// Plans of one frame with faces of these numbers and sides.
-    fn step(planner: &mut Planner, now: u64, faces: &[(u64, f32)]) -> Vec<FacePlan> {
-        step_with(planner, now, faces, &EnhancerOptions::default())
-    }
-
-    fn step_with(
-        planner: &mut Planner,
-        now: u64,
-        faces: &[(u64, f32)],
-        options: &EnhancerOptions,
-    ) -> Vec<FacePlan> {
-        let at = FRAME * now as u32;
-        let chosen: Vec<_> = faces
-            .iter()
-            .map(|&(id, side)| {
-                let face = Face { id, rect: Rect::new(0.0, 0.0, side, side), score: 1.0 };
-                (face, CropSquare { x: 0.0, y: 0.0, side })
-            })
-            .collect();
-        let mut crops = Crops::default();
-        planner.choose_rungs((now, at), &chosen, &SHAPES, options, &mut crops);
-        planner.plan(at, &chosen, &crops, options).to_vec()
-    }
-
-    #[test]
-    fn slots_are_used_again_and_never_twice_at_once() {
-        let mut slots = Slots::default();
-        assert_eq!([slots.take(), slots.take(), slots.take()], [0, 1, 2]);
-        slots.keep([0, 2].into_iter());
-        assert_eq!([slots.take(), slots.take()], [1, 3]);
-    }
-
-    #[test]
-    fn face_that_grows_fades_from_one_rung_to_the_other() {
-        let mut planner = Planner::default();
-        assert_eq!(step(&mut planner, 1, &[(1, 15.0)])[0].layer.rung, 0);
-        let mut shares = Vec::new();
-        for now in 2..12 {
-            let plan = step(&mut planner, now, &[(1, 24.0)])[0];
-            match plan.next {
-                Some((next, share)) => {
-                    assert_eq!((plan.layer.rung, next.rung), (0, 1));
-                    shares.push(share);
-                }
-                None => {
-                    assert_eq!(plan.layer.rung, 1);
-                    shares.push(1.0);
-                }
-            }
-        }
-        // From nothing to all in 0.2 s, without a jump.
-        assert_eq!((shares[0], shares[9]), (0.0, 1.0));
-        assert!(shares.windows(2).all(|w| (0.0..0.21).contains(&(w[1] - w[0]))), "{shares:?}");
-        // What it came from is free for others.
-        assert_eq!(step(&mut planner, 12, &[(1, 24.0), (2, 12.0)])[1].layer.slot, 0);
-    }
-
-    #[test]
-    fn face_enlarged_before_stays_on_the_rung_of_the_camera_pixels() {
-        let enlarged = EnhancerOptions { source_scale: 4.0, ..Default::default() };
-        let plans = step_with(&mut Planner::default(), 1, &[(1, 48.0), (2, 120.0)], &enlarged);
-        assert_eq!([plans[0].layer.rung, plans[1].layer.rung], [0, 1]);
-    }
-
-    #[test]
-    fn face_is_remembered_for_half_a_second() {
-        let mut planner = Planner::default();
-        assert!(step(&mut planner, 1, &[(1, 15.0)])[0].layer.generate);
-        step(&mut planner, 2, &[]);
-        step(&mut planner, 3, &[]);
-        assert!(!step(&mut planner, 4, &[(1, 15.0)])[0].layer.generate, "three frames later");
-        assert!(step(&mut planner, 20, &[(1, 15.0)])[0].layer.generate, "after 0.64 s");
-    }
-
-    #[test]
-    fn faces_of_one_number_share_nothing() {
-        let mut planner = Planner::default();
-        for now in 1..5 {
-            let plans = step(&mut planner, now, &[(7, 15.0), (7, 16.0), (7, 25.0), (7, 26.0)]);
-            assert_ne!(plans[0].layer.slot, plans[1].layer.slot);
-            assert_ne!(plans[2].layer.slot, plans[3].layer.slot);
-            assert_eq!(plans.iter().any(|plan| plan.layer.generate), now == 1);
-        }
-    }
-
-    #[test]
-    fn budget_counts_what_each_rung_costs() {
-        let options =
-            EnhancerOptions { budget: Some(Duration::from_millis(6)), ..Default::default() };
-        let mut planner = Planner::default();
-        step(&mut planner, 1, &[(1, 15.0), (2, 40.0)]);
-        let generate = [Duration::from_millis(1), Duration::from_millis(4)];
-        planner.record(&RenderTimes { generate, ..RenderTimes::default() });
-        planner.reset();
-        // The large ones come first: 4 ms, then two small ones of 1 ms fit beside it.
-        let faces = [(1, 15.0), (2, 15.0), (3, 15.0), (4, 40.0), (5, 40.0)];
-        let plans = step_with(&mut planner, 2, &faces, &options);
-        let generated: Vec<_> = plans.iter().map(|plan| plan.layer.generate).collect();
-        assert_eq!(generated, [false, true, true, false, true]);
-        assert_eq!(plans[0].strength, 0.0);
-    }
-
-    #[test]
-    fn face_that_was_not_finite_is_generated_again_without_its_past() {
-        let mut planner = Planner::default();
-        step(&mut planner, 1, &[(1, 15.0), (2, 15.0)]);
-        planner.record(&RenderTimes { not_finite: vec![1], ..RenderTimes::default() });
-        let plans = step(&mut planner, 2, &[(1, 15.0), (2, 15.0)]);
-        assert!(!plans[0].layer.generate);
-        assert!(plans[1].layer.generate && plans[1].layer.keep == 0.0);
-    }
-}
+mod tests;

@@ -71,9 +71,7 @@ impl Signature {
 
     /// Luma, 16x16, in -1..=1.
     pub(crate) fn luma(&self) -> Vec<f32> {
-        let [red, green, blue] = [0, 1, 2].map(|c| &self.values[c * PLANE..][..PLANE]);
-        let luma = |i: usize| 0.299 * red[i] + 0.587 * green[i] + 0.114 * blue[i];
-        (0..PLANE).map(luma).collect()
+        luma(&self.values)
     }
 
     /// Root mean square difference to another, the middle counting most.
@@ -94,6 +92,14 @@ impl Signature {
     pub(crate) fn sensitivity(&self) -> f32 {
         (USUAL_CONTRAST / self.contrast.max(MIN_CONTRAST)).max(1.0)
     }
+}
+
+/// Luma of `[3, side, side]` RGB.
+pub(super) fn luma(rgb: &[f32]) -> Vec<f32> {
+    let (red, rest) = rgb.split_at(rgb.len() / 3);
+    let (green, blue) = rest.split_at(red.len());
+    let pixels = red.iter().zip(green).zip(blue);
+    pixels.map(|((red, green), blue)| 0.299 * red + 0.587 * green + 0.114 * blue).collect()
 }
 
 /// Refresh priority of a face; at 1 or more it is due.

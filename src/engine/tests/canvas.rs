@@ -75,7 +75,7 @@ impl Picture {
         weights: BlendWeights,
     ) {
         let (squares, strengths) = (&[square], &[strength]);
-        let faces = FaceBatch { shape, squares, lr, hr, strengths, weights };
+        let faces = FaceBatch { shape, squares, lr, denoised: lr, hr, strengths, weights };
         Compositor::default().blend(&mut self.frame_mut(), &faces);
     }
 }

@@ -59,5 +59,6 @@ pub fn frame(data: &[u8]) {
     let detail = f32::from(right >> 4) / 15.0;
     let weights = BlendWeights { generated: 1.0 - detail / 2.0, detail };
     let (squares, lr, hr, strengths) = (&squares, &lr, &hr, &strengths);
-    canvas.blend(&mut frame, &FaceBatch { shape, squares, lr, hr, strengths, weights });
+    canvas
+        .blend(&mut frame, &FaceBatch { shape, squares, lr, denoised: lr, hr, strengths, weights });
 }

@@ -93,7 +93,7 @@ fn one_thread_of_many_fails() {
             }
             let mut buffer = gst::Buffer::from_mut_slice(data);
             for face in 0..8 {
-                add_face(&mut buffer, face + 1, (60 * face as u32 + 8, 30, 30, 36));
+                add_face(&mut buffer, face + 1, (60 * face as u32 + 15, 38, 20, 20));
             }
             let before = bytes(&buffer);
             let after = bytes(&bench.run(buffer));

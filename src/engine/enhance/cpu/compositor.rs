@@ -25,7 +25,9 @@ pub struct FaceBatch<'a> {
     pub squares: &'a [CropSquare],
     /// The crops, `[N, 3, lr, lr]` RGB in -1..=1.
     pub lr: &'a [f32],
-    /// What was generated from them, `[N, 3, hr, hr]` RGB in -1..=1.
+    /// The same without their noise.
+    pub denoised: &'a [f32],
+    /// What was generated from those, `[N, 3, hr, hr]` RGB in -1..=1.
     pub hr: &'a [f32],
     /// Weights in the middle of the feather, `[N]`, 0..=1.
     pub strengths: &'a [f32],
@@ -130,20 +132,23 @@ impl Compositor {
     /// # Panics
     /// If their lengths are not those of the same number of faces.
     pub fn blend(&mut self, frame: &mut FrameMut<'_>, faces: &FaceBatch<'_>) {
-        let FaceBatch { shape, squares, lr, hr, strengths, weights } = *faces;
+        let FaceBatch { shape, squares, lr, denoised, hr, strengths, weights } = *faces;
         let (lr_len, hr_len) = (shape.lr_len(), shape.hr_len());
         assert_eq!(lr.len(), squares.len() * lr_len, "one crop for each square");
+        assert_eq!(denoised.len(), lr.len(), "one crop for each square");
         assert_eq!(hr.len(), squares.len() * hr_len, "one face for each square");
         assert_eq!(strengths.len(), squares.len(), "one strength for each square");
         let info = *frame.info();
         let (renderers, patches) = self.tools(squares.len());
         let renderer = &mut renderers[0];
         let mut shrunk = [0.0; GRID_LEN];
-        let faces = lr.chunks_exact(lr_len).zip(hr.chunks_exact(hr_len));
+        let crops = lr.chunks_exact(lr_len).zip(denoised.chunks_exact(lr_len));
+        let faces = crops.zip(hr.chunks_exact(hr_len));
         let places = squares.iter().zip(strengths).zip(patches);
-        for ((lr, hr), ((&square, &strength), patch)) in faces.zip(places) {
+        for (((lr, denoised), hr), ((&square, &strength), patch)) in faces.zip(places) {
             renderer.shrink(shape, hr, &mut shrunk);
-            let input = PatchInput { square, shape, strength, weights, lr, hr, shrunk: &shrunk };
+            let shrunk = &shrunk;
+            let input = PatchInput { square, shape, strength, weights, lr, denoised, hr, shrunk };
             renderer.render(patch, &input, &info);
         }
         self.composite(frame, squares.iter().map(|_| (1, 0.0)));

@@ -106,7 +106,9 @@ struct FaceWork<'a> {
     face: usize,
     layer: &'a FaceLayer,
     shape: Shape,
+    /// The crop as the frame shows it, and without its noise.
     lr: &'a [f32],
+    denoised: &'a [f32],
     kept: &'a mut CachedFace,
     patch: &'a mut Patch,
 }
@@ -116,8 +118,9 @@ impl FaceWork<'_> {
     fn render(&mut self, renderer: &mut PatchRenderer, info: &FrameInfo) {
         let FacePlan { square, strength, .. } = *self.plan;
         let CachedFace { hr, shrunk } = &*self.kept;
-        let (shape, weights, lr) = (self.shape, self.layer.weights, self.lr);
-        let input = PatchInput { square, shape, strength, weights, lr, hr, shrunk };
+        let (shape, weights) = (self.shape, self.layer.weights);
+        let (lr, denoised) = (self.lr, self.denoised);
+        let input = PatchInput { square, shape, strength, weights, lr, denoised, hr, shrunk };
         renderer.render(self.patch, &input, info);
     }
 }
@@ -180,11 +183,11 @@ impl CpuBackend {
                 patch.clear();
                 continue;
             };
-            let (shape, lr) = (self.shapes[layer.rung], crops.get(i));
+            let (shape, lr, denoised) = (self.shapes[layer.rung], crops.get(i), crops.denoised(i));
             kept.fill(shape);
-            let work = FaceWork { plan, face, layer, shape, lr, kept, patch };
+            let work = FaceWork { plan, face, layer, shape, lr, denoised, kept, patch };
             if layer.generate {
-                self.wanted[layer.rung].extend_from_slice(lr);
+                self.wanted[layer.rung].extend_from_slice(denoised);
                 generated[layer.rung].push(work);
             } else {
                 shown_again.push(work);

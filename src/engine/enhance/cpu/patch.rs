@@ -24,7 +24,9 @@ pub(crate) struct PatchInput<'a> {
     pub(crate) weights: BlendWeights,
     /// The crop, `[3, lr, lr]` RGB in -1..=1.
     pub(crate) lr: &'a [f32],
-    /// What was generated from it or from an earlier one, `[3, hr, hr]` RGB in -1..=1.
+    /// The same without its noise.
+    pub(crate) denoised: &'a [f32],
+    /// What was generated from that or from an earlier one, `[3, hr, hr]` RGB in -1..=1.
     pub(crate) hr: &'a [f32],
     /// The same [shrunk](super::ColorMatch::shrink), `[3, 16, 16]`.
     pub(crate) shrunk: &'a [f32],
@@ -148,7 +150,7 @@ impl PatchRenderer {
         let BlendWeights { generated, detail } = input.weights;
         patch.detail = detail;
         let colors = colors_for(&mut self.colors, input.shape);
-        colors.correction(input.lr, input.shrunk);
+        colors.correction(input.denoised, input.shrunk);
         if input.weights.needs_crop() {
             colors.enlarge(input.lr);
         }

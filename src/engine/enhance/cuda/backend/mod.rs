@@ -46,7 +46,7 @@ pub struct GpuBackend {
     /// Layout of `frame`, for frames of that kind.
     layout: Option<(FrameInfo, Layout)>,
     /// To the device before cropping: axes, layers, patches, packed pixels; before rendering:
-    /// layers and faces.
+    /// layers, faces and denoised crops.
     staged_in: Staging,
     staged_faces: Staging,
     /// From the device: crops; packed pixels.
@@ -62,7 +62,9 @@ struct Memory {
     packed: Buffer,
     taps: Buffer,
     weights: Buffer,
+    /// The crops, and those without their noise.
     lr: Buffer,
+    denoised: Buffer,
     faces: Buffer,
     /// Of each rung.
     kept: Vec<Buffer>,
@@ -140,6 +142,7 @@ impl GpuBackend {
                 taps: buffer(1 << 16)?,
                 weights: buffer(1 << 20)?,
                 lr: numbers(faces * lr_len)?,
+                denoised: numbers(faces * lr_len)?,
                 faces: buffer(1 << 12)?,
                 kept: shapes
                     .iter()

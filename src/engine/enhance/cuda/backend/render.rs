@@ -30,7 +30,7 @@ impl GpuBackend {
                 let n = range.len() as i32;
                 let layers = at + (range.start * size_of::<Layer>()) as DevicePtr;
                 let bad = bad + (range.start * size_of::<i32>()) as DevicePtr;
-                let (lr_faces, shown) = (self.memory.lr.at(), self.memory.shown.at());
+                let (lr_faces, shown) = (self.memory.denoised.at(), self.memory.shown.at());
                 // Where nothing is generated, nothing is read there either.
                 let mut hr_of_batch = shown;
                 if batch.generated > 0 {
@@ -81,7 +81,7 @@ impl GpuBackend {
     ) -> Result<(), GpuError> {
         let m = &self.memory;
         let tables = m.tables();
-        let crops_and_faces = [layers, m.lr.at(), m.shown.at()];
+        let shown = m.shown.at();
         let (difference, smooth) = (m.difference.at(), m.smooth.at());
         let (components, n) = (m.components.at(), crops.len());
         let (n_layers, n_faces) = (n as i32, self.faces.len() as i32);
@@ -90,7 +90,7 @@ impl GpuBackend {
             Grid::layers(n, GRID_LEN),
             Arguments::new()
                 .with_each(&tables)
-                .with_each(&crops_and_faces)
+                .with_each(&[layers, m.denoised.at(), shown])
                 .with(&n_layers)
                 .with(&difference),
         )?;
@@ -112,7 +112,7 @@ impl GpuBackend {
             Arguments::new()
                 .with(frame)
                 .with_each(&tables)
-                .with_each(&crops_and_faces)
+                .with_each(&[layers, m.lr.at(), shown])
                 .with(&excess)
                 .with(&n_layers)
                 .with(&components),
@@ -171,22 +171,26 @@ impl GpuBackend {
         self.set_plans(plans);
         let hr_numbers: usize = crops.list().iter().map(|crop| crop.shape.hr_len()).sum();
 
-        // The layers, behind them the faces, and behind them a flag for each layer: that some
-        // number of it is not finite.
+        // The layers, behind them the faces, behind them a flag for each layer: that some number of it
+        // is not finite. The denoised crops go to a place of their own.
         let layers = Part { start: 0, len: size_of_val(self.layers.as_slice()) };
         let faces = layers.then(size_of_val(self.faces.as_slice()));
         let flags = faces.then(n * size_of::<i32>());
-        self.staged_faces.reserve(flags.end())?;
+        let denoised = flags.then(size_of_val(crops.all_denoised()));
+        self.staged_faces.reserve(denoised.end())?;
         let staged = self.staged_faces.bytes_mut();
         staged[layers.start..layers.end()].copy_from_slice(bytemuck::cast_slice(&self.layers));
         staged[faces.start..faces.end()].copy_from_slice(bytemuck::cast_slice(&self.faces));
         staged[flags.start..flags.end()].fill(0);
+        staged[denoised.start..denoised.end()]
+            .copy_from_slice(bytemuck::cast_slice(crops.all_denoised()));
         let m = &mut self.memory;
         m.faces.reserve(flags.end())?;
         for layer in plans.iter().flat_map(FacePlan::layers) {
             let len = (layer.slot + 1) * self.shapes[layer.rung].hr_len();
             m.kept[layer.rung].grow(len * FLOAT)?;
         }
+        m.denoised.reserve(denoised.len)?;
         m.shown.reserve(hr_numbers * FLOAT)?;
         m.difference.reserve(n * GRID_LEN * FLOAT)?;
         m.smooth.reserve(n * GRID_LEN * FLOAT)?;
@@ -194,6 +198,9 @@ impl GpuBackend {
         let at = m.faces.at();
         // SAFETY: both buffers hold that much; the staging is not written before `synchronize`.
         unsafe { self.driver.upload(at, self.staged_faces.bytes().as_ptr(), flags.end()) }?;
+        let from = self.staged_faces.bytes()[denoised.start..].as_ptr();
+        // SAFETY: as above.
+        unsafe { self.driver.upload(m.denoised.at(), from, denoised.len) }?;
         let bad = at + flags.start as DevicePtr;
 
         let generate = self.generate(at, bad)?;
