@@ -286,12 +286,12 @@ __global__ void facesr_steady(const Layer *__restrict__ layers, int n, int hr,
     shown[layer.hr_at + i] = value;
 }
 
-// difference [n, 3, 16, 16]: the crop less the shown face, both shrunk to the grid. Block y is a
-// layer; a thread for each of 768 numbers.
+// difference [n, 3, 16, 16]: the crop, but for its change since the face was generated, less the shown face,
+// both shrunk to the grid. Block y is a layer; a thread for each of 768 numbers.
 __global__ void facesr_difference(const Axis *__restrict__ axes, const Tap *__restrict__ taps,
                                   const float *__restrict__ weights, const Layer *__restrict__ layers,
-                                  const float *__restrict__ low, const float *__restrict__ shown, int n,
-                                  float *__restrict__ difference) {
+                                  const float *__restrict__ low, const float *__restrict__ shown,
+                                  const float *__restrict__ change, int n, float *__restrict__ difference) {
     int own = (int)blockIdx.y, i = thread_index();
     if (own >= n || i >= GRID_LEN) return;
     Layer layer = layers[own];
@@ -306,7 +306,8 @@ __global__ void facesr_difference(const Axis *__restrict__ axes, const Tap *__re
         wanted = resampled(crop, layer.lr, line_of(axis, taps, weights, k % GRID),
                            line_of(axis, taps, weights, k / GRID));
     }
-    difference[own * GRID_LEN + i] = wanted - resampled(face, layer.hr, tx, ty);
+    int at = own * GRID_LEN + i;
+    difference[at] = wanted - change[at] - resampled(face, layer.hr, tx, ty);
 }
 
 // smooth [n, 3, 16, 16]: the difference under the binomial filter 1 4 6 4 1 both ways, edges
@@ -333,9 +334,10 @@ __global__ void facesr_smooth(const float *__restrict__ difference, int n, float
 }
 
 // excess [n, 3, 16, 16]: the share of the smoothed difference of a face by which its root mean square
-// exceeds the tolerance. A thread for each of n * 768 numbers, each of which adds up its whole face:
+// exceeds the tolerance, and the change of its crop since it was generated. A thread for each of n * 768 numbers, each of which adds up its whole face:
 // in the order of the CPU, and without a second pass.
-__global__ void facesr_excess(const float *__restrict__ smooth, int n, float *__restrict__ excess) {
+__global__ void facesr_excess(const float *__restrict__ smooth, const float *__restrict__ change, int n,
+                              float *__restrict__ excess) {
     int i = thread_index();
     if (i >= n * GRID_LEN) return;
     const float tolerance = 0.04f;
@@ -343,7 +345,8 @@ __global__ void facesr_excess(const float *__restrict__ smooth, int n, float *__
     float sum = 0.0f;
     for (int k = 0; k < GRID_LEN; ++k) sum += face[k] * face[k];
     float rms = sqrtf(sum / (float)GRID_LEN);
-    excess[i] = rms > tolerance ? smooth[i] * (1.0f - tolerance / rms) : 0.0f;
+    float share = rms > tolerance ? 1.0f - tolerance / rms : 0.0f;
+    excess[i] = smooth[i] * share + change[i];
 }
 
 // components: of n layers [3, hr, hr] one behind the other, in the frame's color model, 0..255: the

@@ -78,6 +78,7 @@ pub(crate) fn kernels(cuda: Arc<Cuda>) -> Result<()> {
         let weights = BlendWeights { generated: 1.0 - detail / 2.0, detail };
         let answer = noise.tensor(count * shape.hr_len());
         let denoised = noise.tensor(count * shape.lr_len());
+        let changes = noise.tensor(count * 768);
         let strengths: Vec<f32> = (0..count).map(|_| noise.between(0.0, 1.0)).collect();
 
         let mut cpu = before.clone();
@@ -86,9 +87,11 @@ pub(crate) fn kernels(cuda: Arc<Cuda>) -> Result<()> {
             let mut canvas = Compositor::default();
             canvas.crop(&frame.as_frame(), shape, &squares, &mut cpu_low);
             let (squares, lr, hr, strengths) = (&squares, &cpu_low, &answer, &strengths);
-            let denoised = &denoised;
-            canvas
-                .blend(frame, &FaceBatch { shape, squares, lr, denoised, hr, strengths, weights });
+            let (denoised, changes) = (&denoised, &changes);
+            canvas.blend(
+                frame,
+                &FaceBatch { shape, squares, lr, denoised, changes, hr, strengths, weights },
+            );
         })?;
 
         let foretold = Foretold::new(cuda, shape, answer)?;
@@ -104,6 +107,9 @@ pub(crate) fn kernels(cuda: Arc<Cuda>) -> Result<()> {
         let mut work = |picture: &mut Picture<'_, '_>| {
             backend.crop(picture, &mut lr)?;
             lr.set_denoised(&denoised);
+            for (i, change) in changes.chunks_exact(768).enumerate() {
+                lr.change_mut(i).copy_from_slice(change);
+            }
             backend.render(picture, &lr, &plans)
         };
         if seed % 2 == 0 {

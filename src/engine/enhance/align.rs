@@ -20,8 +20,8 @@ const JITTER: f32 = 0.03;
 /// A move, or a change of size, by more than this share of the square is none: it is another place.
 const MAX_MOVE: f32 = 0.2;
 /// Steps, and the last move, in pixels of the grid, that is worth another.
-const STEPS: usize = 4;
-const SMALL_STEP: f32 = 0.01;
+const STEPS: usize = 3;
+const SMALL_STEP: f32 = 0.02;
 /// Noise that is always there, root mean square of values of -1..=1: 1.5 levels of 255.
 const LEAST_NOISE: f32 = 0.012;
 

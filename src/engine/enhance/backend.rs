@@ -41,7 +41,12 @@ pub struct Crops {
     values: Vec<f32>,
     /// The same without their noise.
     denoised: Vec<f32>,
+    /// Of each crop `[3, 16, 16]`: what has changed since its face was generated.
+    changes: Vec<f32>,
 }
+
+/// Numbers of the change of a crop.
+const CHANGE_LEN: usize = 3 * Shape::COMMON * Shape::COMMON;
 
 impl Crops {
     /// Forgets all crops.
@@ -49,6 +54,7 @@ impl Crops {
         self.list.clear();
         self.values.clear();
         self.denoised.clear();
+        self.changes.clear();
     }
 
     /// Adds a crop, gray as yet, for the generator of this number and shape.
@@ -57,6 +63,22 @@ impl Crops {
         self.list.push(Crop { square, rung, shape, start });
         self.values.resize(start + shape.lr_len(), 0.0);
         self.denoised.resize(start + shape.lr_len(), 0.0);
+        self.changes.resize(self.list.len() * CHANGE_LEN, 0.0);
+    }
+
+    /// What has changed in crop `i` since its face was generated, `[3, 16, 16]`; nothing if it is generated now.
+    pub fn change(&self, i: usize) -> &[f32] {
+        &self.changes[i * CHANGE_LEN..][..CHANGE_LEN]
+    }
+
+    /// The same, to be written.
+    pub fn change_mut(&mut self, i: usize) -> &mut [f32] {
+        &mut self.changes[i * CHANGE_LEN..][..CHANGE_LEN]
+    }
+
+    /// Those of all crops.
+    pub fn changes(&self) -> &[f32] {
+        &self.changes
     }
 
     /// Moves crop `i`, which is to be filled again.

@@ -11,8 +11,8 @@ pub struct EnhancerOptions {
     /// How much of the result is shown, 0 (frame untouched) to 1.
     pub strength: f32,
     /// How far the result may leave the frame, 0 to 1. At 0 the generated face is shown as it is;
-    /// at 0.5 with the detail that the camera saw above the generator's resolution, and less of it
-    /// the more there is of that; from there to 1 less and less is generated, until at 1 the face is
+    /// at 0.5 with the detail that the camera saw above the generator's resolution, as far as it is no
+    /// noise, and less of the face the more there is of that; from there to 1 less and less is generated, until at 1 the face is
     /// that of the frame.
     pub fidelity: f32,
     /// Pixels of the frame for each pixel that the camera saw, across: more than 1 where the
@@ -25,7 +25,8 @@ pub struct EnhancerOptions {
     pub max_face_size: f32,
     /// At most so many faces a frame, the largest first; 0 for all.
     pub max_faces: usize,
-    /// How much the generated detail is steadied over time, 0 (not at all) to 1.
+    /// How much faces are steadied over time, 0 (not at all) to 1: their crops are aligned and averaged
+    /// over 0.28 s times this before a face is generated, and its detail is mixed with what was shown.
     pub temporal_smoothing: f32,
     /// A face of usual contrast keeps what was generated for it as long as its crop has changed by
     /// no more than about this much, root mean square of values of -1..=1, one of less contrast as

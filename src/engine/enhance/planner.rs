@@ -140,8 +140,9 @@ struct Candidate {
     priority: f32,
     /// Change of its crop since it was last generated; `None` if it never was.
     change: Option<f32>,
-    /// Number among the chosen faces.
+    /// Number among the chosen faces, and of the crop.
     face: usize,
+    crop: usize,
     /// Whether it is what the face passes to.
     is_next: bool,
     rung: usize,
@@ -321,6 +322,7 @@ impl Planner {
                     priority,
                     change,
                     face,
+                    crop,
                     is_next,
                     rung,
                     signature,
@@ -335,12 +337,12 @@ impl Planner {
                 next: next.map(|next| (next, share)),
             });
         }
-        self.select(at, options);
+        self.select(at, crops, options);
         &self.plans
     }
 
     /// Selects what is due, as far as there is time.
-    fn select(&mut self, at: Duration, options: &EnhancerOptions) {
+    fn select(&mut self, at: Duration, crops: &mut Crops, options: &EnhancerOptions) {
         let smoothing = options.temporal_smoothing.clamp(0.0, 1.0);
         // Of faces that are equally due the larger ones first, which come last.
         self.candidates.sort_by(|a, b| {
@@ -349,7 +351,7 @@ impl Planner {
         let limit = options.budget.unwrap_or(Duration::MAX);
         let (mut spent, mut selected) = (Duration::ZERO, 0);
         for candidate in self.candidates.drain(..) {
-            let Candidate { priority, change, face, is_next, rung, signature } = candidate;
+            let Candidate { priority, change, face, crop, is_next, rung, signature } = candidate;
             let Some(history) = self.histories.get_mut(&self.keys[face]) else { continue };
             let plan = &mut self.plans[face];
             let cost = spent.saturating_add(self.costs.cost(rung));
@@ -374,7 +376,9 @@ impl Planner {
                 {
                     fade.since = Some(at);
                 }
-            } else if change.is_none() && !is_next {
+            } else if let Some(generated) = &history.rungs[rung].signature {
+                signature.subtract(generated, crops.change_mut(crop));
+            } else if !is_next {
                 plan.strength = 0.0;
             }
         }

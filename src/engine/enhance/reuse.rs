@@ -88,6 +88,13 @@ impl Signature {
         (sums.iter().sum::<f32>() / 3.0).sqrt()
     }
 
+    /// What is in this crop and was not in `before`, into `out`.
+    pub(crate) fn subtract(&self, before: &Self, out: &mut [f32]) {
+        for ((out, now), before) in out.iter_mut().zip(&self.values).zip(&before.values) {
+            *out = now - before;
+        }
+    }
+
     /// How much more a change shows on this face than on one of usual contrast, 1 or more.
     pub(crate) fn sensitivity(&self) -> f32 {
         (USUAL_CONTRAST / self.contrast.max(MIN_CONTRAST)).max(1.0)

@@ -75,7 +75,8 @@ impl Picture {
         weights: BlendWeights,
     ) {
         let (squares, strengths) = (&[square], &[strength]);
-        let faces = FaceBatch { shape, squares, lr, denoised: lr, hr, strengths, weights };
+        let (denoised, changes) = (lr, &[0.0; 768]);
+        let faces = FaceBatch { shape, squares, lr, denoised, changes, hr, strengths, weights };
         Compositor::default().blend(&mut self.frame_mut(), &faces);
     }
 }

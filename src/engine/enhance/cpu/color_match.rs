@@ -87,11 +87,20 @@ impl ColorMatch {
 
     /// What is to be added to a face (three times `[hr, hr]`) so that its broad colors are those of
     /// `lr` (`[3, lr, lr]`) but for the tolerance; the face is `shrunk` when
-    /// [shrunk](Self::shrink).
-    pub(super) fn correction(&mut self, lr: &[f32], shrunk: &[f32]) -> &[Vec<f32>; 3] {
+    /// [shrunk](Self::shrink). All of `change` (`[3, 16, 16]`) is added: what is in `lr` and was not in the crop
+    /// that the face was generated from.
+    pub(super) fn correction(
+        &mut self,
+        lr: &[f32],
+        shrunk: &[f32],
+        change: &[f32],
+    ) -> &[Vec<f32>; 3] {
         assert_eq!((lr.len(), shrunk.len()), (self.shape.lr_len(), GRID_LEN));
-        let channels = lr.chunks_exact(self.shape.lr_plane()).zip(shrunk.chunks_exact(GRID_PLANE));
-        for ((lr, shrunk), difference) in channels.zip(self.difference.chunks_exact_mut(GRID_PLANE))
+        assert_eq!(change.len(), GRID_LEN);
+        let shown = shrunk.chunks_exact(GRID_PLANE).zip(change.chunks_exact(GRID_PLANE));
+        let channels = lr.chunks_exact(self.shape.lr_plane()).zip(shown);
+        for ((lr, (shrunk, change)), difference) in
+            channels.zip(self.difference.chunks_exact_mut(GRID_PLANE))
         {
             if self.shape.lr() == GRID {
                 self.b.clear();
@@ -99,20 +108,25 @@ impl ColorMatch {
             } else {
                 resample(&self.low, lr, self.shape.lr(), GRID, &mut self.a, &mut self.b);
             }
-            self.b.iter_mut().zip(shrunk).for_each(|(l, h)| *l -= h);
+            for ((lr, shrunk), change) in self.b.iter_mut().zip(shrunk).zip(change) {
+                *lr = *lr - change - shrunk;
+            }
             smooth(&mut self.b, &mut self.a);
             difference.copy_from_slice(&self.b);
         }
         let share = excess(&self.difference);
-        for (difference, out) in
-            self.difference.chunks_exact_mut(GRID_PLANE).zip(&mut self.correction)
-        {
-            if share == 0.0 {
+        let is_all = share == 0.0 && change.iter().all(|change| *change == 0.0);
+        let planes =
+            self.difference.chunks_exact_mut(GRID_PLANE).zip(change.chunks_exact(GRID_PLANE));
+        for ((difference, change), out) in planes.zip(&mut self.correction) {
+            if is_all {
                 out.clear();
                 out.resize(self.shape.hr_plane(), 0.0);
                 continue;
             }
-            difference.iter_mut().for_each(|value| *value *= share);
+            for (value, change) in difference.iter_mut().zip(change) {
+                *value = *value * share + change;
+            }
             resample(&self.up, difference, GRID, self.shape.hr(), &mut self.a, out);
         }
         &self.correction
@@ -141,7 +155,7 @@ impl ColorMatch {
     pub fn apply(&mut self, lr: &[f32], hr: &mut [f32]) {
         let mut shrunk = [0.0; GRID_LEN];
         self.shrink(hr, &mut shrunk);
-        let correction = self.correction(lr, &shrunk).iter().flatten();
+        let correction = self.correction(lr, &shrunk, &[0.0; GRID_LEN]).iter().flatten();
         hr.iter_mut().zip(correction).for_each(|(h, d)| *h += d);
     }
 }

@@ -27,6 +27,8 @@ pub struct FaceBatch<'a> {
     pub lr: &'a [f32],
     /// The same without their noise.
     pub denoised: &'a [f32],
+    /// What has changed in those since the faces were generated, `[N, 3, 16, 16]`.
+    pub changes: &'a [f32],
     /// What was generated from those, `[N, 3, hr, hr]` RGB in -1..=1.
     pub hr: &'a [f32],
     /// Weights in the middle of the feather, `[N]`, 0..=1.
@@ -132,10 +134,11 @@ impl Compositor {
     /// # Panics
     /// If their lengths are not those of the same number of faces.
     pub fn blend(&mut self, frame: &mut FrameMut<'_>, faces: &FaceBatch<'_>) {
-        let FaceBatch { shape, squares, lr, denoised, hr, strengths, weights } = *faces;
+        let FaceBatch { shape, squares, lr, denoised, changes, hr, strengths, weights } = *faces;
         let (lr_len, hr_len) = (shape.lr_len(), shape.hr_len());
         assert_eq!(lr.len(), squares.len() * lr_len, "one crop for each square");
         assert_eq!(denoised.len(), lr.len(), "one crop for each square");
+        assert_eq!(changes.len(), squares.len() * GRID_LEN, "one change for each square");
         assert_eq!(hr.len(), squares.len() * hr_len, "one face for each square");
         assert_eq!(strengths.len(), squares.len(), "one strength for each square");
         let info = *frame.info();
@@ -145,10 +148,12 @@ impl Compositor {
         let crops = lr.chunks_exact(lr_len).zip(denoised.chunks_exact(lr_len));
         let faces = crops.zip(hr.chunks_exact(hr_len));
         let places = squares.iter().zip(strengths).zip(patches);
-        for (((lr, denoised), hr), ((&square, &strength), patch)) in faces.zip(places) {
+        let faces = faces.zip(changes.chunks_exact(GRID_LEN));
+        for ((((lr, denoised), hr), change), ((&square, &strength), patch)) in faces.zip(places) {
             renderer.shrink(shape, hr, &mut shrunk);
             let shrunk = &shrunk;
-            let input = PatchInput { square, shape, strength, weights, lr, denoised, hr, shrunk };
+            let input =
+                PatchInput { square, shape, strength, weights, lr, denoised, change, hr, shrunk };
             renderer.render(patch, &input, &info);
         }
         self.composite(frame, squares.iter().map(|_| (1, 0.0)));

@@ -109,6 +109,7 @@ struct FaceWork<'a> {
     /// The crop as the frame shows it, and without its noise.
     lr: &'a [f32],
     denoised: &'a [f32],
+    change: &'a [f32],
     kept: &'a mut CachedFace,
     patch: &'a mut Patch,
 }
@@ -119,8 +120,9 @@ impl FaceWork<'_> {
         let FacePlan { square, strength, .. } = *self.plan;
         let CachedFace { hr, shrunk } = &*self.kept;
         let (shape, weights) = (self.shape, self.layer.weights);
-        let (lr, denoised) = (self.lr, self.denoised);
-        let input = PatchInput { square, shape, strength, weights, lr, denoised, hr, shrunk };
+        let (lr, denoised, change) = (self.lr, self.denoised, self.change);
+        let input =
+            PatchInput { square, shape, strength, weights, lr, denoised, change, hr, shrunk };
         renderer.render(self.patch, &input, info);
     }
 }
@@ -185,7 +187,8 @@ impl CpuBackend {
             };
             let (shape, lr, denoised) = (self.shapes[layer.rung], crops.get(i), crops.denoised(i));
             kept.fill(shape);
-            let work = FaceWork { plan, face, layer, shape, lr, denoised, kept, patch };
+            let change = crops.change(i);
+            let work = FaceWork { plan, face, layer, shape, lr, denoised, change, kept, patch };
             if layer.generate {
                 self.wanted[layer.rung].extend_from_slice(denoised);
                 generated[layer.rung].push(work);

@@ -26,6 +26,8 @@ pub(crate) struct PatchInput<'a> {
     pub(crate) lr: &'a [f32],
     /// The same without its noise.
     pub(crate) denoised: &'a [f32],
+    /// What is in that and was not in what the face was generated from, `[3, 16, 16]`.
+    pub(crate) change: &'a [f32],
     /// What was generated from that or from an earlier one, `[3, hr, hr]` RGB in -1..=1.
     pub(crate) hr: &'a [f32],
     /// The same [shrunk](super::ColorMatch::shrink), `[3, 16, 16]`.
@@ -150,7 +152,7 @@ impl PatchRenderer {
         let BlendWeights { generated, detail } = input.weights;
         patch.detail = detail;
         let colors = colors_for(&mut self.colors, input.shape);
-        colors.correction(input.denoised, input.shrunk);
+        colors.correction(input.denoised, input.shrunk, input.change);
         if input.weights.needs_crop() {
             colors.enlarge(input.lr);
         }

@@ -192,9 +192,10 @@ impl Kernel {
             Self::Gather => &[POINTER, INT, INT, POINTER, POINTER],
             Self::Steady => &[POINTER, INT, INT, POINTER, POINTER, POINTER, POINTER],
             Self::Difference => {
-                &[POINTER, POINTER, POINTER, POINTER, POINTER, POINTER, INT, POINTER]
+                &[POINTER, POINTER, POINTER, POINTER, POINTER, POINTER, POINTER, INT, POINTER]
             }
-            Self::Smooth | Self::Excess => &[POINTER, INT, POINTER],
+            Self::Smooth => &[POINTER, INT, POINTER],
+            Self::Excess => &[POINTER, POINTER, INT, POINTER],
             Self::Correct => &[
                 FRAME, POINTER, POINTER, POINTER, POINTER, POINTER, POINTER, POINTER, INT, POINTER,
             ],

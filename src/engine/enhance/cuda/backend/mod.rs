@@ -46,7 +46,7 @@ pub struct GpuBackend {
     /// Layout of `frame`, for frames of that kind.
     layout: Option<(FrameInfo, Layout)>,
     /// To the device before cropping: axes, layers, patches, packed pixels; before rendering:
-    /// layers, faces and denoised crops.
+    /// layers, faces, denoised crops and their changes.
     staged_in: Staging,
     staged_faces: Staging,
     /// From the device: crops; packed pixels.
@@ -62,7 +62,7 @@ struct Memory {
     packed: Buffer,
     taps: Buffer,
     weights: Buffer,
-    /// The crops, and those without their noise.
+    /// The crops; those without their noise, and behind them what has changed in each.
     lr: Buffer,
     denoised: Buffer,
     faces: Buffer,

@@ -77,7 +77,7 @@ impl GpuBackend {
         frame: &Frame,
         info: &FrameInfo,
         crops: &[Crop],
-        (layers, faces, bad): (DevicePtr, DevicePtr, DevicePtr),
+        (layers, faces, bad, change): (DevicePtr, DevicePtr, DevicePtr, DevicePtr),
     ) -> Result<(), GpuError> {
         let m = &self.memory;
         let tables = m.tables();
@@ -90,7 +90,7 @@ impl GpuBackend {
             Grid::layers(n, GRID_LEN),
             Arguments::new()
                 .with_each(&tables)
-                .with_each(&[layers, m.denoised.at(), shown])
+                .with_each(&[layers, m.denoised.at(), shown, change])
                 .with(&n_layers)
                 .with(&difference),
         )?;
@@ -104,7 +104,7 @@ impl GpuBackend {
         self.launch(
             Kernel::Excess,
             Grid::line(n * GRID_LEN),
-            Arguments::new().with(&smooth).with(&n_layers).with(&excess),
+            Arguments::new().with(&smooth).with(&change).with(&n_layers).with(&excess),
         )?;
         self.launch(
             Kernel::Correct,
@@ -172,25 +172,28 @@ impl GpuBackend {
         let hr_numbers: usize = crops.list().iter().map(|crop| crop.shape.hr_len()).sum();
 
         // The layers, behind them the faces, behind them a flag for each layer: that some number of it
-        // is not finite. The denoised crops go to a place of their own.
+        // is not finite. The denoised crops, and what has changed in them, go to a place of their own.
         let layers = Part { start: 0, len: size_of_val(self.layers.as_slice()) };
         let faces = layers.then(size_of_val(self.faces.as_slice()));
         let flags = faces.then(n * size_of::<i32>());
         let denoised = flags.then(size_of_val(crops.all_denoised()));
-        self.staged_faces.reserve(denoised.end())?;
+        let changes = denoised.then(size_of_val(crops.changes()));
+        self.staged_faces.reserve(changes.end())?;
         let staged = self.staged_faces.bytes_mut();
         staged[layers.start..layers.end()].copy_from_slice(bytemuck::cast_slice(&self.layers));
         staged[faces.start..faces.end()].copy_from_slice(bytemuck::cast_slice(&self.faces));
         staged[flags.start..flags.end()].fill(0);
         staged[denoised.start..denoised.end()]
             .copy_from_slice(bytemuck::cast_slice(crops.all_denoised()));
+        staged[changes.start..changes.end()].copy_from_slice(bytemuck::cast_slice(crops.changes()));
+        let uploaded = changes.end() - denoised.start;
         let m = &mut self.memory;
         m.faces.reserve(flags.end())?;
         for layer in plans.iter().flat_map(FacePlan::layers) {
             let len = (layer.slot + 1) * self.shapes[layer.rung].hr_len();
             m.kept[layer.rung].grow(len * FLOAT)?;
         }
-        m.denoised.reserve(denoised.len)?;
+        m.denoised.reserve(uploaded)?;
         m.shown.reserve(hr_numbers * FLOAT)?;
         m.difference.reserve(n * GRID_LEN * FLOAT)?;
         m.smooth.reserve(n * GRID_LEN * FLOAT)?;
@@ -200,11 +203,12 @@ impl GpuBackend {
         unsafe { self.driver.upload(at, self.staged_faces.bytes().as_ptr(), flags.end()) }?;
         let from = self.staged_faces.bytes()[denoised.start..].as_ptr();
         // SAFETY: as above.
-        unsafe { self.driver.upload(m.denoised.at(), from, denoised.len) }?;
+        unsafe { self.driver.upload(m.denoised.at(), from, uploaded) }?;
+        let change = m.denoised.at() + (changes.start - denoised.start) as DevicePtr;
         let bad = at + flags.start as DevicePtr;
 
         let generate = self.generate(at, bad)?;
-        let lists = (at, at + faces.start as DevicePtr, bad);
+        let lists = (at, at + faces.start as DevicePtr, bad, change);
         self.blend(&frame, &info, crops.list(), lists)?;
 
         // Pixels first, the flags behind them.
