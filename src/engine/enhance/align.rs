@@ -5,7 +5,6 @@
 //! "Lucas-Kanade 20 years on", 2004, the inverse compositional algorithm), on a grid of 16x16. Boxes jitter by
 //! a known amount, so that large moves are believed only if the pixels say so clearly.
 
-use super::reuse::Signature;
 use crate::geometry::CropSquare;
 use crate::imgproc::blur::blur;
 use crate::imgproc::feather;
@@ -53,6 +52,15 @@ impl Alignment {
     }
 }
 
+/// How the mean changes with a move across, down, and with the scale, in shares of the side.
+#[derive(Debug, Default)]
+struct Slopes {
+    /// Of each pixel, weighed; 0 at the edge.
+    weighed: [Vec<f32>; 3],
+    /// Upper half of the normal matrix.
+    matrix: [[f32; 3]; 3],
+}
+
 /// Aligns crops; keeps its scratch space from face to face.
 #[derive(Debug, Default)]
 pub(super) struct Aligner {
@@ -62,6 +70,7 @@ pub(super) struct Aligner {
     mean: Vec<f32>,
     crop: Vec<f32>,
     moved: Vec<f32>,
+    slopes: Slopes,
     a: Vec<f32>,
     b: Vec<f32>,
 }
@@ -75,15 +84,18 @@ impl Aligner {
             let weight = |i: usize| feather::weight(at(i % SIDE), at(i / SIDE));
             self.weights.extend((0..PLANE).map(weight));
         }
-        self.mean = Signature::new(mean, shape).luma();
-        self.crop = Signature::new(crop, shape).luma();
+        luma(mean, shape, &mut self.mean);
+        luma(crop, shape, &mut self.crop);
         blur(&mut self.mean, &mut self.a, SIDE);
         blur(&mut self.crop, &mut self.a, SIDE);
-        let slopes = self.slopes();
+        self.set_slopes();
         let mut alignment = Alignment::default();
-        for _ in 0..STEPS {
-            self.resample(alignment);
-            let step = self.step(&slopes, alignment);
+        self.moved.clone_from(&self.crop);
+        for step in 0..STEPS {
+            if step > 0 {
+                self.resample(alignment);
+            }
+            let step = self.step(alignment);
             let scale = step.log_scale.exp();
             let own = alignment.log_scale.exp();
             alignment.x -= own * step.x / scale;
@@ -99,21 +111,30 @@ impl Aligner {
         Some(alignment)
     }
 
-    /// How each value of the mean changes with a move across, down, and with the scale, in shares
-    /// of the side; 0 at the edge.
-    fn slopes(&self) -> Vec<[f32; 3]> {
+    /// Sets the slopes of the mean.
+    fn set_slopes(&mut self) {
         let middle = (SIDE as f32 - 1.0) / 2.0;
-        let slope = |i: usize| {
-            let (x, y) = (i % SIDE, i / SIDE);
-            if [x, y].iter().any(|at| *at == 0 || *at == SIDE - 1) {
-                return [0.0; 3];
+        let Slopes { weighed, matrix } = &mut self.slopes;
+        *matrix = Default::default();
+        weighed.iter_mut().for_each(|slopes| {
+            slopes.clear();
+            slopes.resize(PLANE, 0.0);
+        });
+        for y in 1..SIDE - 1 {
+            for x in 1..SIDE - 1 {
+                let i = y * SIDE + x;
+                let dx = 0.5 * (self.mean[i + 1] - self.mean[i - 1]);
+                let dy = 0.5 * (self.mean[i + SIDE] - self.mean[i - SIDE]);
+                let scale = dx * (x as f32 - middle) + dy * (y as f32 - middle);
+                let slopes = [dx * SIDE as f32, dy * SIDE as f32, scale];
+                for k in 0..3 {
+                    weighed[k][i] = self.weights[i] * slopes[k];
+                    for (sum, other) in matrix[k][k..].iter_mut().zip(&slopes[k..]) {
+                        *sum += weighed[k][i] * other;
+                    }
+                }
             }
-            let dx = 0.5 * (self.mean[i + 1] - self.mean[i - 1]);
-            let dy = 0.5 * (self.mean[i + SIDE] - self.mean[i - SIDE]);
-            let scale = dx * (x as f32 - middle) + dy * (y as f32 - middle);
-            [dx * SIDE as f32, dy * SIDE as f32, scale]
-        };
-        (0..PLANE).map(slope).collect()
+        }
     }
 
     /// Moves the crop as `alignment` says, into `moved`.
@@ -129,32 +150,49 @@ impl Aligner {
     }
 
     /// The move of the mean that makes it fit the moved crop.
-    fn step(&self, slopes: &[[f32; 3]], alignment: Alignment) -> Alignment {
+    fn step(&mut self, alignment: Alignment) -> Alignment {
         let total: f32 = self.weights.iter().sum();
-        let differences = || self.moved.iter().zip(&self.mean).zip(&self.weights);
+        self.a.clear();
+        self.a.extend(self.moved.iter().zip(&self.mean).map(|(crop, mean)| crop - mean));
+        let weighed = || self.a.iter().zip(&self.weights);
         // A change of brightness is no move.
-        let offset = differences().map(|((c, m), w)| w * (c - m)).sum::<f32>() / total;
-        let squares: f32 = differences().map(|((c, m), w)| w * (c - m - offset).powi(2)).sum();
-        let variance = squares / total + LEAST_NOISE * LEAST_NOISE;
-        // Upper half of the normal matrix, and the right side.
-        let (mut matrix, mut right) = ([[0.0f32; 3]; 3], [0.0f32; 3]);
-        for (((crop, mean), weight), slopes) in differences().zip(slopes) {
-            let rest = weight * (crop - mean - offset);
-            for (i, slope) in slopes.iter().enumerate() {
-                right[i] += slope * rest;
-                for (sum, other) in matrix[i][i..].iter_mut().zip(&slopes[i..]) {
-                    *sum += weight * slope * other;
-                }
-            }
-        }
-        let usual = variance / (JITTER * JITTER);
+        let offset = weighed().map(|(rest, weight)| weight * rest).sum::<f32>() / total;
+        let squares: f32 = weighed().map(|(rest, weight)| weight * rest * rest).sum();
+        let variance = squares / total - offset * offset + LEAST_NOISE * LEAST_NOISE;
+        let mut matrix = self.slopes.matrix;
+        let mut right = [0, 1, 2].map(|k: usize| -> f32 {
+            self.a
+                .iter()
+                .zip(&self.slopes.weighed[k])
+                .map(|(rest, slope)| slope * (rest - offset))
+                .sum()
+        });
+        let usual = variance.max(0.0) / (JITTER * JITTER);
         let so_far = [alignment.x, alignment.y, alignment.log_scale];
-        for (i, moved) in so_far.into_iter().enumerate() {
-            matrix[i][i] += usual;
-            right[i] += usual * moved;
+        for (k, moved) in so_far.into_iter().enumerate() {
+            matrix[k][k] += usual;
+            right[k] += usual * moved;
         }
         let [x, y, log_scale] = solve(matrix, right);
         Alignment { x, y, log_scale }
+    }
+}
+
+/// Luma of a crop on the grid, `[16, 16]` in -1..=1.
+fn luma(crop: &[f32], shape: Shape, out: &mut Vec<f32>) {
+    let (side, plane) = (shape.lr(), shape.lr_plane());
+    let k = side / SIDE;
+    let share = 1.0 / (k * k) as f32;
+    let weights = [0.299 * share, 0.587 * share, 0.114 * share];
+    out.clear();
+    out.resize(PLANE, 0.0);
+    for (channel, weight) in crop.chunks_exact(plane).zip(weights) {
+        for (y, row) in channel.chunks_exact(side).enumerate() {
+            let own = &mut out[y / k * SIDE..][..SIDE];
+            for (sum, values) in own.iter_mut().zip(row.chunks_exact(k)) {
+                *sum += weight * values.iter().sum::<f32>();
+            }
+        }
     }
 }
 

@@ -15,7 +15,7 @@ use crate::imgproc::feather;
 use crate::shape::Shape;
 
 /// Time over which crops are averaged at a temporal smoothing of 1, seconds.
-const TIME: f32 = 0.28;
+const TIME: f32 = 0.12;
 /// Differences below this, root mean square of values of -1..=1, are noise: 1.5 levels of 255.
 const LEAST_NOISE: f32 = 0.012;
 /// A crop that is brighter or darker by this much is seen in another light: the mean begins anew.
@@ -172,7 +172,7 @@ mod tests {
         for shape in SHAPES {
             let truth = pattern(shape, 0.0, 0.0, 1.0);
             let crops: Vec<_> = (0..9).map(|frame| noisy(&truth, frame, 0.1)).collect();
-            let left = |count: usize| error(&denoised(&crops[..count], shape, 0.5), &truth, shape);
+            let left = |count: usize| error(&denoised(&crops[..count], shape, 1.0), &truth, shape);
             assert!(left(2) < 0.8 * left(1), "{shape}: {} {}", left(1), left(2));
             assert!(left(9) < 0.5 * left(1), "{shape}: {} {}", left(1), left(9));
         }

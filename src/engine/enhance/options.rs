@@ -26,7 +26,7 @@ pub struct EnhancerOptions {
     /// At most so many faces a frame, the largest first; 0 for all.
     pub max_faces: usize,
     /// How much faces are steadied over time, 0 (not at all) to 1: their crops are aligned and averaged
-    /// over 0.28 s times this before a face is generated, and its detail is mixed with what was shown.
+    /// over 0.12 s times this before a face is generated, and its detail is mixed with what was shown.
     pub temporal_smoothing: f32,
     /// A face of usual contrast keeps what was generated for it as long as its crop has changed by
     /// no more than about this much, root mean square of values of -1..=1, one of less contrast as

@@ -27,6 +27,12 @@ const STILL: f32 = 0.08;
 /// of it passes at a smoothing of 0.5.
 const SHARP: f32 = 0.8;
 
+/// Faces of a frame that get as much as `reuse` says. Of more than these each may change more before it is
+/// generated again, up to [`CROWD`] times as much: nobody looks at each face of a crowd, and all of them
+/// take time.
+const FEW: f32 = 32.0;
+const CROWD: f32 = 2.4;
+
 /// How long a face that is not seen is remembered: detectors miss faces for some frames, and those
 /// at a limit of size or number come and go.
 const MEMORY: Duration = Duration::from_millis(500);
@@ -290,7 +296,8 @@ impl Planner {
         self.plans.clear();
         self.candidates.clear();
         let smoothing = options.temporal_smoothing.clamp(0.0, 1.0);
-        let tolerance = options.reuse * (SHARP + (1.0 - SHARP) * 2.0 * smoothing);
+        let crowd = (chosen.len() as f32 / FEW).sqrt().clamp(1.0, CROWD);
+        let tolerance = options.reuse * crowd * (SHARP + (1.0 - SHARP) * 2.0 * smoothing);
         let mut crop = 0;
         for (face, ((_, square), key)) in chosen.iter().zip(&self.keys).enumerate() {
             let Some(history) = self.histories.get_mut(key) else { continue };
