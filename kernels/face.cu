@@ -334,8 +334,9 @@ __global__ void facesr_smooth(const float *__restrict__ difference, int n, float
 }
 
 // excess [n, 3, 16, 16]: the share of the smoothed difference of a face by which its root mean square
-// exceeds the tolerance, and the change of its crop since it was generated. A thread for each of n * 768 numbers, each of which adds up its whole face:
-// in the order of the CPU, and without a second pass.
+// exceeds the tolerance, and the change of its crop since it was generated. A thread for each of
+// n * 768 numbers, each of which adds up its whole face: in the order of the CPU, and without a second
+// pass.
 __global__ void facesr_excess(const float *__restrict__ smooth, const float *__restrict__ change, int n,
                               float *__restrict__ excess) {
     int i = thread_index();

@@ -153,7 +153,8 @@ proptest! {
         let shape = if large { Shape::LARGE } else { Shape::SMALL };
         let hr = tensor(squares.len() * shape.hr_len(), seed ^ 1);
         let denoised = tensor(squares.len() * shape.lr_len(), seed ^ 2);
-        let changes = if large { tensor(squares.len() * 768, seed ^ 3) } else { vec![0.0; squares.len() * 768] };
+        let count = squares.len() * Shape::COMMON_LEN;
+        let changes = if large { tensor(count, seed ^ 3) } else { vec![0.0; count] };
         let weights = BlendWeights { generated, detail };
 
         let before = Owned::noise(info, pad, seed);
@@ -177,7 +178,7 @@ proptest! {
         let mut work = |picture: &mut Picture<'_, '_>| {
             backend.crop(picture, &mut gpu_crops).unwrap();
             gpu_crops.set_denoised(&denoised);
-            set_changes(&mut gpu_crops, &changes);
+            gpu_crops.set_changes(&changes);
             backend.render(picture, &gpu_crops, &plans).unwrap();
         };
         if on_device {
@@ -190,12 +191,6 @@ proptest! {
         prop_assert_eq!(bits(&cpu_low), bits(gpu_crops.values()), "the crops differ");
         prop_assert!(cpu == gpu, "the blends differ");
     }
-}
-
-/// Sets what has changed in each crop.
-fn set_changes(crops: &mut Crops, changes: &[f32]) {
-    let each = changes.chunks_exact(768).enumerate();
-    each.for_each(|(i, change)| crops.change_mut(i).copy_from_slice(change));
 }
 
 fn fixture(name: &str) -> PathBuf {
@@ -302,7 +297,7 @@ fn kept_faces_are_shown_again_without_a_run() {
     let first = tensor(2 * hr_len, 1);
     let second = tensor(hr_len, 2);
     let denoised = tensor(2 * shape.lr_len(), 3);
-    let changes = tensor(2 * 768, 4);
+    let changes = tensor(2 * Shape::COMMON_LEN, 4);
     let foretold = Foretold::new(shape, vec![first.clone(), second.clone()]);
     let mut backend = GpuBackend::new(device(), vec![Box::new(foretold)]).unwrap();
     let mut canvas = Compositor::default();
@@ -336,7 +331,7 @@ fn kept_faces_are_shown_again_without_a_run() {
             let (mut picture, mut crops) = (Picture::Host(frame), crops(shape, &squares));
             backend.crop(&picture, &mut crops).unwrap();
             crops.set_denoised(&denoised);
-            set_changes(&mut crops, &changes);
+            crops.set_changes(&changes);
             backend.render(&mut picture, &crops, &plans).unwrap();
         });
         assert!(a == b, "round {round} differs");

@@ -16,6 +16,8 @@ impl Shape {
     pub const LARGE: Self = Self { lr: 32, hr: 128 };
     /// Side of the grid on which faces are compared whatever their generator, pixels.
     pub const COMMON: usize = 16;
+    /// Numbers of a face on it, `[3, 16, 16]`.
+    pub const COMMON_LEN: usize = 3 * Self::COMMON * Self::COMMON;
     /// Largest side of an input, pixels.
     const MAX_LR: usize = 64;
     /// Output pixels for each input pixel, across and down.

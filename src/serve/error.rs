@@ -1,7 +1,10 @@
 //! What can be wrong, as sentences for people.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use gst_rtsp_server::gio;
+use gst_rtsp_server::gio::prelude::*;
 
 /// What is wrong with the list of cameras. No message repeats what the file holds but names of keys and cameras:
 /// there are passwords in it.
@@ -57,6 +60,17 @@ impl ConfigError {
     }
 }
 
+/// Whether GLib knows TLS here. Asked for a certificate without it, GLib gives one that nothing can be done with.
+///
+/// # Errors
+/// It does not.
+pub(crate) fn ensure_tls() -> Result<(), ServeError> {
+    match gio::TlsBackend::default().supports_tls() {
+        true => Ok(()),
+        false => Err(ServeError::NoTls),
+    }
+}
+
 /// Why nothing can be served.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -103,4 +117,12 @@ pub enum ServeError {
     /// A thread cannot be started.
     #[error("no thread can be started: {0}")]
     Thread(#[from] std::io::Error),
+}
+
+impl ServeError {
+    /// The certificate at `path` is of no use, as GLib says.
+    pub(crate) fn certificate(path: &Path, error: &gst::glib::Error) -> Self {
+        let reason = error.message().trim_end_matches('.').to_string();
+        Self::Certificate { path: path.to_path_buf(), reason }
+    }
 }

@@ -10,7 +10,7 @@ use gst_rtsp_server::prelude::*;
 use gst_rtsp_server::{RTSPAuth, RTSPServer, RTSPToken, gio};
 
 use crate::config::{Credentials, TlsFiles};
-use crate::error::ServeError;
+use crate::error::{ServeError, ensure_tls};
 use crate::output::Output;
 use crate::rtsp_factory::Factory;
 use crate::sound::Sound;
@@ -153,15 +153,9 @@ fn auth(access: Option<&Credentials>, tls: Option<&TlsFiles>) -> Result<RTSPAuth
         }
     }
     if let Some(files) = tls {
-        // Asked without a backend, GLib gives a certificate that nothing can be done with.
-        if !gio::TlsBackend::default().supports_tls() {
-            return Err(ServeError::NoTls);
-        }
-        let certificate = gio::TlsCertificate::from_files(&files.certificate, &files.key);
-        let certificate = certificate.map_err(|e| ServeError::Certificate {
-            path: files.certificate.clone(),
-            reason: e.message().trim_end_matches('.').to_string(),
-        })?;
+        ensure_tls()?;
+        let certificate = gio::TlsCertificate::from_files(&files.certificate, &files.key)
+            .map_err(|error| ServeError::certificate(&files.certificate, &error))?;
         auth.set_tls_certificate(Some(&certificate));
     }
     Ok(auth)

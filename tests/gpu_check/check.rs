@@ -78,7 +78,7 @@ pub(crate) fn kernels(cuda: Arc<Cuda>) -> Result<()> {
         let weights = BlendWeights { generated: 1.0 - detail / 2.0, detail };
         let answer = noise.tensor(count * shape.hr_len());
         let denoised = noise.tensor(count * shape.lr_len());
-        let changes = noise.tensor(count * 768);
+        let changes = noise.tensor(count * Shape::COMMON_LEN);
         let strengths: Vec<f32> = (0..count).map(|_| noise.between(0.0, 1.0)).collect();
 
         let mut cpu = before.clone();
@@ -107,9 +107,7 @@ pub(crate) fn kernels(cuda: Arc<Cuda>) -> Result<()> {
         let mut work = |picture: &mut Picture<'_, '_>| {
             backend.crop(picture, &mut lr)?;
             lr.set_denoised(&denoised);
-            for (i, change) in changes.chunks_exact(768).enumerate() {
-                lr.change_mut(i).copy_from_slice(change);
-            }
+            lr.set_changes(&changes);
             backend.render(picture, &lr, &plans)
         };
         if seed % 2 == 0 {

@@ -61,7 +61,7 @@ fn blend_one_face(bencher: Bencher<'_, '_>, (side, large): (u32, bool)) {
         squares: &squares,
         lr: &lr,
         denoised: &lr,
-        changes: &[0.0; 768],
+        changes: &[0.0; Shape::COMMON_LEN],
         hr: &hr,
         strengths: &[1.0],
         weights: BlendWeights::default(),

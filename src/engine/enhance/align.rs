@@ -1,10 +1,11 @@
-//! Aligns a face's square to where the face was in the crops before: boxes jitter, and what is kept of a face
-//! must lie on it.
+//! Aligns a face's square to where the face was in the crops before: boxes jitter, and what is kept
+//! of a face must lie on it.
 //!
 //! The new crop is moved and scaled until it fits the mean of the last ones (Baker and Matthews,
-//! "Lucas-Kanade 20 years on", 2004, the inverse compositional algorithm), on a grid of 16x16. Boxes jitter by
-//! a known amount, so that large moves are believed only if the pixels say so clearly.
+//! "Lucas-Kanade 20 years on", 2004, the inverse compositional algorithm), on a grid of 16x16. Boxes
+//! jitter by a known amount, so that large moves are believed only if the pixels say so clearly.
 
+use super::reuse::luma;
 use crate::geometry::CropSquare;
 use crate::imgproc::blur::blur;
 use crate::imgproc::feather;
@@ -22,7 +23,7 @@ const MAX_MOVE: f32 = 0.2;
 const STEPS: usize = 3;
 const SMALL_STEP: f32 = 0.02;
 /// Noise that is always there, root mean square of values of -1..=1: 1.5 levels of 255.
-const LEAST_NOISE: f32 = 0.012;
+pub(super) const LEAST_NOISE: f32 = 0.012;
 
 /// How a square is moved, in shares of its side, and scaled, as a power of e.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -80,12 +81,10 @@ impl Aligner {
     /// `[3, lr, lr]` RGB in -1..=1; `None` if they do not seem to be of the same place.
     pub(super) fn align(&mut self, mean: &[f32], crop: &[f32], shape: Shape) -> Option<Alignment> {
         if self.weights.is_empty() {
-            let at = |i: usize| (i as f32 + 0.5) / SIDE as f32 * 2.0 - 1.0;
-            let weight = |i: usize| feather::weight(at(i % SIDE), at(i / SIDE));
-            self.weights.extend((0..PLANE).map(weight));
+            self.weights = feather::grid(SIDE);
         }
-        luma(mean, shape, &mut self.mean);
-        luma(crop, shape, &mut self.crop);
+        luma(mean, shape, SIDE, &mut self.mean);
+        luma(crop, shape, SIDE, &mut self.crop);
         blur(&mut self.mean, &mut self.a, SIDE);
         blur(&mut self.crop, &mut self.a, SIDE);
         self.set_slopes();
@@ -178,26 +177,8 @@ impl Aligner {
     }
 }
 
-/// Luma of a crop on the grid, `[16, 16]` in -1..=1.
-fn luma(crop: &[f32], shape: Shape, out: &mut Vec<f32>) {
-    let (side, plane) = (shape.lr(), shape.lr_plane());
-    let k = side / SIDE;
-    let share = 1.0 / (k * k) as f32;
-    let weights = [0.299 * share, 0.587 * share, 0.114 * share];
-    out.clear();
-    out.resize(PLANE, 0.0);
-    for (channel, weight) in crop.chunks_exact(plane).zip(weights) {
-        for (y, row) in channel.chunks_exact(side).enumerate() {
-            let own = &mut out[y / k * SIDE..][..SIDE];
-            for (sum, values) in own.iter_mut().zip(row.chunks_exact(k)) {
-                *sum += weight * values.iter().sum::<f32>();
-            }
-        }
-    }
-}
-
-/// Solves three equations with a symmetric, positive definite matrix, of which the upper half is given
-/// (Cholesky).
+/// Solves three equations with a symmetric, positive definite matrix, of which the upper half is
+/// given (Cholesky).
 fn solve(matrix: [[f32; 3]; 3], right: [f32; 3]) -> [f32; 3] {
     let a = matrix[0][0].sqrt();
     let (b, c) = (matrix[0][1] / a, matrix[0][2] / a);
@@ -245,11 +226,9 @@ pub(super) mod testing {
 
     /// Root mean square difference under the feather.
     pub(crate) fn error(a: &[f32], b: &[f32], shape: Shape) -> f32 {
-        let side = shape.lr();
-        let at = |i: usize| (i as f32 + 0.5) / side as f32 * 2.0 - 1.0;
+        let weights = feather::grid(shape.lr());
         let (mut sum, mut total) = (0.0, 0.0);
-        for (i, (a, b)) in a.iter().zip(b).enumerate() {
-            let weight = feather::weight(at(i % side), at(i / side % side));
+        for ((a, b), weight) in a.iter().zip(b).zip(weights.iter().cycle()) {
             sum += weight * (a - b).powi(2);
             total += weight;
         }

@@ -46,7 +46,7 @@ pub struct Crops {
 }
 
 /// Numbers of the change of a crop.
-const CHANGE_LEN: usize = 3 * Shape::COMMON * Shape::COMMON;
+const CHANGE_LEN: usize = Shape::COMMON_LEN;
 
 impl Crops {
     /// Forgets all crops.
@@ -66,19 +66,28 @@ impl Crops {
         self.changes.resize(self.list.len() * CHANGE_LEN, 0.0);
     }
 
-    /// What has changed in crop `i` since its face was generated, `[3, 16, 16]`; nothing if it is generated now.
+    /// What has changed in crop `i` since its face was generated, `[3, 16, 16]`; nothing if it is
+    /// generated now.
     pub fn change(&self, i: usize) -> &[f32] {
         &self.changes[i * CHANGE_LEN..][..CHANGE_LEN]
     }
 
     /// The same, to be written.
-    pub fn change_mut(&mut self, i: usize) -> &mut [f32] {
+    pub(crate) fn change_mut(&mut self, i: usize) -> &mut [f32] {
         &mut self.changes[i * CHANGE_LEN..][..CHANGE_LEN]
     }
 
     /// Those of all crops.
     pub fn changes(&self) -> &[f32] {
         &self.changes
+    }
+
+    /// Sets them.
+    ///
+    /// # Panics
+    /// If there are not as many.
+    pub fn set_changes(&mut self, changes: &[f32]) {
+        self.changes.copy_from_slice(changes);
     }
 
     /// Moves crop `i`, which is to be filled again.

@@ -4,20 +4,23 @@
 //! Noise and what an encoder leaves differ from frame to frame; a face hardly does. The mean of a few
 //! crops shows the generator more of it, and nearly the same in each frame, so that it does not make
 //! other details each time. For that the crops must lie alike on the face, which boxes do not: they
-//! jitter. So each square is [aligned](align) to the mean first, and cropped again there. Where a crop
+//! jitter. So each square is [aligned](super::align) to the mean first, and cropped again there. Where a crop
 //! then differs from the mean by more than its noise, something moves within the face (a mouth, a hand),
 //! and the new crop is taken as it is.
 
 use std::time::Duration;
 
+use super::align::LEAST_NOISE;
+use super::reuse::LUMA;
 use crate::imgproc::blur::blur;
 use crate::imgproc::feather;
 use crate::shape::Shape;
+use crate::util::smoothstep::smoothstep;
 
 /// Time over which crops are averaged at a temporal smoothing of 1, seconds.
 const TIME: f32 = 0.12;
-/// Differences below this, root mean square of values of -1..=1, are noise: 1.5 levels of 255.
-const LEAST_NOISE: f32 = 0.012;
+/// Share of a crop in the mean from which on the mean is of no use.
+const MOST: f32 = 0.95;
 /// A crop that is brighter or darker by this much is seen in another light: the mean begins anew.
 const OTHER_LIGHT: f32 = 0.1;
 /// Differences of so many times the noise, and twice as many, are where a change begins to pass, and
@@ -62,9 +65,6 @@ impl CropMean {
     }
 }
 
-/// Share of a crop in the mean from which on the mean is of no use.
-const MOST: f32 = 0.95;
-
 /// Adds crops to means; keeps its scratch space from face to face.
 #[derive(Debug, Default)]
 pub(super) struct TemporalDenoiser {
@@ -107,7 +107,7 @@ impl TemporalDenoiser {
         self.shares.clear();
         self.shares.extend((0..plane).map(|i| {
             let [red, green, blue] = [0, 1, 2].map(|c| crop[c * plane + i] - values[c * plane + i]);
-            0.299 * red + 0.587 * green + 0.114 * blue
+            LUMA[0] * red + LUMA[1] * green + LUMA[2] * blue
         }));
         blur(&mut self.shares, &mut self.scratch, side);
         blur(&mut self.shares, &mut self.scratch, side);
@@ -129,8 +129,7 @@ impl TemporalDenoiser {
         };
         let begins = CHANGE * mean.noise.max(LEAST_NOISE);
         for share in &mut self.shares {
-            let t = ((share.abs() - begins) / begins).clamp(0.0, 1.0);
-            *share = least + (1.0 - least) * t * t * (3.0 - 2.0 * t);
+            *share = least + (1.0 - least) * smoothstep(share.abs(), begins, 2.0 * begins);
         }
         let planes = mean.values.chunks_exact_mut(side * side).zip(crop.chunks_exact(side * side));
         for (mean, crop) in planes {
@@ -142,9 +141,7 @@ impl TemporalDenoiser {
 
     fn set_weights(&mut self, side: usize) {
         if self.weights.0 != side {
-            let at = |i: usize| (i as f32 + 0.5) / side as f32 * 2.0 - 1.0;
-            let weight = |i: usize| feather::weight(at(i % side), at(i / side));
-            self.weights = (side, (0..side * side).map(weight).collect());
+            self.weights = (side, feather::grid(side));
         }
     }
 }

@@ -9,7 +9,7 @@
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use super::reuse::{Signature, luma};
+use super::reuse::luma;
 use crate::shape::Shape;
 use crate::util::smoothstep::smoothstep;
 
@@ -81,8 +81,8 @@ fn difference(values: &[f32], halves: &[f32], weights: &[f32], side: usize) -> f
     (sum / weights.iter().sum::<f32>()).sqrt()
 }
 
-/// The finest differences of `luma`, `[side, side]` with a side of 32 or 16, over those of half as many
-/// pixels.
+/// The finest differences of `luma`, `[side, side]`, over those of half as many pixels; 0, as of a face without
+/// noise, for a side other than 16 and 32, for which nothing was measured.
 fn finest(luma: &[f32], side: usize) -> f32 {
     let ellipse = |side: usize| ELLIPSES.iter().find(|e| e.len() == side * side);
     let (Some(fine), Some(middle)) = (ellipse(side), ellipse(side / 2)) else { return 0.0 };
@@ -103,12 +103,17 @@ pub(super) struct Clarity {
 
 /// The clarity of `crop` (`[3, lr, lr]` RGB in -1..=1), whose square has `side` camera pixels.
 pub(super) fn clarity(crop: &[f32], shape: Shape, side: f32) -> Clarity {
-    let ratio = finest(&Signature::new(crop, shape).luma(), SIDE);
+    let mut grid = Vec::new();
+    luma(crop, shape, SIDE, &mut grid);
+    let ratio = finest(&grid, SIDE);
     let counts = smoothstep(side, SMALLEST.0, SMALLEST.1);
     let focus = 1.0 + counts * (smoothstep(ratio, RATIO.0, RATIO.1) - 1.0);
     let own = match shape.lr() {
         SIDE => ratio,
-        lr => finest(&luma(crop), lr),
+        lr => {
+            luma(crop, shape, lr, &mut grid);
+            finest(&grid, lr)
+        }
     };
     let begins = NOISY.0 + NOISY.1 * side / shape.lr() as f32;
     let noisy = smoothstep(own, begins, begins + NOISIEST);

@@ -240,9 +240,9 @@ impl Planner {
         }
     }
 
-    /// Aligns the squares of `chosen` to the crops before, in a frame of `size`; whether any has moved, so that it
-    /// must be cropped again. `chosen` and `crops` are those of [`choose_rungs`](Self::choose_rungs), the latter
-    /// filled.
+    /// Aligns the squares of `chosen` to the crops before, in a frame of `size`; whether any has
+    /// moved, so that it must be cropped again. `chosen` and `crops` are those of
+    /// [`choose_rungs`](Self::choose_rungs), the latter filled.
     pub(crate) fn align(
         &mut self,
         at: Duration,

@@ -29,10 +29,8 @@ const USUAL_CONTRAST: f32 = 0.38;
 const MIN_CONTRAST: f32 = 0.06;
 
 /// Weight of each pixel: what the feather hides does not count. They sum to 1.
-static WEIGHTS: LazyLock<[f32; PLANE]> = LazyLock::new(|| {
-    let at = |i: usize| (i as f32 + 0.5) / SIDE as f32 * 2.0 - 1.0;
-    let mut weights: [f32; PLANE] =
-        std::array::from_fn(|i| feather::weight(at(i % SIDE), at(i / SIDE)));
+static WEIGHTS: LazyLock<Vec<f32>> = LazyLock::new(|| {
+    let mut weights = feather::grid(SIDE);
     let sum: f32 = weights.iter().sum();
     weights.iter_mut().for_each(|w| *w /= sum);
     weights
@@ -69,11 +67,6 @@ impl Signature {
         Self { values, contrast }
     }
 
-    /// Luma, 16x16, in -1..=1.
-    pub(crate) fn luma(&self) -> Vec<f32> {
-        luma(&self.values)
-    }
-
     /// Root mean square difference to another, the middle counting most.
     pub(crate) fn change(&self, other: &Self) -> f32 {
         let mut sums = [0.0; SIDE];
@@ -101,12 +94,23 @@ impl Signature {
     }
 }
 
-/// Luma of `[3, side, side]` RGB.
-pub(super) fn luma(rgb: &[f32]) -> Vec<f32> {
-    let (red, rest) = rgb.split_at(rgb.len() / 3);
-    let (green, blue) = rest.split_at(red.len());
-    let pixels = red.iter().zip(green).zip(blue);
-    pixels.map(|((red, green), blue)| 0.299 * red + 0.587 * green + 0.114 * blue).collect()
+/// Shares of red, green and blue in luma.
+pub(super) const LUMA: [f32; 3] = [0.299, 0.587, 0.114];
+
+/// Luma of a crop of `shape`, `[3, lr, lr]`, on a grid of `side`, which divides lr: `[side, side]`.
+pub(super) fn luma(crop: &[f32], shape: Shape, side: usize, out: &mut Vec<f32>) {
+    let k = shape.lr() / side;
+    let weights = LUMA.map(|weight| weight / (k * k) as f32);
+    out.clear();
+    out.resize(side * side, 0.0);
+    for (channel, weight) in crop.chunks_exact(shape.lr_plane()).zip(weights) {
+        for (y, row) in channel.chunks_exact(shape.lr()).enumerate() {
+            let own = &mut out[y / k * side..][..side];
+            for (sum, values) in own.iter_mut().zip(row.chunks_exact(k)) {
+                *sum += weight * values.iter().sum::<f32>();
+            }
+        }
+    }
 }
 
 /// Refresh priority of a face; at 1 or more it is due.

@@ -83,7 +83,7 @@ fn canvas() -> Result<Vec<u8>, Box<dyn Error>> {
                 squares: &squares,
                 lr: &lr,
                 denoised: &lr,
-                changes: &vec![0.0; squares.len() * 768],
+                changes: &vec![0.0; squares.len() * Shape::COMMON_LEN],
                 hr: &hr,
                 strengths: &[1.0, 0.7, 0.4, 1.0],
                 weights: BlendWeights { generated: 0.8, detail: 0.3 },

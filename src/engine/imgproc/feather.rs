@@ -13,6 +13,12 @@ pub(crate) fn weight(u: f32, v: f32) -> f32 {
     t * t * (3.0 - 2.0 * t)
 }
 
+/// The weights of a square of `side` x `side` pixels.
+pub(crate) fn grid(side: usize) -> Vec<f32> {
+    let at = |i: usize| (i as f32 + 0.5) / side as f32 * 2.0 - 1.0;
+    (0..side * side).map(|i| weight(at(i % side), at(i / side))).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -75,7 +75,7 @@ impl Picture {
         weights: BlendWeights,
     ) {
         let (squares, strengths) = (&[square], &[strength]);
-        let (denoised, changes) = (lr, &[0.0; 768]);
+        let (denoised, changes) = (lr, &[0.0; Shape::COMMON_LEN]);
         let faces = FaceBatch { shape, squares, lr, denoised, changes, hr, strengths, weights };
         Compositor::default().blend(&mut self.frame_mut(), &faces);
     }

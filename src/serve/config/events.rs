@@ -23,6 +23,8 @@ pub struct EventsConfig {
 pub struct WebhookConfig {
     /// An http or https address; a token may stand in it.
     pub url: Secret,
+    /// Whether it is an https address.
+    pub is_secure: bool,
     /// Certificates that vouch for it instead of the system's, a PEM file.
     pub ca: Option<PathBuf>,
 }
@@ -110,7 +112,7 @@ fn webhook(url: Option<Secret>, ca: Option<PathBuf>) -> Result<Option<WebhookCon
     if ca.is_some() && !is_secure {
         return Err("webhook-ca is for an https:// address".into());
     }
-    Ok(Some(WebhookConfig { url, ca }))
+    Ok(Some(WebhookConfig { url, is_secure, ca }))
 }
 
 fn topic(key: &str, text: &str) -> Result<String, String> {

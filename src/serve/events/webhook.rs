@@ -15,7 +15,7 @@ use http::Uri;
 
 use super::{CountedEvent, EventFigures};
 use crate::config::WebhookConfig;
-use crate::error::ServeError;
+use crate::error::{ServeError, ensure_tls};
 
 /// How long each step of a post may take; all of it may take twice as long.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -29,16 +29,12 @@ const MAX_HEADERS: usize = 64;
 /// # Errors
 /// It is not.
 pub(super) fn check(config: &WebhookConfig) -> Result<(), ServeError> {
-    if config.url.expose().get(..6).is_some_and(|scheme| scheme.eq_ignore_ascii_case("https:"))
-        && !gio::TlsBackend::default().supports_tls()
-    {
-        return Err(ServeError::NoTls);
+    if config.is_secure {
+        ensure_tls()?;
     }
     let Some(path) = &config.ca else { return Ok(()) };
-    gio::TlsFileDatabase::new(path).map(drop).map_err(|error| ServeError::Certificate {
-        path: path.clone(),
-        reason: error.message().trim_end_matches('.').to_string(),
-    })
+    let database = gio::TlsFileDatabase::new(path);
+    database.map(drop).map_err(|error| ServeError::certificate(path, &error))
 }
 
 pub(super) fn run(
@@ -68,13 +64,12 @@ impl Webhook {
     /// `None` if the address or a certificate is of no use, which was [checked](check).
     fn new(config: &WebhookConfig) -> Option<Self> {
         let uri: Uri = config.url.expose().parse().ok()?;
-        let is_secure = uri.scheme_str() == Some("https");
         let authority = uri.authority()?;
-        let port = authority.port_u16().unwrap_or(if is_secure { 443 } else { 80 });
+        let port = authority.port_u16().unwrap_or(if config.is_secure { 443 } else { 80 });
         let host = authority.host().trim_start_matches('[').trim_end_matches(']');
         let client = gio::SocketClient::new();
         client.set_timeout(TIMEOUT.as_secs() as u32);
-        client.set_tls(is_secure);
+        client.set_tls(config.is_secure);
         if let Some(ca) = &config.ca {
             let database = gio::TlsFileDatabase::new(ca).ok()?;
             client.connect_event(move |_, event, _, connection| {

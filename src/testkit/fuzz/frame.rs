@@ -58,7 +58,7 @@ pub fn frame(data: &[u8]) {
         .unwrap_or_else(|e| panic!("to be read, but not to be written: {e}"));
     let detail = f32::from(right >> 4) / 15.0;
     let weights = BlendWeights { generated: 1.0 - detail / 2.0, detail };
-    let changes = vec![bytes.f32(); squares.len() * 768];
+    let changes = vec![bytes.f32(); squares.len() * Shape::COMMON_LEN];
     let (squares, lr, hr, strengths) = (&squares, &lr, &hr, &strengths);
     let (denoised, changes) = (lr, &changes);
     let faces = FaceBatch { shape, squares, lr, denoised, changes, hr, strengths, weights };

@@ -20,7 +20,7 @@ const GRID: usize = Shape::COMMON;
 /// Numbers in one channel of it.
 const GRID_PLANE: usize = GRID * GRID;
 /// Numbers in a face on the grid, `[3, 16, 16]`.
-pub(crate) const GRID_LEN: usize = 3 * GRID_PLANE;
+pub(crate) const GRID_LEN: usize = Shape::COMMON_LEN;
 
 /// Root mean square of the broad difference that may stay, RGB in -1..=1: five levels of 255.
 const TOLERANCE: f32 = 0.04;

@@ -26,7 +26,7 @@ use crate::util::cpu_time::CpuTimer;
 
 const FLOAT: usize = size_of::<f32>();
 /// Numbers of a face on the grid on which colors are compared.
-const GRID_LEN: usize = 3 * Shape::COMMON * Shape::COMMON;
+const GRID_LEN: usize = Shape::COMMON_LEN;
 
 /// Works on a GPU. Frames in system memory are copied there and back as far as faces reach.
 pub struct GpuBackend {
