@@ -70,12 +70,10 @@ struct Patch {
 #define GRID_PLANE (GRID * GRID)
 #define GRID_LEN (3 * GRID_PLANE)
 
-// Axes of a shape: from its output and from its input to the grid, from the grid and from its input
-// to its output.
+// Axes of a shape: from its output and from its input to the grid, from the grid to its input.
 #define AXIS_DOWN 0
-#define AXIS_UP 1
-#define AXIS_LOW 2
-#define AXIS_WHOLE 3
+#define AXIS_LOW 1
+#define AXIS_UP 2
 
 __device__ static inline int axis_of_crop(const Layer &l, int vertical, int sub) {
     return l.axes + vertical * 2 + sub;
@@ -83,6 +81,10 @@ __device__ static inline int axis_of_crop(const Layer &l, int vertical, int sub)
 
 __device__ static inline int axis_of_blend(const Layer &l, int vertical, int sub) {
     return l.axes + 4 + vertical * 2 + sub;
+}
+
+__device__ static inline int axis_of_base(const Layer &l, int vertical, int sub) {
+    return l.axes + 8 + vertical * 2 + sub;
 }
 
 __device__ static inline float clampf(float v, float least, float most) {
@@ -130,6 +132,11 @@ __device__ static inline float from_rgb(const Frame &f, Rgb p, int i) {
     float y = f.kr * p.r + f.kg * p.g + f.kb * p.b;
     if (i == 0) return f.luma_zero + y * f.luma_gain;
     return i == 1 ? chroma(f, p.b, y, f.kb) : chroma(f, p.r, y, f.kr);
+}
+
+// Component i of black.
+__device__ static inline float black(const Frame &f, int i) {
+    return f.model == 0 ? 0.0f : i == 0 ? f.luma_zero : 128.0f;
 }
 
 __device__ static inline int thread_index() {
@@ -350,41 +357,49 @@ __global__ void facesr_excess(const float *__restrict__ smooth, const float *__r
     excess[i] = smooth[i] * share + change[i];
 }
 
-// components: of n layers [3, hr, hr] one behind the other, in the frame's color model, 0..255: the
-// shown face plus the excess of the difference, enlarged, and where the frame takes part the enlarged crop
-// as far as the shares leave room for it. Block y is a layer; a thread for each of hr * hr pixels.
-__global__ void facesr_correct(Frame frame, const Axis *__restrict__ axes, const Tap *__restrict__ taps,
-                               const float *__restrict__ weights, const Layer *__restrict__ layers,
-                               const float *__restrict__ low, const float *__restrict__ shown,
-                               const float *__restrict__ excess, int n, float *__restrict__ components) {
+// components: of n layers [3, hr, hr] one behind the other, the shown face in the frame's color model,
+// 0..255. Block y is a layer; a thread for each of hr * hr pixels.
+__global__ void facesr_convert(Frame frame, const Layer *__restrict__ layers, const float *__restrict__ shown,
+                               int n, float *__restrict__ components) {
     int own = (int)blockIdx.y, k = thread_index();
     if (own >= n) return;
     Layer layer = layers[own];
-    int plane = layer.hr * layer.hr, lr_plane = layer.lr * layer.lr;
+    int plane = layer.hr * layer.hr;
     if (k >= plane) return;
-    int x = k % layer.hr, y = k / layer.hr;
-    Axis up = axes[layer.shape + AXIS_UP];
-    Line tx = line_of(up, taps, weights, x), ty = line_of(up, taps, weights, y);
-    const float *face = shown + layer.hr_at + k, *broad = excess + own * GRID_LEN;
+    const float *face = shown + layer.hr_at + k;
     float *out = components + layer.hr_at + k, rgb[3];
+    for (int j = 0; j < 3; ++j) rgb[j] = (clampf(face[j * plane], -1.0f, 1.0f) + 1.0f) * 127.5f;
+    Rgb p = {rgb[0], rgb[1], rgb[2]};
+    for (int j = 0; j < frame.count; ++j) out[j * plane] = from_rgb(frame, p, j);
+}
+
+// base: of n layers [3, lr, lr] one behind the other, in the frame's color model: what is known at the
+// resolution of the crop. That is the excess of the difference as far as the face is shown, and the crop as
+// far as the shares leave room for it. Block y is a layer; a thread for each of lr * lr pixels.
+__global__ void facesr_base(Frame frame, const Axis *__restrict__ axes, const Tap *__restrict__ taps,
+                            const float *__restrict__ weights, const Layer *__restrict__ layers,
+                            const float *__restrict__ low, const float *__restrict__ excess, int n,
+                            float *__restrict__ base) {
+    int own = (int)blockIdx.y, k = thread_index();
+    if (own >= n) return;
+    Layer layer = layers[own];
+    int plane = layer.lr * layer.lr;
+    if (k >= plane) return;
+    Axis up = axes[layer.shape + AXIS_UP];
+    const float *crop = low + layer.lr_at + k, *broad = excess + own * GRID_LEN;
+    float *out = base + layer.lr_at + k, rgb[3];
+    float rest = 1.0f - layer.share - layer.detail;
     for (int j = 0; j < 3; ++j) {
-        float v = face[j * plane] + resampled(broad + j * GRID_PLANE, GRID, tx, ty);
-        rgb[j] = (clampf(v, -1.0f, 1.0f) + 1.0f) * 127.5f;
+        float correction = layer.lr == GRID
+                               ? broad[j * GRID_PLANE + k]
+                               : resampled(broad + j * GRID_PLANE, GRID, line_of(up, taps, weights, k % layer.lr),
+                                           line_of(up, taps, weights, k / layer.lr));
+        rgb[j] = 127.5f * (layer.share * correction + rest * (crop[j * plane] + 1.0f));
     }
     Rgb p = {rgb[0], rgb[1], rgb[2]};
-    if (layer.share == 1.0f && layer.detail == 0.0f) {
-        for (int j = 0; j < frame.count; ++j) out[j * plane] = from_rgb(frame, p, j);
-        return;
-    }
-    Axis whole = axes[layer.shape + AXIS_WHOLE];
-    tx = line_of(whole, taps, weights, x);
-    ty = line_of(whole, taps, weights, y);
-    const float *crop = low + layer.lr_at;
-    for (int j = 0; j < 3; ++j) rgb[j] = (resampled(crop + j * lr_plane, layer.lr, tx, ty) + 1.0f) * 127.5f;
-    Rgb q = {rgb[0], rgb[1], rgb[2]};
-    float rest = 1.0f - layer.share - layer.detail;
+    // Black comes once for each share of a picture, and a correction is none.
     for (int j = 0; j < frame.count; ++j)
-        out[j * plane] = layer.share * from_rgb(frame, p, j) + rest * from_rgb(frame, q, j);
+        out[j * plane] = from_rgb(frame, p, j) + (rest - 1.0f) * black(frame, j);
 }
 
 }  // extern "C"
@@ -401,13 +416,16 @@ __device__ static inline int is_bad(const Face &face, const int *bad) {
     return bad[face.layer] || (face.layers > 1 && bad[face.layer + 1]);
 }
 
-// One component of a layer at (x, y) of the square's samples.
+// One component of a layer at (x, y) of the square's samples: its share of the face, and the base.
 __device__ static inline float sample_of(const Layer &l, int component, int x, int y, const Component &c,
                                          const Axis *axes, const Tap *taps, const float *weights,
-                                         const float *components) {
+                                         const float *components, const float *base) {
     Line tx = line_of(axes[axis_of_blend(l, 0, c.hsub)], taps, weights, x);
     Line ty = line_of(axes[axis_of_blend(l, 1, c.vsub)], taps, weights, y);
-    return resampled(components + l.hr_at + component * l.hr * l.hr, l.hr, tx, ty);
+    float face = resampled(components + l.hr_at + component * l.hr * l.hr, l.hr, tx, ty);
+    tx = line_of(axes[axis_of_base(l, 0, c.hsub)], taps, weights, x);
+    ty = line_of(axes[axis_of_base(l, 1, c.vsub)], taps, weights, y);
+    return l.share * face + resampled(base + l.lr_at + component * l.lr * l.lr, l.lr, tx, ty);
 }
 
 extern "C" {
@@ -419,7 +437,7 @@ extern "C" {
 __global__ void facesr_blend(Frame frame, const Axis *__restrict__ axes, const Tap *__restrict__ taps,
                              const float *__restrict__ weights, const Face *__restrict__ faces, int n,
                              const Layer *__restrict__ layers, const float *__restrict__ components,
-                             const int *__restrict__ bad) {
+                             const float *__restrict__ base, const int *__restrict__ bad) {
     int own = (int)blockIdx.x / frame.count, component = (int)blockIdx.x % frame.count;
     if (own >= n || is_bad(faces[own], bad)) return;
     // Chosen by comparison: an index would put the whole frame into slow memory.
@@ -440,11 +458,12 @@ __global__ void facesr_blend(Frame frame, const Axis *__restrict__ axes, const T
         int x = px - ax.first, y = py - ay.first;
         if (x < 0 || x >= ax.outputs || y < 0 || y >= ay.outputs || is_bad(face, bad)) continue;
         if (f < own) return;
-        float out = sample_of(layer, component, x, y, c, axes, taps, weights, components);
+        float out = sample_of(layer, component, x, y, c, axes, taps, weights, components, base);
         float detail = layer.detail;
         if (face.layers > 1) {
             Layer next = layers[face.layer + 1];
-            out += face.mix * (sample_of(next, component, x, y, c, axes, taps, weights, components) - out);
+            float other = sample_of(next, component, x, y, c, axes, taps, weights, components, base);
+            out += face.mix * (other - out);
             detail += face.mix * (next.detail - detail);
         }
         float u = ((float)px + 0.5f - ax.start) / ax.length * 2.0f - 1.0f;

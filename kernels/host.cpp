@@ -37,7 +37,8 @@ int facesr_host_launch(const char *name, const unsigned *grid, const unsigned *b
     KERNEL(facesr_difference)
     KERNEL(facesr_smooth)
     KERNEL(facesr_excess)
-    KERNEL(facesr_correct)
+    KERNEL(facesr_convert)
+    KERNEL(facesr_base)
     KERNEL(facesr_blend)
 #undef KERNEL
     return 1;

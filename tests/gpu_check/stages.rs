@@ -86,7 +86,9 @@ fn stage(kernel: Kernel) -> Option<(usize, bool, bool)> {
         Kernel::Taps => (0, true, false),
         Kernel::Crop => (0, false, true),
         Kernel::Steady => (1, true, false),
-        Kernel::Difference | Kernel::Smooth | Kernel::Excess | Kernel::Correct => (1, false, false),
+        Kernel::Difference | Kernel::Smooth | Kernel::Excess | Kernel::Convert | Kernel::Base => {
+            (1, false, false)
+        }
         Kernel::Blend => (1, false, true),
         _ => return None,
     })

@@ -184,13 +184,6 @@ impl Default for BlendWeights {
     }
 }
 
-impl BlendWeights {
-    /// Whether the enlarged crop takes part.
-    pub(crate) fn needs_crop(&self) -> bool {
-        self.generated != 1.0 || self.detail != 0.0
-    }
-}
-
 /// A face on one rung.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct FaceLayer {

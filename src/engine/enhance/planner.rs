@@ -28,10 +28,11 @@ const STILL: f32 = 0.08;
 const SHARP: f32 = 0.8;
 
 /// Faces of a frame that get as much as `reuse` says. Of more than these each may change more before it is
-/// generated again, up to [`CROWD`] times as much: nobody looks at each face of a crowd, and all of them
-/// take time.
+/// generated again, up to [`MOST_CROWDED`] times as much: nobody looks at each face of a crowd, and all of them
+/// take time. It grows by this power of their number.
 const FEW: f32 = 32.0;
-const CROWD: f32 = 2.4;
+const CROWDING: f32 = 2.0 / 3.0;
+const MOST_CROWDED: f32 = 4.0;
 
 /// How long a face that is not seen is remembered: detectors miss faces for some frames, and those
 /// at a limit of size or number come and go.
@@ -296,7 +297,7 @@ impl Planner {
         self.plans.clear();
         self.candidates.clear();
         let smoothing = options.temporal_smoothing.clamp(0.0, 1.0);
-        let crowd = (chosen.len() as f32 / FEW).sqrt().clamp(1.0, CROWD);
+        let crowd = (chosen.len() as f32 / FEW).powf(CROWDING).clamp(1.0, MOST_CROWDED);
         let tolerance = options.reuse * crowd * (SHARP + (1.0 - SHARP) * 2.0 * smoothing);
         let mut crop = 0;
         for (face, ((_, square), key)) in chosen.iter().zip(&self.keys).enumerate() {

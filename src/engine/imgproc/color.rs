@@ -46,6 +46,15 @@ impl Color {
         }
     }
 
+    /// Component `i` of black.
+    pub(crate) fn black(self, i: usize) -> f32 {
+        match (self.model, i) {
+            (ColorModel::Rgb, _) => 0.0,
+            (_, 0) => self.luma_zero,
+            _ => 128.0,
+        }
+    }
+
     /// A row of component `i` from RGB, both 0..=255 and not clamped. Gray is component 0.
     #[inline(always)]
     pub(crate) fn row<const N: usize>(self, i: usize, [r, g, b]: &[[f32; N]; 3], out: &mut [f32]) {

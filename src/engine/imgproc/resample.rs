@@ -22,6 +22,9 @@ fn cubic(x: f32) -> f32 {
     if x < 1.0 { near } else { outer }
 }
 
+/// Weights that are computed at a time.
+const LANES: usize = 8;
+
 /// Filter weights: for each output sample, the input samples it is made of and their weights.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Coefficients {
@@ -92,9 +95,16 @@ with_avx2! {
                 continue;
             }
             let (start, len) = (weights.len(), end - first);
-            // 32 bits: longer numbers become floats one at a time.
-            let samples = first as i32..end as i32;
-            weights.extend(samples.map(|k| cubic((k as f32 + 0.5 - center) / stretch)));
+            // Eight at a time, some for nothing: the few of one output are too few for a loop of their own.
+            for k in (first..end).step_by(LANES) {
+                let mut lanes = [0.0; LANES];
+                // 32 bits: longer numbers become floats one at a time.
+                for (weight, k) in lanes.iter_mut().zip(k as i32..) {
+                    *weight = cubic((k as f32 + 0.5 - center) / stretch);
+                }
+                weights.extend_from_slice(&lanes);
+            }
+            weights.truncate(start + len);
             let own = &mut weights[start..];
             let sum: f32 = own.iter().sum();
             own.iter_mut().for_each(|w| *w /= sum);

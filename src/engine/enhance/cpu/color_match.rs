@@ -32,14 +32,13 @@ pub struct ColorMatch {
     /// From the output, and from the input, to the grid.
     down: Coefficients,
     low: Coefficients,
-    /// From the grid, and from the input, to the output.
+    /// From the grid to the input, and from the input to the output.
     up: Coefficients,
     whole: Coefficients,
     /// The smoothed difference, `[3, 16, 16]`.
     difference: [f32; GRID_LEN],
-    /// The correction, and the enlarged crop, each `[3, hr, hr]`.
+    /// `[3, lr, lr]`.
     correction: [Vec<f32>; 3],
-    enlarged: [Vec<f32>; 3],
     a: Vec<f32>,
     b: Vec<f32>,
 }
@@ -57,11 +56,10 @@ impl ColorMatch {
             shape,
             down: resampler(GRID, hr),
             low: resampler(GRID, lr),
-            up: resampler(hr, GRID),
+            up: resampler(lr, GRID),
             whole: resampler(hr, lr),
             difference: [0.0; GRID_LEN],
             correction: Default::default(),
-            enlarged: Default::default(),
             a: Vec::new(),
             b: Vec::new(),
         }
@@ -85,8 +83,8 @@ impl ColorMatch {
         }
     }
 
-    /// What is to be added to a face (three times `[hr, hr]`) so that its broad colors are those of
-    /// `lr` (`[3, lr, lr]`) but for the tolerance; the face is `shrunk` when
+    /// What is to be added to a face, at the resolution of its crop (three times `[lr, lr]`), so that its broad
+    /// colors are those of `lr` (`[3, lr, lr]`) but for the tolerance; the face is `shrunk` when
     /// [shrunk](Self::shrink). All of `change` (`[3, 16, 16]`) is added: what is in `lr` and was not in the crop
     /// that the face was generated from.
     pub(super) fn correction(
@@ -115,36 +113,20 @@ impl ColorMatch {
             difference.copy_from_slice(&self.b);
         }
         let share = excess(&self.difference);
-        let is_all = share == 0.0 && change.iter().all(|change| *change == 0.0);
         let planes =
             self.difference.chunks_exact_mut(GRID_PLANE).zip(change.chunks_exact(GRID_PLANE));
         for ((difference, change), out) in planes.zip(&mut self.correction) {
-            if is_all {
-                out.clear();
-                out.resize(self.shape.hr_plane(), 0.0);
-                continue;
-            }
             for (value, change) in difference.iter_mut().zip(change) {
                 *value = *value * share + change;
             }
-            resample(&self.up, difference, GRID, self.shape.hr(), &mut self.a, out);
+            if self.shape.lr() == GRID {
+                out.clear();
+                out.extend_from_slice(difference);
+            } else {
+                resample(&self.up, difference, GRID, self.shape.lr(), &mut self.a, out);
+            }
         }
         &self.correction
-    }
-
-    /// `lr` (`[3, lr, lr]`) enlarged to `[hr, hr]`, three times: what the crop knows of the frame.
-    pub(super) fn enlarge(&mut self, lr: &[f32]) -> &[Vec<f32>; 3] {
-        assert_eq!(lr.len(), self.shape.lr_len());
-        let channels = lr.chunks_exact(self.shape.lr_plane());
-        for (lr, out) in channels.zip(&mut self.enlarged) {
-            resample(&self.whole, lr, self.shape.lr(), self.shape.hr(), &mut self.a, out);
-        }
-        &self.enlarged
-    }
-
-    /// The latest [correction](Self::correction) and [enlarged](Self::enlarge) crop.
-    pub(super) fn latest(&self) -> (&[Vec<f32>; 3], &[Vec<f32>; 3]) {
-        (&self.correction, &self.enlarged)
     }
 
     /// Corrects `hr` (`[3, hr, hr]`) to the broad colors of `lr` (`[3, lr, lr]`) but for the
@@ -155,8 +137,12 @@ impl ColorMatch {
     pub fn apply(&mut self, lr: &[f32], hr: &mut [f32]) {
         let mut shrunk = [0.0; GRID_LEN];
         self.shrink(hr, &mut shrunk);
-        let correction = self.correction(lr, &shrunk, &[0.0; GRID_LEN]).iter().flatten();
-        hr.iter_mut().zip(correction).for_each(|(h, d)| *h += d);
+        self.correction(lr, &shrunk, &[0.0; GRID_LEN]);
+        for (hr, correction) in hr.chunks_exact_mut(self.shape.hr_plane()).zip(&self.correction) {
+            let (lr, side) = (self.shape.lr(), self.shape.hr());
+            resample(&self.whole, correction, lr, side, &mut self.a, &mut self.b);
+            hr.iter_mut().zip(&self.b).for_each(|(h, d)| *h += d);
+        }
     }
 }
 

@@ -114,15 +114,46 @@ with_avx2! {
 }
 
 /// Makes patches one by one; keeps its scratch space from face to face.
+///
+/// A new sample is the sum of two pictures, each resampled to the frame: the generated face, and its *base*, all
+/// that is known of it at the resolution of the crop: the correction of its colors and the crop's own share.
 #[derive(Debug, Default)]
 pub(crate) struct PatchRenderer {
     /// One for each shape that came by.
     colors: Vec<ColorMatch>,
+    face: Resampler,
+    base: Resampler,
+    a: Vec<f32>,
+}
+
+/// A picture in the frame's color model on its way to the samples of a frame.
+#[derive(Debug, Default)]
+struct Resampler {
     rows: Coefficients,
     columns: Coefficients,
     components: [Vec<f32>; 3],
     a: Vec<f32>,
     b: Vec<f32>,
+}
+
+impl Resampler {
+    /// Sums are made for so many columns at a time.
+    const BLOCK: usize = 8;
+
+    /// Resamples component `i`, `[side, side]`, to the samples of `piece`: column by column, each of them filled
+    /// up to a multiple of [`BLOCK`](Self::BLOCK).
+    fn resample(&mut self, i: usize, side: usize, piece: &PlanePatch) -> &mut [f32] {
+        let PlanePatch { area, x, y, width, height, .. } = *piece;
+        let (sx, sy) = (side as f32 / area.w, side as f32 / area.h);
+        self.columns.set(width, side, (x as f32 - area.x) * sx, sx);
+        self.rows.set(height, side, (y as f32 - area.y) * sy, sy);
+        self.rows.apply(&self.components[i], 0, side, &mut self.a);
+        let padded = height.next_multiple_of(Self::BLOCK);
+        self.a.resize(padded * side, 0.0);
+        transpose(&self.a, side, &mut self.b);
+        self.columns.apply(&self.b, 0, padded, &mut self.a);
+        &mut self.a
+    }
 }
 
 /// The corrector for `shape`, made if there is none yet.
@@ -152,17 +183,11 @@ impl PatchRenderer {
         let BlendWeights { generated, detail } = input.weights;
         patch.detail = detail;
         let colors = colors_for(&mut self.colors, input.shape);
-        colors.correction(input.denoised, input.shrunk, input.change);
-        if input.weights.needs_crop() {
-            colors.enlarge(input.lr);
-        }
-        let (correction, enlarged) = colors.latest();
-        let components = &mut self.components[..patch.count];
+        let correction = colors.correction(input.denoised, input.shrunk, input.change);
         let color = Color::of(info);
-        convert(input.hr, correction, color, components);
-        if input.weights.needs_crop() {
-            mix_crop(enlarged, color, (generated, 1.0 - generated - detail), components);
-        }
+        let shares = (generated, 1.0 - generated - detail);
+        convert(input.hr, color, &mut self.face.components[..patch.count]);
+        convert_base(input.lr, correction, color, shares, &mut self.base.components[..patch.count]);
         for (i, layout) in info.format.components()[..patch.count].iter().enumerate() {
             let area = Area::of(&input.square, info, layout.hsub, layout.vsub);
             let limits =
@@ -177,7 +202,7 @@ impl PatchRenderer {
             if plane.width == 0 || plane.height == 0 {
                 continue;
             }
-            self.resample(i, input.shape.hr(), plane);
+            self.resample(i, input.shape, generated, plane);
             match before.last() {
                 Some(last) if last.area == area => plane.weights.clone_from(&last.weights),
                 _ => self.compute_weights(plane, input.strength),
@@ -185,21 +210,13 @@ impl PatchRenderer {
         }
     }
 
-    /// Resamples component `i` of the face to the samples of `piece`.
-    fn resample(&mut self, i: usize, side: usize, piece: &mut PlanePatch) {
-        /// Sums are made for so many columns at a time.
-        const BLOCK: usize = 8;
-        let PlanePatch { area, x, y, width, height, .. } = *piece;
-        let (sx, sy) = (side as f32 / area.w, side as f32 / area.h);
-        self.columns.set(width, side, (x as f32 - area.x) * sx, sx);
-        self.rows.set(height, side, (y as f32 - area.y) * sy, sy);
-        self.rows.apply(&self.components[i], 0, side, &mut self.a);
-        let padded = height.next_multiple_of(BLOCK);
-        self.a.resize(padded * side, 0.0);
-        transpose(&self.a, side, &mut self.b);
-        self.columns.apply(&self.b, 0, padded, &mut self.a);
-        transpose(&self.a, padded, &mut piece.samples);
-        piece.samples.truncate(width * height);
+    /// Makes the samples of `piece`, of component `i`: `share` of the face, and the base.
+    fn resample(&mut self, i: usize, shape: Shape, share: f32, piece: &mut PlanePatch) {
+        let face = self.face.resample(i, shape.hr(), piece);
+        let base = self.base.resample(i, shape.lr(), piece);
+        face.iter_mut().zip(base).for_each(|(face, base)| *face = share * *face + *base);
+        transpose(face, piece.height.next_multiple_of(Resampler::BLOCK), &mut piece.samples);
+        piece.samples.truncate(piece.width * piece.height);
     }
 
     /// Computes the weights of `piece` under a feather of this strength.
@@ -226,13 +243,8 @@ fn inside(start: f32, len: f32, limit: usize) -> (usize, usize) {
 const BLOCK: usize = 64;
 
 with_avx2! {
-    /// Turns a face (`[3, hr, hr]` RGB in -1..=1) into components of a frame, its colors corrected.
-    fn convert(
-        face: &[f32],
-        correction: &[Vec<f32>; 3],
-        color: Color,
-        components: &mut [Vec<f32>],
-    ) {
+    /// Turns a face (`[3, hr, hr]` RGB in -1..=1) into components of a frame.
+    fn convert(face: &[f32], color: Color, components: &mut [Vec<f32>]) {
         let plane = face.len() / 3;
         for component in &mut *components {
             component.resize(plane, 0.0);
@@ -241,9 +253,8 @@ with_avx2! {
             let mut rgb = [[0.0; BLOCK]; 3];
             for (c, row) in rgb.iter_mut().enumerate() {
                 let face = &face[c * plane + start..][..BLOCK];
-                let correction = &correction[c][start..][..BLOCK];
-                for ((v, face), correction) in row.iter_mut().zip(face).zip(correction) {
-                    *v = ((face + correction).clamp(-1.0, 1.0) + 1.0) * 127.5;
+                for (v, face) in row.iter_mut().zip(face) {
+                    *v = (face.clamp(-1.0, 1.0) + 1.0) * 127.5;
                 }
             }
             for (i, component) in components.iter_mut().enumerate() {
@@ -254,28 +265,35 @@ with_avx2! {
 }
 
 with_avx2! {
-    /// Weighs the components of a face, and adds a share of its enlarged crop (`[3, hr, hr]` RGB in
-    /// -1..=1): `shares` of the one and of the other.
-    fn mix_crop(
-        crop: &[Vec<f32>; 3],
+    /// The base of a face in components of a frame: the correction of its colors (three times `[lr, lr]`) as far
+    /// as the face is shown, and a share of the crop (`[3, lr, lr]` RGB in -1..=1): `shares` of the one and of the
+    /// other.
+    fn convert_base(
+        crop: &[f32],
+        correction: &[Vec<f32>; 3],
         color: Color,
         shares: (f32, f32),
         components: &mut [Vec<f32>],
     ) {
-        let plane = crop[0].len();
+        let plane = crop.len() / 3;
+        for component in &mut *components {
+            component.resize(plane, 0.0);
+        }
         for start in (0..plane).step_by(BLOCK) {
             let mut rgb = [[0.0; BLOCK]; 3];
-            for (row, crop) in rgb.iter_mut().zip(crop) {
-                for (v, crop) in row.iter_mut().zip(&crop[start..][..BLOCK]) {
-                    *v = (crop + 1.0) * 127.5;
+            for (c, row) in rgb.iter_mut().enumerate() {
+                let crop = &crop[c * plane + start..][..BLOCK];
+                let correction = &correction[c][start..][..BLOCK];
+                for ((v, crop), correction) in row.iter_mut().zip(crop).zip(correction) {
+                    *v = 127.5 * (shares.0 * correction + shares.1 * (crop + 1.0));
                 }
             }
-            let mut codes = [0.0; BLOCK];
             for (i, component) in components.iter_mut().enumerate() {
-                color.row(i, &rgb, &mut codes);
-                for (v, crop) in component[start..][..BLOCK].iter_mut().zip(&codes) {
-                    *v = shares.0 * *v + shares.1 * crop;
-                }
+                let out = &mut component[start..][..BLOCK];
+                color.row(i, &rgb, out);
+                // Black comes once for each share of a picture, and a correction is none.
+                let black = (shares.1 - 1.0) * color.black(i);
+                out.iter_mut().for_each(|v| *v += black);
             }
         }
     }

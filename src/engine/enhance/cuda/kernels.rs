@@ -142,8 +142,10 @@ pub enum Kernel {
     Smooth,
     /// What of that exceeds the tolerance.
     Excess,
-    /// Corrects the face's colors by it.
-    Correct,
+    /// Turns faces into components of a frame.
+    Convert,
+    /// Turns what is known at the resolution of the crops into components of a frame.
+    Base,
     /// Lays all faces over the frame.
     Blend,
 }
@@ -154,7 +156,7 @@ const FRAME: usize = size_of::<Frame>();
 
 impl Kernel {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Taps,
         Self::Patches,
         Self::Crop,
@@ -163,7 +165,8 @@ impl Kernel {
         Self::Difference,
         Self::Smooth,
         Self::Excess,
-        Self::Correct,
+        Self::Convert,
+        Self::Base,
         Self::Blend,
     ];
 
@@ -178,7 +181,8 @@ impl Kernel {
             Self::Difference => "facesr_difference",
             Self::Smooth => "facesr_smooth",
             Self::Excess => "facesr_excess",
-            Self::Correct => "facesr_correct",
+            Self::Convert => "facesr_convert",
+            Self::Base => "facesr_base",
             Self::Blend => "facesr_blend",
         }
     }
@@ -196,12 +200,13 @@ impl Kernel {
             }
             Self::Smooth => &[POINTER, INT, POINTER],
             Self::Excess => &[POINTER, POINTER, INT, POINTER],
-            Self::Correct => &[
-                FRAME, POINTER, POINTER, POINTER, POINTER, POINTER, POINTER, POINTER, INT, POINTER,
-            ],
-            Self::Blend => {
-                &[FRAME, POINTER, POINTER, POINTER, POINTER, INT, POINTER, POINTER, POINTER]
+            Self::Convert => &[FRAME, POINTER, POINTER, INT, POINTER],
+            Self::Base => {
+                &[FRAME, POINTER, POINTER, POINTER, POINTER, POINTER, POINTER, INT, POINTER]
             }
+            Self::Blend => &[
+                FRAME, POINTER, POINTER, POINTER, POINTER, INT, POINTER, POINTER, POINTER, POINTER,
+            ],
         }
     }
 }

@@ -9,10 +9,13 @@ use crate::shape::Shape;
 
 /// Side of the grid on which colors are compared.
 const GRID: usize = Shape::COMMON;
-/// Axes of a shape: from output and input to the grid, from grid and input to the output.
-const PER_SHAPE: usize = 4;
-/// Axes of a layer: to crop and to blend, across and down, of whole and of halved components.
-const PER_LAYER: usize = 8;
+/// Axes of a shape: from output and input to the grid, from the grid to the input.
+const PER_SHAPE: usize = 3;
+/// Axes of a layer: to crop, to blend the face and to blend its base, across and down, of whole and of halved
+/// components.
+const PER_LAYER: usize = 12;
+/// Those of them before the ones that blend the face.
+const TO_CROP: usize = 4;
 
 /// The axes of all resamplings of a frame.
 #[derive(Debug, Default)]
@@ -56,7 +59,7 @@ impl Tables {
         self.axes.clear();
         for shape in shapes {
             let (lr, hr) = (shape.lr(), shape.hr());
-            for (outputs, inputs) in [(GRID, hr), (hr, GRID), (GRID, lr), (hr, lr)] {
+            for (outputs, inputs) in [(GRID, hr), (GRID, lr), (lr, GRID)] {
                 self.resample(outputs, inputs, 0.0, inputs as f32 / outputs as f32);
             }
         }
@@ -89,19 +92,21 @@ impl Tables {
                     }
                 }
             }
-            for (vertical, (areas, used)) in areas.iter().zip(used).enumerate() {
-                for (&(start, length, size), used) in areas.iter().zip(used) {
-                    let (first, end) = within(start, length, size);
-                    if !lies_in || !used || first >= end {
-                        self.axes.push(Axis::default());
-                        continue;
+            for side in [hr, lr] {
+                for (vertical, (areas, used)) in areas.iter().zip(used).enumerate() {
+                    for (&(start, length, size), used) in areas.iter().zip(used) {
+                        let (first, end) = within(start, length, size);
+                        if !lies_in || !used || first >= end {
+                            self.axes.push(Axis::default());
+                            continue;
+                        }
+                        let scale = side as f32 / length;
+                        self.resample(end - first, side, (first as f32 - start) * scale, scale);
+                        if let Some(axis) = self.axes.last_mut() {
+                            (axis.first, axis.start, axis.length) = (first as i32, start, length);
+                        }
+                        self.most_blended[vertical] = self.most_blended[vertical].max(end - first);
                     }
-                    let scale = hr as f32 / length;
-                    self.resample(end - first, hr, (first as f32 - start) * scale, scale);
-                    if let Some(axis) = self.axes.last_mut() {
-                        (axis.first, axis.start, axis.length) = (first as i32, start, length);
-                    }
-                    self.most_blended[vertical] = self.most_blended[vertical].max(end - first);
                 }
             }
         }
@@ -144,7 +149,7 @@ impl Tables {
 
     /// The same for the samples that blending a layer reads and writes.
     pub(super) fn blend_range(&self, layer: usize, vertical: usize, sub: usize) -> (usize, usize) {
-        let axis = &self.axes[self.of_layer(layer) + PER_LAYER / 2 + vertical * 2 + sub];
+        let axis = &self.axes[self.of_layer(layer) + TO_CROP + vertical * 2 + sub];
         (axis.first as usize, (axis.first + axis.outputs) as usize)
     }
 }

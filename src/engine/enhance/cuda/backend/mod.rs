@@ -72,6 +72,7 @@ struct Memory {
     difference: Buffer,
     smooth: Buffer,
     components: Buffer,
+    base: Buffer,
 }
 
 impl Memory {
@@ -152,6 +153,7 @@ impl GpuBackend {
                 difference: numbers(faces * GRID_LEN)?,
                 smooth: numbers(faces * GRID_LEN)?,
                 components: numbers(faces * hr_len)?,
+                base: numbers(faces * lr_len)?,
             },
             generators,
             shapes,

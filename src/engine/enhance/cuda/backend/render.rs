@@ -83,7 +83,7 @@ impl GpuBackend {
         let tables = m.tables();
         let shown = m.shown.at();
         let (difference, smooth) = (m.difference.at(), m.smooth.at());
-        let (components, n) = (m.components.at(), crops.len());
+        let (components, base, n) = (m.components.at(), m.base.at(), crops.len());
         let (n_layers, n_faces) = (n as i32, self.faces.len() as i32);
         self.launch(
             Kernel::Difference,
@@ -107,15 +107,23 @@ impl GpuBackend {
             Arguments::new().with(&smooth).with(&change).with(&n_layers).with(&excess),
         )?;
         self.launch(
-            Kernel::Correct,
+            Kernel::Convert,
             Grid::layers(n, longest(crops, |shape| shape.hr_plane())),
             Arguments::new()
                 .with(frame)
-                .with_each(&tables)
-                .with_each(&[layers, m.lr.at(), shown])
-                .with(&excess)
+                .with_each(&[layers, shown])
                 .with(&n_layers)
                 .with(&components),
+        )?;
+        self.launch(
+            Kernel::Base,
+            Grid::layers(n, longest(crops, |shape| shape.lr_plane())),
+            Arguments::new()
+                .with(frame)
+                .with_each(&tables)
+                .with_each(&[layers, m.lr.at(), excess])
+                .with(&n_layers)
+                .with(&base),
         )?;
         let count = info.format.component_count();
         self.launch(
@@ -127,8 +135,7 @@ impl GpuBackend {
                 .with(&faces)
                 .with(&n_faces)
                 .with(&layers)
-                .with(&components)
-                .with(&bad),
+                .with_each(&[components, base, bad]),
         )
     }
 
@@ -198,6 +205,7 @@ impl GpuBackend {
         m.difference.reserve(n * GRID_LEN * FLOAT)?;
         m.smooth.reserve(n * GRID_LEN * FLOAT)?;
         m.components.reserve(hr_numbers * FLOAT)?;
+        m.base.reserve(size_of_val(crops.values()))?;
         let at = m.faces.at();
         // SAFETY: both buffers hold that much; the staging is not written before `synchronize`.
         unsafe { self.driver.upload(at, self.staged_faces.bytes().as_ptr(), flags.end()) }?;
