@@ -126,7 +126,7 @@ __device__ static inline float chroma(const Frame &f, float c, float y, float k)
     return 128.0f + (c - y) / (2.0f * (1.0f - k)) * f.chroma_gain;
 }
 
-// Component i of an RGB colour.
+// Component i of an RGB color.
 __device__ static inline float from_rgb(const Frame &f, Rgb p, int i) {
     if (f.model == 0) return i == 0 ? p.r : i == 1 ? p.g : p.b;
     float y = f.kr * p.r + f.kg * p.g + f.kb * p.b;

@@ -31,7 +31,7 @@ def model() -> onnx.ModelProto:
         helper.make_tensor("most", TensorProto.FLOAT, [], [1.0]),
     ]
     nodes = [
-        # Pillow's BICUBIC: a = -0.5, pixel centres at .5, weights outside the picture left out.
+        # Pillow's BICUBIC: a = -0.5, pixel centers at .5, weights outside the picture left out.
         helper.make_node(
             "Resize",
             ["input", "", "scales"],

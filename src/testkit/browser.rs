@@ -198,7 +198,7 @@ impl Browser {
         }
     }
 
-    /// Asks the page for its dark or its light colours.
+    /// Asks the page for its dark or its light colors.
     pub fn prefer(&mut self, scheme: &str) {
         let features = json!([{ "name": "prefers-color-scheme", "value": scheme }]);
         self.call("Emulation.setEmulatedMedia", json!({ "features": features }));

@@ -46,7 +46,7 @@ pub(super) fn are_simple(movie: &Movie) -> bool {
 }
 
 /// Hides from whoever reads `movie` through `source` what is carried out here: what it says of its
-/// colours, which the demuxer believes more than the stream, and loses half of; and `with_edits`
+/// colors, which the demuxer believes more than the stream, and loses half of; and `with_edits`
 /// its edit lists.
 pub(super) fn hide(source: &gst::Element, movie: &Movie, with_edits: bool) {
     let Some(pad) = source.static_pad("src") else { return };

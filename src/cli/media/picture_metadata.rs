@@ -20,7 +20,7 @@ const XMP_FRAME: [&str; 2] = [
     "</rdf:RDF></x:xmpmeta><?xpacket end=\"w\"?>",
 ];
 
-/// Texts of a picture, beside EXIF and its colour profile.
+/// Texts of a picture, beside EXIF and its color profile.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct PictureTexts {
     xmp: Option<String>,

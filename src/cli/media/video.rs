@@ -306,7 +306,7 @@ fn count(pad: &gst::Pad, status: Arc<PipelineStatus>) {
     });
 }
 
-/// Declares the colours of a compressed stream as its container tells them, as far as the stream
+/// Declares the colors of a compressed stream as its container tells them, as far as the stream
 /// itself does not.
 pub(super) fn declare_colors(pad: &gst::Pad, colors: mp4::Colors) {
     pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {

@@ -2,8 +2,8 @@
 //! Detection and Alignment Using Face as Point", 2019), as an ONNX file.
 //!
 //! Takes RGB of 0 to 255 and answers four maps of cells of 4 x 4 pixels: the probability that a
-//! face is centred there, the logarithm of its height and width (units of 4 pixels), the offset
-//! of the centre within the cell (down, right), and five landmarks (down, right, from the box's
+//! face is centered there, the logarithm of its height and width (units of 4 pixels), the offset
+//! of the center within the cell (down, right), and five landmarks (down, right, from the box's
 //! top left corner in units of its sides, the eyes first).
 
 use super::network::{Kind, Network, looks_this_way};

@@ -144,7 +144,7 @@ const MAX_IOU_OF_TILES: f32 = 0.3;
 struct BoxFit {
     /// WIDER-style longer side over the detector's.
     side: f32,
-    /// How far the WIDER-style centre lies below the detector's, over the detector's longer side.
+    /// How far the WIDER-style center lies below the detector's, over the detector's longer side.
     down: f32,
 }
 

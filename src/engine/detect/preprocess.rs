@@ -326,9 +326,9 @@ mod tests {
             let sum: f64 = (0..inputs).map(overlap).sum();
             (0..inputs).map(|i| (i as i64, overlap(i) / sum)).filter(|p| p.1 > 0.0).collect()
         } else {
-            let centre = (o as f64 + 0.5) * ratio - 0.5;
-            let first = centre.floor();
-            vec![(first as i64, 1.0 - (centre - first)), (first as i64 + 1, centre - first)]
+            let center = (o as f64 + 0.5) * ratio - 0.5;
+            let first = center.floor();
+            vec![(first as i64, 1.0 - (center - first)), (first as i64 + 1, center - first)]
         }
     }
 

@@ -2,7 +2,7 @@
 //! Detector", 2023), as an ONNX file.
 //!
 //! Takes BGR of 0 to 255. For each stride s of 8, 16 and 32 and each cell of s x s pixels it
-//! answers `cls_s` and `obj_s` (probabilities, score = sqrt(cls * obj)) and `bbox_s` (centre
+//! answers `cls_s` and `obj_s` (probabilities, score = sqrt(cls * obj)) and `bbox_s` (center
 //! within the cell, logarithm of width and height, all in units of s) and `kps_s` (five points in
 //! the same units, the eyes first).
 

@@ -8,7 +8,7 @@
 //! FOLDER holds face pictures that are crop squares themselves (JPEG or PNG, `shared/data` says
 //! how they were cropped). They are shrunk to several sizes, pasted onto canvases, and looked for.
 //! The true box is the pasted square over 1.1. For each size the program prints the median of
-//! `side` (true side over the box's longer side) and of `down` (how far the true centre lies below
+//! `side` (true side over the box's longer side) and of `down` (how far the true center lies below
 //! the box's, over the box's longer side).
 //!
 //! The detectors apply what was measured before, so what is printed is what is *left* to correct:
@@ -94,7 +94,7 @@ fn paste(canvas: &mut RgbImage, face: &RgbImage, corner: (u32, u32), cell: u32) 
     }
 }
 
-/// (side, down) of the detection that is centred nearest in a face, if one is.
+/// (side, down) of the detection that is centered nearest in a face, if one is.
 fn miss(truth: &Rect, found: &[Detection]) -> Option<(f32, f32)> {
     let distance = |d: &Detection| {
         let (a, b) = (truth.center(), d.rect.center());

@@ -18,7 +18,7 @@ struct Picture {
 }
 
 impl Picture {
-    /// `rgb(x, y)` in every format, each chroma sample the colour at its own place.
+    /// `rgb(x, y)` in every format, each chroma sample the color at its own place.
     fn paint(info: FrameInfo, pad: usize, rgb: &dyn Fn(f32, f32) -> [f32; 3]) -> Self {
         let (mut planes, mut strides) = (Vec::new(), Vec::new());
         for p in 0..info.format.plane_count() {

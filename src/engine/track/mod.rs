@@ -4,7 +4,7 @@
 //! tell motion to a small part of a pixel and without delay, and where they tell nothing by its
 //! speed. Detections correct it: strongly if all they can be compared with is a prediction, a
 //! little if the pixels have been followed, for then most of the difference is the detector's own
-//! jitter. A detection belongs to the track whose centre is nearest, measured in face sizes; small
+//! jitter. A detection belongs to the track whose center is nearest, measured in face sizes; small
 //! faces that move overlap too little for the usual intersection-over-union.
 
 mod assignment;

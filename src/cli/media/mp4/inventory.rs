@@ -23,7 +23,7 @@ pub(crate) struct Edit {
     pub(crate) is_odd: bool,
 }
 
-/// Colours of a video track, in the numbers of ISO/IEC 23001-8.
+/// Colors of a video track, in the numbers of ISO/IEC 23001-8.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Colors {
     /// Primaries.
@@ -55,7 +55,7 @@ pub(crate) struct TrackInfo {
     pub(crate) duration: u64,
     /// What of it is shown, and when.
     pub(crate) edits: Vec<Edit>,
-    /// What it says of its colours.
+    /// What it says of its colors.
     pub(crate) colors: Option<Colors>,
     /// Where the type of the box that says so lies in the file.
     pub(crate) colors_at: Option<u64>,
@@ -266,7 +266,7 @@ fn track(moov: &[u8], trak: Range<usize>, moov_at: u64) -> (TrackInfo, u64) {
     (info, last_chunk)
 }
 
-/// The content of `colr`; `None` for a colour profile.
+/// The content of `colr`; `None` for a color profile.
 fn colors(colr: &[u8]) -> Option<Colors> {
     let number = |at: usize| Some(u16::from_be_bytes([*colr.get(at)?, *colr.get(at + 1)?]));
     let is_full_range = match colr.get(..4)? {

@@ -98,8 +98,8 @@ impl Display {
         let bytes = std::fs::read(&self.picture).unwrap();
         let word =
             |i: usize| u32::from_be_bytes(bytes[4 * i..4 * i + 4].try_into().unwrap()) as usize;
-        let (header, width, height, row, colours) = (word(0), word(4), word(5), word(12), word(19));
-        let pixels = &bytes[header + 12 * colours..];
+        let (header, width, height, row, colors) = (word(0), word(4), word(5), word(12), word(19));
+        let pixels = &bytes[header + 12 * colors..];
         let white =
             |x: usize, y: usize| pixels[y * row + 4 * x..][..3].iter().all(|&value| value > 225);
         (0..width).filter(|&x| (0..height).all(|y| white(x, y))).collect()
@@ -111,7 +111,7 @@ impl Display {
         loop {
             let line = self.line();
             let seen = match wanted {
-                // Colours lie at every second pixel: the line may look a little wider.
+                // Colors lie at every second pixel: the line may look a little wider.
                 Some(at) => {
                     (1..=4).contains(&line.len()) && line.iter().all(|x| x.abs_diff(at) <= 3)
                 }

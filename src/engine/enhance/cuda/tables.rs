@@ -33,7 +33,7 @@ pub(super) struct Tables {
     pub(super) most_blended: [usize; 2],
 }
 
-/// First and one past the last sample whose centre lies in `start..start + length`.
+/// First and one past the last sample whose center lies in `start..start + length`.
 fn within(start: f32, length: f32, limit: usize) -> (usize, usize) {
     let first = (start - 0.5).ceil().max(0.0) as usize;
     let end = ((start + length - 0.5).floor() + 1.0).max(0.0) as usize;
