@@ -1,15 +1,14 @@
 #!/usr/bin/env bash
-# Exchanges the weights that ship: all three files of models/ out of one checkpoint, so that none is
-# left behind. They are put in place only once all are made and checked.
+# Exchanges the weights that ship for one size of faces, that of the checkpoint: all three files of models/, so that
+# none is left behind. They are put in place only once all are made and checked.
 #   scripts/weights.sh CHECKPOINT DATA [option of `facesr-train export`...]
-# DATA holds lr-faces.tar: the faces on which the files are compared and the INT8 file is calibrated.
+# DATA holds lr-faces.tar (lr-faces-32.tar): the faces on which the files are compared and the INT8 file is calibrated.
 # What a file says of its data and terms stays, unless --about-data and --about-terms say otherwise.
 source "$(dirname "$0")/lib.sh"
 [ $# -ge 2 ] || fail "usage: scripts/weights.sh CHECKPOINT DATA [option of facesr-train export...]"
 checkpoint=$(realpath "$1") data=$(realpath "$2")
 shift 2
 [ -f "$checkpoint" ] || fail "there is no checkpoint $checkpoint"
-[ -f "$data/lr-faces.tar" ] || fail "$data holds no lr-faces.tar"
 cd "$root"
 
 sh src/train/scripts/setup.sh "$target/train" >/dev/null
@@ -18,18 +17,22 @@ source "$root/scripts/quantiser.sh"
 say "building the trainer"
 cargo build --release --locked --package facesr-train
 
-name=low-to-high-compact
 work=$target/work/weights
 rm -rf "$work" && mkdir -p "$work"
-said() { # KEY: what the file that ships says of it
-    "$python" -c 'import sys, onnx
-print({p.key: p.value for p in onnx.load(sys.argv[1]).metadata_props}[sys.argv[2]])' \
-        "models/$name.onnx" "$1"
-}
-options=("$@")
-case " $* " in *" --about-data "*) ;; *) options+=(--about-data "$(said facesr.data)") ;; esac
-case " $* " in *" --about-terms "*) ;; *) options+=(--about-terms "$(said facesr.terms)") ;; esac
 export_to() { "$release/facesr-train" export --checkpoint "$checkpoint" --data "$data" --out "$@"; }
+said() { # FILE KEY: what a file says of itself
+    "$python" -c 'import sys, onnx
+print({p.key: p.value for p in onnx.load(sys.argv[1]).metadata_props}.get(sys.argv[2], ""))' "$@"
+}
+export_to "$work/probe.onnx" >/dev/null
+case $(said "$work/probe.onnx" facesr.lr_size) in
+    32) name=low-to-high-32-compact ;;
+    *) name=low-to-high-compact ;;
+esac
+rm "$work/probe.onnx"
+options=("$@")
+case " $* " in *" --about-data "*) ;; *) options+=(--about-data "$(said "models/$name.onnx" facesr.data)") ;; esac
+case " $* " in *" --about-terms "*) ;; *) options+=(--about-terms "$(said "models/$name.onnx" facesr.terms)") ;; esac
 export_to "$work/$name.onnx" "${options[@]}"
 export_to "$work/$name-fp16.onnx" --fp16 "${options[@]}"
 "$python" src/train/scripts/quantize.py "$work/$name.onnx" "$work/$name-int8.onnx" --data "$data"
