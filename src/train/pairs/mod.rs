@@ -15,6 +15,7 @@ pub mod occluder;
 pub mod raster;
 pub mod recipe;
 pub mod scene;
+mod yuv;
 
 use std::collections::BTreeMap;
 use std::io::Write;

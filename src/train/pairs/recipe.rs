@@ -93,9 +93,9 @@ impl Recipe {
     pub fn check(&self) -> Result<()> {
         let wrong = |what: &str| Err(Error::Setting(format!("recipe: {what}")));
         let (w, h) = self.size;
-        if !(64..=4096).contains(&w) || !(64..=4096).contains(&h) || w % 4 != 0 || h % 2 != 0 {
+        if !(64..=4096).contains(&w) || !(64..=4096).contains(&h) || w % 8 != 0 || h % 2 != 0 {
             return wrong(
-                "films are 64 to 4096 pixels large, the width a multiple of 4, the height even",
+                "films are 64 to 4096 pixels large, the width a multiple of 8, the height even",
             );
         }
         if !(1..=500).contains(&self.frames) || self.ages.iter().any(|age| *age >= self.frames) {

@@ -2,6 +2,8 @@
 
 mod common;
 
+use std::path::Path;
+
 use facesr_train::config::Config;
 use facesr_train::export::model::{About, build, write};
 use facesr_train::export::verify::{Runner, largest_difference};
@@ -95,20 +97,26 @@ fn a_large_run_starts_from_small_generators() {
 }
 
 #[test]
-fn shipped_generator_survives_the_way_through_a_training() {
-    let shipped = concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/low-to-high-compact.onnx");
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("again.onnx");
-    let mut state = State::new(Config::default(), Device::Cpu);
-    state.adopt_low_to_high(shipped.as_ref()).unwrap();
-    let about = About { data: "drawn".into(), terms: "none".into() };
-    write(&build(&state.nets.l2h_ema, &about, false), &path).unwrap();
-    let values = Rng::new(5, Stream::Noise, 0).normals(16 * 3 * 256);
-    let faces = (Tensor::from_slice(&values).view([16, 3, 16, 16]) * 0.5).clamp(-1.0, 1.0);
-    let run = |path: &std::path::Path| Runner::new(path).unwrap().run(&faces).unwrap();
-    assert!(run(shipped.as_ref()).equal(&run(&path)), "the same numbers, bit for bit");
-    let ours = no_grad(|| state.nets.l2h_ema.forward(&faces, Kind::Float, false).clamp(-1.0, 1.0));
-    assert!(largest_difference(&ours, &run(&path)) < 1e-4);
+fn shipped_generators_survive_the_way_through_a_training() {
+    for name in ["low-to-high-compact.onnx", "low-to-high-32-compact.onnx"] {
+        let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models").join(name);
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("again.onnx");
+        let (scale, low_to_high) = describe(&shipped).unwrap();
+        let config = Config { scale, low_to_high, ..Config::default() };
+        let mut state = State::new(config, Device::Cpu);
+        state.adopt_low_to_high(&shipped).unwrap();
+        let about = About { data: "drawn".into(), terms: "none".into() };
+        write(&build(&state.nets.l2h_ema, &about, false), &path).unwrap();
+        let side = scale.lr as i64;
+        let values = Rng::new(5, Stream::Noise, 0).normals((16 * 3 * side * side) as usize);
+        let faces = (Tensor::from_slice(&values).view([16, 3, side, side]) * 0.5).clamp(-1.0, 1.0);
+        let run = |path: &Path| Runner::new(path).unwrap().run(&faces).unwrap();
+        assert!(run(&shipped).equal(&run(&path)), "{name}: the same numbers, bit for bit");
+        let ours =
+            no_grad(|| state.nets.l2h_ema.forward(&faces, Kind::Float, false).clamp(-1.0, 1.0));
+        assert!(largest_difference(&ours, &run(&path)) < 1e-4, "{name}");
+    }
 }
 
 #[test]
