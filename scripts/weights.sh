@@ -9,6 +9,7 @@ source "$(dirname "$0")/lib.sh"
 checkpoint=$(realpath "$1") data=$(realpath "$2")
 shift 2
 [ -f "$checkpoint" ] || fail "there is no checkpoint $checkpoint"
+[ -f "$data/lr-faces.tar" ] || [ -f "$data/lr-faces-32.tar" ] || fail "$data holds neither lr-faces.tar nor lr-faces-32.tar"
 cd "$root"
 
 sh src/train/scripts/setup.sh "$target/train" >/dev/null
