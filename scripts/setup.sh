@@ -13,14 +13,14 @@ mkdir -p "$cache" "$models" "$clips" "$tools"
 packages=(
     libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev libgstrtspserver-1.0-dev gstreamer1.0-tools
     gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad
-    gstreamer1.0-plugins-ugly gstreamer1.0-libav
+    gstreamer1.0-plugins-ugly gstreamer1.0-libav gstreamer1.0-x
 )
 elements=(avdec_h264 x264enc h264parse mp4mux matroskamux decodebin videoscale compositor pngenc textoverlay
     rtspsrc rtph264pay jpegenc)
 
 # Only tests need these: the report page is opened in Chromium, the window of `facesr view` on an X server
 # of its own, files are judged by FFmpeg, examples run in Python.
-test_packages=(chromium xvfb xdotool gstreamer1.0-x ffmpeg python3-gst-1.0 gir1.2-gst-rtsp-server-1.0)
+test_packages=(chromium xvfb xdotool ffmpeg python3-gst-1.0 gir1.2-gst-rtsp-server-1.0)
 
 # missing_packages NAME...: sets $missing to those of them that are not installed.
 missing_packages() {

@@ -10,21 +10,30 @@ use crate::error::ServeError;
 /// # Errors
 /// [`ServeError::MissingElement`] names the package to install.
 pub(crate) fn make(name: &str) -> Result<gst::Element, ServeError> {
-    gst::ElementFactory::make(name)
-        .build()
-        .map_err(|_| ServeError::MissingElement { element: name.into(), package: package(name) })
+    gst::ElementFactory::make(name).build().map_err(|_| ServeError::MissingElement {
+        element: name.into(),
+        package: element_package(name),
+    })
 }
 
-/// The Debian package that holds an element.
-fn package(name: &str) -> &'static str {
+/// The Debian 12 package that holds an element which `facesr` or its server uses.
+pub fn element_package(name: &str) -> &'static str {
     match name {
-        "capsfilter" | "queue" | "identity" => "libgstreamer1.0-0",
-        "decodebin" | "uridecodebin" | "videoconvert" | "videoscale" | "textoverlay"
-        | "videotestsrc" => "gstreamer1.0-plugins-base",
-        "clocksync" => "libgstreamer1.0-0",
-        "x264enc" => "gstreamer1.0-plugins-ugly",
         "facesr" => "facesr",
-        "h264parse" | "openh264enc" => "gstreamer1.0-plugins-bad",
+        "filesrc" | "filesink" | "fdsrc" | "fdsink" | "fakesink" | "queue" | "multiqueue"
+        | "capsfilter" | "identity" | "clocksync" => "libgstreamer1.0-0",
+        "parsebin" | "decodebin" | "uridecodebin" | "urisourcebin" | "videoconvert"
+        | "videoscale" | "videotestsrc" | "audioconvert" | "opusparse" | "vp8dec" => {
+            "gstreamer1.0-plugins-base"
+        }
+        "textoverlay" | "ximagesink" | "xvimagesink" => "gstreamer1.0-x",
+        "x264enc" => "gstreamer1.0-plugins-ugly",
+        "openh264enc" | "x265enc" | "av1enc" | "svtav1enc" | "mpegtsmux" | "h264parse"
+        | "h265parse" | "av1parse" => "gstreamer1.0-plugins-bad",
+        name if name.starts_with("nv") || name.starts_with("qsv") => "gstreamer1.0-plugins-bad",
+        name if name.starts_with("vaapi") => "gstreamer1.0-vaapi",
+        name if name.starts_with("va") => "gstreamer1.0-plugins-bad",
+        name if name.starts_with("avdec_") => "gstreamer1.0-libav",
         _ => "gstreamer1.0-plugins-good",
     }
 }

@@ -48,6 +48,7 @@ mod status;
 mod still;
 
 pub use config::Config;
+pub use elements::element_package;
 pub use error::{ConfigError, ServeError};
 pub use faces::FaceEvent;
 pub use memory::bound_memory;

@@ -8,9 +8,10 @@ use facesr::detect::{self, DetectorKind, DetectorOptions};
 use facesr::enhance::ladder::Ladder;
 use facesr::inference::{self, LIBRARY_VARIABLE, Runtime};
 use facesr::internals::cuda::{GpuError, OpenError};
+use facesr_serve::element_package;
 use serde_json::{Value, json};
 
-use crate::media::{element_package, have, start_gstreamer, versions};
+use crate::media::{have, start_gstreamer, versions};
 use crate::term::{Failure, print};
 
 /// `facesr doctor`.

@@ -1,5 +1,6 @@
 //! Making GStreamer elements, and which Debian package holds one that is missing.
 
+use facesr_serve::element_package;
 use gst::prelude::*;
 
 use crate::term::Failure;
@@ -37,25 +38,6 @@ pub(crate) fn make(name: &str) -> Result<gst::Element, Failure> {
 /// Whether an element can be made.
 pub(crate) fn have(name: &str) -> bool {
     gst::ElementFactory::find(name).is_some()
-}
-
-/// The Debian package that holds an element this program uses.
-pub(crate) fn element_package(name: &str) -> &'static str {
-    match name {
-        "filesrc" | "filesink" | "fdsink" | "fakesink" | "queue" | "multiqueue" | "capsfilter" => {
-            "libgstreamer1.0-0"
-        }
-        "parsebin" | "decodebin" | "urisourcebin" | "videoconvert" | "videoscale" | "opusparse"
-        | "vp8dec" => "gstreamer1.0-plugins-base",
-        "x264enc" => "gstreamer1.0-plugins-ugly",
-        "openh264enc" | "x265enc" | "av1enc" | "svtav1enc" | "mpegtsmux" | "h264parse"
-        | "h265parse" | "av1parse" => "gstreamer1.0-plugins-bad",
-        name if name.starts_with("nv") || name.starts_with("qsv") => "gstreamer1.0-plugins-bad",
-        name if name.starts_with("vaapi") => "gstreamer1.0-vaapi",
-        name if name.starts_with("va") => "gstreamer1.0-plugins-bad",
-        name if name.starts_with("avdec_") => "gstreamer1.0-libav",
-        _ => "gstreamer1.0-plugins-good",
-    }
 }
 
 /// The Debian packages that can decode a stream, from what a missing-plugin message says of it

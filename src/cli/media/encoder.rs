@@ -1,10 +1,11 @@
 //! The video encoder: x264, or OpenH264 where that is missing; VP9 for WebM; any other by name.
 
 use facesr::internals::cores;
+use facesr_serve::element_package;
 use gst::prelude::*;
 
 use super::container::{Container, PictureFormat};
-use super::elements::{element_package, have, make};
+use super::elements::{have, make};
 use crate::term::Failure;
 
 /// What is wished of the encoder.

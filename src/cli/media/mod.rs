@@ -45,7 +45,7 @@ mod video;
 
 pub(crate) use closed_list::restrict_factories;
 pub(crate) use container::Container;
-pub(crate) use elements::{add_chain, element_package, have, make, start_gstreamer};
+pub(crate) use elements::{add_chain, have, make, start_gstreamer};
 pub(crate) use encoder::{EncoderOptions, encoder, encoder_names};
 pub(crate) use excerpt::Excerpt;
 pub(crate) use format::{is_video_container, jpeg_end};
