@@ -109,6 +109,11 @@ impl Drop for Viewer {
     fn drop(&mut self) {
         if std::thread::panicking() {
             eprintln!("seen at last: {:?}", self.seen.lock().map(|seen| seen.last().copied()));
+            // What it waits for, if it waits: an element that is not there or does not play.
+            for element in self.pipeline.iterate_recurse().into_iter().flatten() {
+                let (_, state, pending) = element.state(gst::ClockTime::ZERO);
+                eprintln!("  {}: {state:?}, {pending:?} to come", element.name());
+            }
         }
         let _ = self.pipeline.set_state(gst::State::Null);
     }
