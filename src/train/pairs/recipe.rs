@@ -49,6 +49,13 @@ pub struct Recipe {
     pub ages: Vec<usize>,
     /// Deviation of the place of a square, in sides, and of its side: the tracker's error.
     pub tracker: (f32, f32),
+    /// Share of faces of which the running mean of the crops so far is taken, as the engine gives it to the generator,
+    /// instead of the latest crop alone.
+    pub averaged: f32,
+    /// Least share of the latest crop in that mean.
+    pub latest: (f32, f32),
+    /// Deviation of the place of a crop from that of the others in the mean, in sides: the alignment's error.
+    pub alignment: f32,
 }
 
 impl Default for Recipe {
@@ -81,6 +88,9 @@ impl Default for Recipe {
             taken: 0.4,
             ages: vec![0, 3, 5, 7, 9, 11],
             tracker: (0.035, 0.045),
+            averaged: 0.65,
+            latest: (0.3, 0.65),
+            alignment: 0.008,
         }
     }
 }
@@ -119,7 +129,16 @@ impl Recipe {
         if !(1..=1 << 20).contains(&self.shard) || !(1..=1000).contains(&self.faces) {
             return wrong("a shard has pairs and a scene has faces");
         }
-        let shares = [self.covered, self.hopeless, self.sharpened, self.twice, self.taken];
+        let shares = [
+            self.covered,
+            self.hopeless,
+            self.sharpened,
+            self.twice,
+            self.taken,
+            self.averaged,
+            self.latest.0,
+            self.latest.1,
+        ];
         if shares.iter().any(|s| !(0.0..=1.0).contains(s)) || self.taken == 0.0 {
             return wrong("shares lie between 0 and 1, and some faces must be taken");
         }

@@ -38,16 +38,40 @@ struct Actor {
 /// What moves the whole picture.
 type Pan = (f32, f32);
 
-/// The part of the face's square that is face: an ellipse with a soft edge.
+/// How much of the face is there at (u, v) of its square: an ellipse with a soft edge.
+fn face_share(u: f32, v: f32) -> f32 {
+    let r = ((u - 63.5) / 60.0).hypot((v - 63.5) / 64.0);
+    ((1.08 - r) / 0.10).clamp(0.0, 1.0)
+}
+
+/// The same of each pixel.
 fn ellipse() -> Picture {
     let mut mask = Picture::new(ORIGINAL, ORIGINAL);
     for y in 0..ORIGINAL {
         for x in 0..ORIGINAL {
-            let r = ((x as f32 - 63.5) / 60.0).hypot((y as f32 - 63.5) / 64.0);
-            mask.mix(x, y, [((1.08 - r) / 0.10).clamp(0.0, 1.0); 3], 1.0);
+            mask.mix(x, y, [face_share(x as f32, y as f32); 3], 1.0);
         }
     }
     mask
+}
+
+/// What the camera would have seen in a square of a frame if it were perfect: the face, sharp, before the scene as it was
+/// drawn. A truth of the face's own picture alone would ask for what stood beside it there, where the frame shows this
+/// scene: four tenths of all errors lay on that edge.
+fn truth_in_scene(face: &Picture, pose: Pose, scene: &Picture, (x, y, side): Square) -> Picture {
+    let mut out = truth(face, pose, (x, y), side, ORIGINAL);
+    let step = side / ORIGINAL as f32;
+    for row in 0..ORIGINAL {
+        for column in 0..ORIGINAL {
+            let (px, py) = (x + (column as f32 + 0.5) * step, y + (row as f32 + 0.5) * step);
+            let (u, v) = pose.to_face(px, py, ORIGINAL as f32);
+            let share = 1.0 - face_share(u, v);
+            if share > 0.0 {
+                out.mix(column, row, scene.cubic(px - 0.5, py - 0.5), share);
+            }
+        }
+    }
+    out
 }
 
 fn decode(stored: &Stored) -> Result<Picture> {
@@ -244,6 +268,73 @@ impl Camera {
     }
 }
 
+/// A square of a frame: left, top, side.
+type Square = (f32, f32, f32);
+
+/// How a track's squares lie beside the face: alike in neighboring frames.
+struct TrackError {
+    /// In sides.
+    place: (f32, f32),
+    side: f32,
+}
+
+impl TrackError {
+    fn draw(recipe: &Recipe, rng: &mut Rng) -> Self {
+        let (place, side) = recipe.tracker;
+        Self {
+            side: 1.0 + side * rng.normal(),
+            place: (place * rng.normal(), place * rng.normal()),
+        }
+    }
+
+    /// The square about a face there, shifted by so many sides more.
+    fn square(&self, pose: &Pose, shift: (f32, f32)) -> Square {
+        let side = pose.side * self.side;
+        let x = pose.x + (self.place.0 + shift.0) * pose.side - side / 2.0;
+        let y = pose.y + (self.place.1 + shift.1) * pose.side - side / 2.0;
+        (x, y, side)
+    }
+}
+
+fn lies_inside((x, y, side): Square, (width, height): (usize, usize)) -> bool {
+    let (right, bottom) = (x + side, y + side);
+    x >= 0.0 && y >= 0.0 && right <= width as f32 && bottom <= height as f32 && side >= 4.0
+}
+
+/// The frames whose crops are averaged for a face of the frame `age`: from where its track began, or that one alone.
+fn history(recipe: &Recipe, age: usize, rng: &mut Rng) -> std::ops::RangeInclusive<usize> {
+    let begins = if rng.chance(recipe.averaged) { rng.below(age + 1) } else { age };
+    begins..=age
+}
+
+/// The frames and squares that a face is cropped from, oldest first.
+struct Cropping<'a> {
+    decoded: &'a [Decoded],
+    squares: &'a [(usize, Square)],
+    /// Least share of the latest crop in their mean.
+    least: f32,
+    /// How often the film is enlarged first.
+    enlargement: usize,
+}
+
+impl Cropping<'_> {
+    /// The running mean of the crops, `[side, side, 3]`; without motion within the face it is that of
+    /// `enhance/denoise.rs`.
+    fn mean(&self, side: usize, width: usize, height: usize) -> Vec<u8> {
+        let mut mean: Vec<f32> = Vec::new();
+        for (k, (t, square)) in self.squares.iter().enumerate() {
+            let crop = crop(&self.decoded[*t], (width, height), *square, self.enlargement, side);
+            let share = self.least.max(1.0 / (k + 1) as f32);
+            if mean.is_empty() {
+                mean = crop;
+                continue;
+            }
+            mean.iter_mut().zip(&crop).for_each(|(mean, crop)| *mean += share * (crop - *mean));
+        }
+        mean.iter().map(|v| v.round().clamp(0.0, 255.0) as u8).collect()
+    }
+}
+
 /// Makes the pairs of one scene.
 ///
 /// # Errors
@@ -265,11 +356,16 @@ pub fn pairs(
         .collect::<Result<Vec<Actor>>>()?;
     let camera = Camera::draw(recipe, rng);
     let mut film = Vec::with_capacity(recipe.frames);
+    // Those that faces are taken from, as they were before the camera.
+    let mut scenes = std::collections::BTreeMap::new();
     for t in 0..recipe.frames {
         let time = t as f32;
         let mut frame = moved(&background, camera.pan, time);
         for actor in &actors {
             actor.draw(&mut frame, time, camera.shutter, recipe.frames, camera.pan);
+        }
+        if recipe.ages.contains(&t) {
+            scenes.insert(t, frame.clone());
         }
         camera.degrade(&mut frame, rng);
         film.push(frame.to_bytes());
@@ -297,19 +393,22 @@ pub fn pairs(
             if !rng.chance(recipe.taken) {
                 continue;
             }
-            let pose = actor.pose(age as f32, recipe.frames, camera.pan);
-            let error = recipe.tracker;
-            let side = pose.side * (1.0 + error.1 * rng.normal());
-            let x = pose.x + error.0 * pose.side * rng.normal() - side / 2.0;
-            let y = pose.y + error.0 * pose.side * rng.normal() - side / 2.0;
-            let inside = x >= 0.0
-                && y >= 0.0
-                && x + side <= width as f32
-                && y + side <= height as f32
-                && side >= 4.0;
-            if inside {
-                let square = (x, y, side);
-                out.push(pair(actor, pose, &decoded[age], square, enlargement, recipe)?);
+            let error = TrackError::draw(recipe, rng);
+            let squares = history(recipe, age, rng)
+                .into_iter()
+                .map(|t| {
+                    let pose = actor.pose(t as f32, recipe.frames, camera.pan);
+                    let off = if t == age { 0.0 } else { recipe.alignment };
+                    (t, error.square(&pose, (off * rng.normal(), off * rng.normal())))
+                })
+                .filter(|(_, square)| lies_inside(*square, recipe.size))
+                .collect::<Vec<_>>();
+            if squares.last().is_some_and(|(t, _)| *t == age) {
+                let pose = actor.pose(age as f32, recipe.frames, camera.pan);
+                let least = rng.range(recipe.latest.0, recipe.latest.1);
+                let cropping =
+                    Cropping { decoded: &decoded, squares: &squares, least, enlargement };
+                out.push(pair(actor, pose, &scenes[&age], &cropping, recipe)?);
             }
         }
     }
@@ -331,21 +430,20 @@ fn moved(background: &Picture, pan: Pan, time: f32) -> Picture {
     out
 }
 
-fn pair(
-    actor: &Actor,
-    pose: Pose,
+/// Crops a square of a frame that is enlarged first, `[to, to, 3]`.
+fn crop(
     frame: &Decoded,
-    (x, y, side): (f32, f32, f32),
+    (width, height): (usize, usize),
+    (x, y, side): Square,
     enlargement: usize,
-    recipe: &Recipe,
-) -> Result<NewPair> {
-    let (width, height) = recipe.size;
+    to: usize,
+) -> Vec<f32> {
     // Only what the kernels can reach.
     let reach = 6.0 + side / 8.0;
     let from = |v: f32| (v - reach).floor().max(0.0) as usize;
-    let to = |v: f32, top: usize| ((v + side + reach).ceil() as usize).min(top);
+    let until = |v: f32, top: usize| ((v + side + reach).ceil() as usize).min(top);
     let (x0, y0) = (from(x), from(y));
-    let (x1, y1) = (to(x, width), to(y, height));
+    let (x1, y1) = (until(x, width), until(y, height));
     let mut area = Vec::with_capacity((x1 - x0) * (y1 - y0) * 3);
     for row in y0..y1 {
         let row = &frame.rgb[(row * width + x0) * 3..(row * width + x1) * 3];
@@ -362,24 +460,77 @@ fn pair(
         let factor = enlargement as f32;
         (size, corner, square) = (large, (corner.0 * factor, corner.1 * factor), side * factor);
     }
-    let crop = |to: usize| -> Vec<u8> {
-        let crop = window(&area, size, corner, square, to);
-        crop.iter().map(|v| v.round().clamp(0.0, 255.0) as u8).collect()
+    window(&area, size, corner, square, to)
+}
+
+/// A pair of the face that is cropped last.
+fn pair(
+    actor: &Actor,
+    pose: Pose,
+    scene: &Picture,
+    cropping: &Cropping<'_>,
+    recipe: &Recipe,
+) -> Result<NewPair> {
+    let Some((t, (x, y, side))) = cropping.squares.last().copied() else {
+        return Err(Error::Data("a face without a square".into()));
     };
-    let original = truth(&actor.face, pose, (x, y), side, ORIGINAL).to_bytes();
+    let original = truth_in_scene(&actor.face, pose, scene, (x, y, side)).to_bytes();
     let mut jpeg = Vec::new();
     let side_px = ORIGINAL as u32;
     image::codecs::jpeg::JpegEncoder::new_with_quality(&mut jpeg, JPEG_QUALITY)
         .encode(&original, side_px, side_px, image::ExtendedColorType::Rgb8)
         .map_err(|e| Error::Data(format!("an original cannot be stored: {e}")))?;
-    let enlarged = if enlargement > 1 { flag::ENLARGED } else { 0 };
+    let enlarged = if cropping.enlargement > 1 { flag::ENLARGED } else { 0 };
     let row = Row {
         offset: 0,
         jpeg: 0,
         native: side,
         original: actor.original,
-        frame: frame.kind,
+        frame: cropping.decoded[t].kind,
         flags: actor.flags | enlarged,
     };
-    Ok(NewPair { lr16: crop(16), lr32: crop(32), jpeg, row })
+    let (width, height) = recipe.size;
+    let [lr16, lr32] = [16, 32].map(|side| cropping.mean(side, width, height));
+    Ok(NewPair { lr16, lr32, jpeg, row })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rng::Stream;
+
+    /// What the noise of a gray film leaves in a crop, root mean square levels.
+    fn noise_left(frames: usize, least: f32) -> f32 {
+        let (mut rng, size) = (Rng::new(1, Stream::Pairs, 0), (64, 64));
+        let decoded: Vec<Decoded> = (0..frames)
+            .map(|_| {
+                let noise = |_| (128.0 + 12.0 * rng.normal()) as u8;
+                Decoded { rgb: (0..size.0 * size.1 * 3).map(noise).collect(), kind: 0 }
+            })
+            .collect();
+        let squares: Vec<_> = (0..frames).map(|t| (t, (20.0, 20.0, 16.0))).collect();
+        let cropping = Cropping { decoded: &decoded, squares: &squares, least, enlargement: 1 };
+        let mean = cropping.mean(16, size.0, size.1);
+        let squares: f32 = mean.iter().map(|v| (f32::from(*v) - 127.5).powi(2)).sum();
+        (squares / mean.len() as f32).sqrt()
+    }
+
+    #[test]
+    fn truth_is_the_face_within_its_edge_and_the_scene_around_it() {
+        let face = Picture::from_bytes(ORIGINAL, ORIGINAL, &[200; ORIGINAL * ORIGINAL * 3]);
+        let scene = Picture::from_bytes(64, 64, &[40; 64 * 64 * 3]);
+        let pose = Pose { x: 32.0, y: 32.0, side: 20.0, angle: 0.0 };
+        let truth = truth_in_scene(&face, pose, &scene, (20.0, 20.0, 24.0));
+        let at = |x: usize, y: usize| truth.rgb[(y * ORIGINAL + x) * 3];
+        assert!((at(64, 64) - 200.0).abs() < 0.1 && (at(64, 20) - 200.0).abs() < 0.1);
+        assert!((at(2, 2) - 40.0).abs() < 0.1 && (at(126, 64) - 40.0).abs() < 0.1);
+    }
+
+    #[test]
+    fn mean_of_crops_has_less_noise() {
+        let (one, three, twelve) = (noise_left(1, 0.3), noise_left(3, 0.3), noise_left(12, 0.3));
+        // Of a running mean with a share s of the latest crop, s / (2 - s) of the squares are left.
+        assert!((three / one - (1.0f32 / 3.0).sqrt()).abs() < 0.06, "{one} {three}");
+        assert!((twelve / one - (0.3f32 / 1.7).sqrt()).abs() < 0.06, "{one} {twelve}");
+    }
 }
