@@ -14,6 +14,7 @@ use crate::ingest::{self, End, Sinks};
 use crate::output::{Output, OutputSettings};
 use crate::record::Recorder;
 use crate::status::{EventSink, Status};
+use crate::whep::Whep;
 
 /// How often outputs are looked after: a lost camera's picture is repeated as often.
 const TICK: Duration = Duration::from_millis(200);
@@ -25,6 +26,9 @@ const CLOSE_WITHIN: Duration = Duration::from_secs(3);
 pub(crate) struct Camera {
     pub(crate) config: CameraConfig,
     pub(crate) sinks: Sinks,
+    pub(crate) whep: Arc<Whep>,
+    /// Served only if the configuration says so.
+    before: Arc<Whep>,
     ingest: Worker,
     keeper: Worker,
 }
@@ -98,13 +102,20 @@ impl Camera {
             })?
         };
         let ingest = start_ingest(name, &config, &sinks)?;
-        Ok(Self { config, sinks, ingest, keeper })
+        let whep = Arc::new(Whep::new(name.into(), sinks.after.clone()));
+        let before = Arc::new(Whep::new(format!("{name}/before"), sinks.before.clone()));
+        Ok(Self { config, sinks, whep, before, ingest, keeper })
     }
 
     /// The camera's outputs, by what stands behind its name in their path.
     pub(crate) fn outputs(&self) -> impl Iterator<Item = (&'static str, &Arc<Output>)> {
         let before = self.config.before.then_some(("/before", &self.sinks.before));
         [("", &self.sinks.after)].into_iter().chain(before)
+    }
+
+    /// The path by WHEP of the pictures as they came, if it is served.
+    pub(crate) fn whep_before(&self) -> Option<Arc<Whep>> {
+        self.config.before.then(|| self.before.clone())
     }
 
     /// Whether what is served stays the same with another configuration, so that viewers keep their session.
@@ -132,12 +143,17 @@ impl Camera {
     pub(crate) fn ask_to_stop(&self) {
         self.ingest.ask_to_stop();
         self.keeper.ask_to_stop();
+        self.whep.ask_to_stop();
+        self.before.ask_to_stop();
     }
 
     /// Waits for its end until `deadline`; answers whether it has come.
     pub(crate) fn join(&mut self, deadline: Instant) -> bool {
-        // Both are waited for.
-        self.ingest.join(deadline) & self.keeper.join(deadline)
+        // All are waited for.
+        self.ingest.join(deadline)
+            & self.keeper.join(deadline)
+            & self.whep.join_until(deadline)
+            & self.before.join_until(deadline)
     }
 }
 

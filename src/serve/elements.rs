@@ -27,9 +27,12 @@ pub fn element_package(name: &str) -> &'static str {
             "gstreamer1.0-plugins-base"
         }
         "textoverlay" | "ximagesink" | "xvimagesink" => "gstreamer1.0-x",
+        "nicesrc" => "gstreamer1.0-nice",
         "x264enc" => "gstreamer1.0-plugins-ugly",
         "openh264enc" | "x265enc" | "av1enc" | "svtav1enc" | "mpegtsmux" | "h264parse"
-        | "h265parse" | "av1parse" => "gstreamer1.0-plugins-bad",
+        | "h265parse" | "av1parse" | "webrtcbin" | "srtpenc" | "dtlssrtpenc" => {
+            "gstreamer1.0-plugins-bad"
+        }
         name if name.starts_with("nv") || name.starts_with("qsv") => "gstreamer1.0-plugins-bad",
         name if name.starts_with("vaapi") => "gstreamer1.0-vaapi",
         name if name.starts_with("va") => "gstreamer1.0-plugins-bad",

@@ -1,6 +1,6 @@
 //! One encoded stream, given to everyone who takes it. Nobody who takes it slowly holds up another.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use gst::prelude::*;
@@ -8,6 +8,9 @@ use parking_lot::Mutex;
 
 /// Key frames are asked for no more often.
 const KEY_EVERY: Duration = Duration::from_millis(200);
+
+/// And no more often for viewers who have lost something: key frames cost all viewers bits.
+const KEY_FOR_LOSSES_EVERY: Duration = Duration::from_millis(500);
 
 /// Where the frames go.
 struct Taker {
@@ -27,6 +30,8 @@ pub(crate) struct Fanout {
     takers: Mutex<Vec<Taker>>,
     next: AtomicU64,
     asked: Mutex<Option<Instant>>,
+    /// Whether a viewer who has lost something asks for a key frame.
+    wants_key: AtomicBool,
     /// Frames that went out, and bytes.
     pub(crate) frames: AtomicU64,
     pub(crate) bytes: AtomicU64,
@@ -58,6 +63,11 @@ impl Fanout {
         }
     }
 
+    /// A viewer has lost something, and cannot go on without a key frame.
+    pub(crate) fn ask_for_key(&self) {
+        self.wants_key.store(true, Ordering::Relaxed);
+    }
+
     /// How many take it.
     pub(crate) fn len(&self) -> usize {
         self.takers.lock().len()
@@ -76,8 +86,14 @@ impl Fanout {
             wants_key |= outcome == Some(true);
             outcome.is_some()
         });
+        // This is one, for whoever has asked.
+        if !buffer.flags().contains(gst::BufferFlags::DELTA_UNIT) {
+            self.wants_key.store(false, Ordering::Relaxed);
+        }
         let mut asked = self.asked.lock();
-        if wants_key && asked.is_none_or(|at| at.elapsed() >= KEY_EVERY) {
+        let is_time = |every| asked.is_none_or(|at: Instant| at.elapsed() >= every);
+        let for_losses = self.wants_key.load(Ordering::Relaxed) && is_time(KEY_FOR_LOSSES_EVERY);
+        if for_losses || wants_key && is_time(KEY_EVERY) {
             *asked = Some(Instant::now());
             return true;
         }
@@ -125,5 +141,32 @@ impl Taker {
             }
             Err(_) => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn key_frame_is_asked_for_when_a_viewer_has_lost_something_until_one_comes() {
+        gst::init().unwrap();
+        let sample = |is_key: bool| {
+            let mut buffer = gst::Buffer::with_size(1).unwrap();
+            if !is_key {
+                buffer.get_mut().unwrap().set_flags(gst::BufferFlags::DELTA_UNIT);
+            }
+            let caps = gst::Caps::new_empty_simple("video/x-h264");
+            gst::Sample::builder().buffer(&buffer).caps(&caps).build()
+        };
+        let fanout = Fanout::default();
+        let deliver = |is_key| fanout.deliver(&sample(is_key), gst::ClockTime::ZERO);
+        assert!(!deliver(false));
+        fanout.ask_for_key();
+        assert!(deliver(false));
+        // What has come meanwhile serves whoever has asked meanwhile.
+        fanout.ask_for_key();
+        assert!(!deliver(true));
+        assert!(!deliver(false));
     }
 }

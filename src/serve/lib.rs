@@ -16,6 +16,7 @@
 //! events    tells others of faces: standard output, webhook, MQTT
 //! memory    bounds of what the C library keeps
 //! record    a path on disk, in segments
+//! whep      a path in a browser, by WebRTC, if the element for it is installed
 //! output    a pipeline from pictures to H.264; never ends, repeats the last picture with a sign
 //! fanout    one encoded stream to everyone who takes it
 //! ```
@@ -46,6 +47,7 @@ mod service;
 mod sound;
 mod status;
 mod still;
+mod whep;
 
 pub use config::Config;
 pub use elements::element_package;

@@ -17,6 +17,7 @@ use crate::http::Http;
 use crate::ingest::{self, End, Sinks};
 use crate::rtsp::Rtsp;
 use crate::status::{EventSink, State};
+use crate::whep::Whep;
 
 /// How long the end of all threads is waited for.
 const STOP_WITHIN: Duration = Duration::from_secs(4);
@@ -27,6 +28,9 @@ pub(crate) struct Entry {
     pub(crate) sinks: Sinks,
     /// Its source, without passwords.
     pub(crate) source: String,
+    /// Its paths by WHEP: the same as by RTSP.
+    pub(crate) whep: Arc<Whep>,
+    pub(crate) whep_before: Option<Arc<Whep>>,
     priority: i32,
 }
 
@@ -105,6 +109,8 @@ impl Service {
         let entry = Entry {
             sinks: camera.sinks.clone(),
             source: camera.config.source.shown(),
+            whep: camera.whep.clone(),
+            whep_before: camera.whep_before(),
             priority: camera.config.priority,
         };
         self.shared.cameras.write().insert(name.to_string(), entry);
@@ -167,6 +173,7 @@ impl Service {
             }
             if let Some(entry) = self.shared.cameras.write().get_mut(&name) {
                 entry.source = camera.config.source.shown();
+                entry.whep_before = camera.whep_before();
                 entry.priority = camera.config.priority;
             }
             lines.push(format!("{name}: changed"));

@@ -27,6 +27,13 @@ pub(super) fn unauthorized(out: &mut impl Write) -> io::Result<()> {
     )
 }
 
+/// A status without a body. `more` is lines of the head, each with its end.
+pub(super) fn empty(out: &mut impl Write, status: &str, more: &str) -> io::Result<()> {
+    // The status 204 says so by itself, and must not be told a length.
+    let length = if status.starts_with("204") { "" } else { "Content-Length: 0\r\n" };
+    write!(out, "HTTP/1.1 {status}\r\n{ALWAYS}{length}{more}\r\n")
+}
+
 /// Something whole. `more` is lines of the head, each with its end.
 pub(super) fn whole(
     out: &mut impl Write,

@@ -123,6 +123,7 @@ pub(super) fn text(entries: &[(String, Entry)], events: &Events) -> String {
     }
     delays(&mut out, entries);
     outputs(&mut out, entries);
+    whep_viewers(&mut out, entries);
     head(
         &mut out,
         "facesr_events_total",
@@ -196,6 +197,17 @@ fn outputs(out: &mut String, entries: &[(String, Entry)]) {
             for (path, output) in [("", &entry.sinks.after), ("/before", &entry.sinks.before)] {
                 let _ = writeln!(out, "{name}{{path=\"{camera}{path}\"}} {}", figure(output));
             }
+        }
+    }
+}
+
+fn whep_viewers(out: &mut String, entries: &[(String, Entry)]) {
+    let name = "facesr_whep_viewers";
+    head(out, name, "Viewers by WHEP, who share one stream.", "gauge");
+    for (camera, entry) in entries {
+        for (path, whep) in [("", Some(&entry.whep)), ("/before", entry.whep_before.as_ref())] {
+            let Some(whep) = whep else { continue };
+            let _ = writeln!(out, "{name}{{path=\"{camera}{path}\"}} {}", whep.viewers());
         }
     }
 }

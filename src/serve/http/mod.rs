@@ -1,14 +1,15 @@
-//! A small HTTP server: what the cameras show, how they are, and figures. It changes nothing, and answers one
-//! request a connection. The heads are read by `httparse`; a server of thousands of connections is not wanted here.
+//! A small HTTP server: what the cameras show, how they are, and figures. It changes nothing but
+//! who looks, and answers one request a connection. The heads are read by `httparse`; a server of thousands of connections is not wanted here.
 
 mod answer;
 mod metrics;
 mod page;
 mod post;
 mod request;
+mod whep;
 
 use std::io::Write;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
@@ -20,7 +21,7 @@ use parking_lot::Mutex;
 use crate::config::Credentials;
 use crate::error::ServeError;
 use crate::service::Shared;
-use request::{Refusal, Request};
+use request::{Method, Refusal, Request};
 
 /// Connections at once at most; more are turned away.
 const MOST_CONNECTIONS: usize = 48;
@@ -42,6 +43,8 @@ pub(super) struct Context {
     access: Option<Credentials>,
     /// Whether only this machine may ask.
     is_local: bool,
+    /// Where is listened, which may be all of this machine's addresses.
+    pub(super) address: IpAddr,
     pub(super) stop: Arc<AtomicBool>,
     connections: AtomicUsize,
     /// Held by who has a picture enhanced: one at a time.
@@ -67,6 +70,7 @@ impl Http {
             shared,
             access,
             is_local: address.ip().is_loopback(),
+            address: address.ip(),
             stop: stop.clone(),
             connections: AtomicUsize::new(0),
             enhancing: Mutex::new(()),
@@ -139,12 +143,23 @@ fn serve(mut stream: TcpStream, context: &Context) {
         answer::status(&mut stream, 421, "Misdirected Request")
     } else if !is_allowed(context.access.as_ref(), &request) {
         answer::unauthorized(&mut stream)
-    } else if request.is_post {
-        post::route(&mut stream, context, &mut request)
     } else {
-        page::route(&mut stream, context, &request)
+        route(&mut stream, context, &mut request)
     };
     let _ = stream.shutdown(std::net::Shutdown::Write);
+}
+
+/// Answers a request that may be answered.
+fn route(stream: &mut TcpStream, context: &Context, request: &mut Request) -> std::io::Result<()> {
+    let path = request.path.clone();
+    if let Some(place) = whep::place(&path) {
+        return whep::route(stream, context, request, place);
+    }
+    match request.method {
+        Method::Get | Method::Head => page::route(stream, context, request),
+        Method::Post => post::route(stream, context, request),
+        _ => answer::status(stream, 405, "Method Not Allowed"),
+    }
 }
 
 /// A page elsewhere may give its own name this machine's address, and have the visitor's browser ask here. Who

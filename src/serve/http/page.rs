@@ -12,6 +12,7 @@ use super::{Context, answer, metrics, request::Request};
 use crate::output::Output;
 use crate::service::Entry;
 use crate::status::State;
+use crate::whep;
 
 /// Live pictures come no faster.
 const PICTURE_EVERY: Duration = Duration::from_millis(200);
@@ -20,6 +21,7 @@ const FIRST_WITHIN: Duration = Duration::from_secs(1);
 
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
+const WHEP_SCRIPT: &str = include_str!("whep.js");
 const ICON: &str = "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 16 16\">\
     <rect width=\"16\" height=\"16\" rx=\"3\" fill=\"#2a7d34\"/>\
     <circle cx=\"8\" cy=\"8\" r=\"4\" fill=\"#fff\"/></svg>\n";
@@ -29,13 +31,14 @@ const HTML: &str = "text/html; charset=utf-8";
 pub(super) fn route(out: &mut TcpStream, context: &Context, request: &Request) -> io::Result<()> {
     let shared = &context.shared;
     let text = |out: &mut TcpStream, kind: &str, body: &str| {
-        answer::whole(out, "200 OK", kind, "", body.as_bytes(), request.is_head)
+        answer::whole(out, "200 OK", kind, "", body.as_bytes(), request.is_head())
     };
     match request.path.as_str() {
         "/" => text(out, HTML, &index(&shared.entries())),
         "/icon.svg" => text(out, "image/svg+xml", ICON),
         "/page.css" => text(out, "text/css; charset=utf-8", STYLE),
         "/page.js" => text(out, "text/javascript; charset=utf-8", SCRIPT),
+        "/whep.js" => text(out, "text/javascript; charset=utf-8", WHEP_SCRIPT),
         "/metrics" => text(
             out,
             "text/plain; version=0.0.4; charset=utf-8",
@@ -47,7 +50,7 @@ pub(super) fn route(out: &mut TcpStream, context: &Context, request: &Request) -
             let is_ok = is_well || request.path == "/status";
             let status = if is_ok { "200 OK" } else { "503 Service Unavailable" };
             let body = format!("{body}\n");
-            answer::whole(out, status, "application/json", "", body.as_bytes(), request.is_head)
+            answer::whole(out, status, "application/json", "", body.as_bytes(), request.is_head())
         }
         path if path.starts_with("/faces/") => faces(out, context, request),
         path => camera(out, context, request, path),
@@ -65,11 +68,11 @@ fn faces(out: &mut TcpStream, context: &Context, request: &Request) -> io::Resul
     if picture.is_empty() {
         let body = format!("{}\n", looks.to_json(name));
         let kind = "application/json";
-        return answer::whole(out, "200 OK", kind, "", body.as_bytes(), request.is_head);
+        return answer::whole(out, "200 OK", kind, "", body.as_bytes(), request.is_head());
     }
     let id = picture.strip_suffix(".jpg").and_then(|id| id.parse().ok());
     match id.and_then(|id| looks.jpeg(id)) {
-        Some(jpeg) => answer::whole(out, "200 OK", "image/jpeg", "", &jpeg, request.is_head),
+        Some(jpeg) => answer::whole(out, "200 OK", "image/jpeg", "", &jpeg, request.is_head()),
         None => answer::status(out, 404, "Not Found"),
     }
 }
@@ -81,24 +84,23 @@ fn camera(out: &mut TcpStream, context: &Context, request: &Request, path: &str)
     let Some(entry) = context.shared.entry(name) else {
         return answer::status(out, 404, "Not Found");
     };
-    let is_before = request.query.split('&').any(|part| part == "before");
-    let output = if is_before { &entry.sinks.before } else { &entry.sinks.after };
+    let output = if request.asks_for_before() { &entry.sinks.before } else { &entry.sinks.after };
     match kind {
         "" => {
             let body = live(name, &entry);
-            answer::whole(out, "200 OK", HTML, "", body.as_bytes(), request.is_head)
+            answer::whole(out, "200 OK", HTML, "", body.as_bytes(), request.is_head())
         }
         "jpg" => match first(output) {
             Some(jpeg) => {
                 let state = entry.sinks.status.condition().state.word();
                 let more = format!("X-Facesr-State: {state}\r\n");
-                answer::whole(out, "200 OK", "image/jpeg", &more, &jpeg, request.is_head)
+                answer::whole(out, "200 OK", "image/jpeg", &more, &jpeg, request.is_head())
             }
             None => answer::status(out, 503, "No Picture Yet"),
         },
         "mjpg" => {
             answer::begin_pictures(out)?;
-            while !request.is_head && !context.stop.load(Ordering::Relaxed) {
+            while !request.is_head() && !context.stop.load(Ordering::Relaxed) {
                 let start = Instant::now();
                 match output.jpeg() {
                     Some(jpeg) => answer::picture(out, &jpeg)?,
@@ -249,15 +251,23 @@ fn index(entries: &[(String, Entry)]) -> String {
     page("Cameras", &(body + "</main>\n"))
 }
 
-/// One camera, live: as it is served and as it came.
+/// One camera, live: as it is served and as it came. Single pictures, which the page's script exchanges for a stream
+/// where there is one.
 fn live(name: &str, entry: &Entry) -> String {
-    let figure = |query: &str, what: &str| {
+    let is_there = whep::missing().is_none();
+    let figure = |query: &str, what: &str, has_stream: bool| {
+        let stream = match is_there && has_stream {
+            true => format!(" data-whep=\"/camera/{name}/whep{query}\""),
+            false => String::new(),
+        };
         format!(
-            "<figure><img src=\"/camera/{name}.mjpg{query}\" alt=\"{name}, {what}\">\
+            "<figure{stream}><img src=\"/camera/{name}.mjpg{query}\" alt=\"{name}, {what}\">\
              <figcaption>{what}</figcaption></figure>\n"
         )
     };
-    let (after, before) = (figure("", "enhanced"), figure("?before", "as it came"));
+    let after = figure("", "enhanced", true);
+    let before = figure("?before", "as it came", entry.whep_before.is_some());
+    let script = if is_there { "<script src=\"/whep.js\"></script>\n" } else { "" };
     let card = card(name, entry, "state", "");
     let looks =
         entry.sinks.looks.ids().into_iter().take(12).map(|id| {
@@ -269,7 +279,7 @@ fn live(name: &str, entry: &Entry) -> String {
         false => format!("<h2>Latest faces</h2>\n<p class=\"looks\">\n{looks}</p>\n"),
     };
     let body = format!(
-        "<h1><a href=\"/\">Cameras</a>: {name}</h1>\n<main class=\"live\">\n{after}{before}</main>\n{card}{looks}"
+        "<h1><a href=\"/\">Cameras</a>: {name}</h1>\n<main class=\"live\">\n{after}{before}</main>\n{card}{looks}{script}"
     );
     page(name, &body)
 }

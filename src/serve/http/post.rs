@@ -9,6 +9,9 @@ use super::request::{Refusal, Request, read_body};
 use super::{Context, answer};
 use crate::still;
 
+/// Bytes of a picture at most: a large photograph.
+const MOST_PICTURE: usize = 16 << 20;
+
 /// Answers a request that may be answered.
 pub(super) fn route(
     out: &mut TcpStream,
@@ -18,16 +21,14 @@ pub(super) fn route(
     if !["/image", "/faces"].contains(&request.path.as_str()) {
         return answer::status(out, 405, "Method Not Allowed");
     }
-    // A page elsewhere that lets its visitor's browser ask.
-    let origin = request.origin.split_once("://").map(|(_, host)| host);
-    if !request.origin.is_empty() && origin != Some(request.host.as_str()) {
+    if !request.is_from_here() {
         return answer::status(out, 403, "Forbidden");
     }
     // The cameras have most of the machine; who comes second comes again.
     let Some(_turn) = context.enhancing.try_lock() else {
         return answer::status(out, 503, "Another Picture Is Being Enhanced");
     };
-    let body = match read_body(out, request) {
+    let body = match read_body(out, request, MOST_PICTURE) {
         Ok(body) => body,
         Err(Refusal::Gone) => return Ok(()),
         Err(Refusal::Status(status, words)) => return answer::status(out, status, words),

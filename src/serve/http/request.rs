@@ -7,27 +7,56 @@ use std::time::{Duration, Instant};
 /// Bytes of a head at most, and lines in it.
 const MOST_HEAD: usize = 8 << 10;
 const MOST_LINES: usize = 64;
-/// Bytes of a body at most: a large photograph.
-const MOST_BODY: usize = 16 << 20;
 /// A head must have come by then, however slowly it comes, and a body.
 const HEAD_WITHIN: Duration = Duration::from_secs(5);
 const BODY_WITHIN: Duration = Duration::from_secs(20);
 
+/// What is to be done.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Method {
+    #[default]
+    Get,
+    Head,
+    Post,
+    Patch,
+    Delete,
+    Options,
+}
+
 /// What was asked for.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Request {
-    pub(super) is_head: bool,
-    pub(super) is_post: bool,
+    pub(super) method: Method,
     pub(super) path: String,
     pub(super) query: String,
     pub(super) host: String,
     pub(super) authorization: String,
     /// The page that asks, if a browser says so.
     pub(super) origin: String,
+    /// What the body is.
+    pub(super) content_type: String,
     /// Bytes of the body.
     length: Option<usize>,
     /// What has come of it already.
     body: Vec<u8>,
+}
+
+impl Request {
+    /// Whether the answer is to have no body.
+    pub(super) fn is_head(&self) -> bool {
+        self.method == Method::Head
+    }
+
+    /// Whether no page elsewhere lets its visitor's browser ask.
+    pub(super) fn is_from_here(&self) -> bool {
+        let origin = self.origin.split_once("://").map(|(_, host)| host);
+        self.origin.is_empty() || origin == Some(self.host.as_str())
+    }
+
+    /// Whether pictures are wanted as they came.
+    pub(super) fn asks_for_before(&self) -> bool {
+        self.query.split('&').any(|part| part == "before")
+    }
 }
 
 /// Why there is no answer but a status.
@@ -63,10 +92,14 @@ fn read_part(stream: &mut TcpStream, until: Instant, to: &mut Vec<u8>) -> Result
     }
 }
 
-/// Reads the body of a request whose head has come. Whoever may not ask is refused before.
-pub(super) fn read_body(stream: &mut TcpStream, request: &mut Request) -> Result<Vec<u8>, Refusal> {
+/// Reads the body, of `most` bytes at most, of a request whose head has come. Whoever may not ask is refused before.
+pub(super) fn read_body(
+    stream: &mut TcpStream,
+    request: &mut Request,
+    most: usize,
+) -> Result<Vec<u8>, Refusal> {
     let length = request.length.ok_or(Refusal::Status(411, "Length Required"))?;
-    if length > MOST_BODY {
+    if length > most {
         return Err(Refusal::Status(413, "Content Too Large"));
     }
     let until = Instant::now() + BODY_WITHIN;
@@ -105,14 +138,20 @@ pub(super) fn parse(head: &[u8]) -> Result<Option<Request>, Refusal> {
         }
         Err(_) => return Err(Refusal::Status(400, "Bad Request")),
     };
-    let (is_head, is_post) = match parsed.method {
-        Some("GET") => (false, false),
-        Some("HEAD") => (true, false),
-        Some("POST") => (false, true),
+    let method = match parsed.method {
+        Some("GET") => Method::Get,
+        Some("HEAD") => Method::Head,
+        Some("POST") => Method::Post,
+        Some("PATCH") => Method::Patch,
+        Some("DELETE") => Method::Delete,
+        Some("OPTIONS") => Method::Options,
         _ => return Err(Refusal::Status(405, "Method Not Allowed")),
     };
-    let body = if is_post { head.get(end..).unwrap_or_default().to_vec() } else { Vec::new() };
-    let mut request = Request { is_head, is_post, body, ..Request::default() };
+    let body = match method {
+        Method::Post => head.get(end..).unwrap_or_default().to_vec(),
+        _ => Vec::new(),
+    };
+    let mut request = Request { method, body, ..Request::default() };
     let target = parsed.path.unwrap_or_default();
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
     (request.path, request.query) = (path.into(), query.into());
@@ -121,6 +160,7 @@ pub(super) fn parse(head: &[u8]) -> Result<Option<Request>, Refusal> {
             () if line.name.eq_ignore_ascii_case("host") => &mut request.host,
             () if line.name.eq_ignore_ascii_case("authorization") => &mut request.authorization,
             () if line.name.eq_ignore_ascii_case("origin") => &mut request.origin,
+            () if line.name.eq_ignore_ascii_case("content-type") => &mut request.content_type,
             () if line.name.eq_ignore_ascii_case("content-length") => {
                 let text = String::from_utf8_lossy(line.value);
                 let length = text.trim().parse::<usize>();
@@ -146,7 +186,7 @@ mod tests {
         let request =
             parse(b"GET /camera/a.jpg?before HTTP/1.1\r\nhOST: x\r\n\r\n").unwrap().unwrap();
         assert_eq!((request.path.as_str(), request.query.as_str()), ("/camera/a.jpg", "before"));
-        assert_eq!(request.host, "x");
+        assert_eq!((request.host.as_str(), request.method), ("x", Method::Get));
         assert_eq!(parse(b"GET / HTTP/1.1\r\nHost: x\r\n"), Ok(None));
         for (head, status) in [
             (&b"PUT / HTTP/1.1\r\n\r\n"[..], 405),

@@ -28,7 +28,7 @@ fn four_moving_faces(path: &Path) {
 }
 
 /// When a bar at the top of the picture went on or off: the brightness of the whole jumps.
-fn jumps(seen: &[Seen]) -> Vec<(Instant, bool)> {
+pub(crate) fn jumps(seen: &[Seen]) -> Vec<(Instant, bool)> {
     let darkest = seen.iter().map(|s| s.mean).min().unwrap_or_default();
     let brightest = seen.iter().map(|s| s.mean).max().unwrap_or_default();
     let is_on = |s: &Seen| 2 * s.mean > darkest + brightest;

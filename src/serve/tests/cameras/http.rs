@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::{Served, table, until};
 
 /// Sends bytes; answers all that comes back.
-fn exchange(address: SocketAddr, request: &[u8]) -> Vec<u8> {
+pub(crate) fn exchange(address: SocketAddr, request: &[u8]) -> Vec<u8> {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
     // It may be refused before all is sent.
@@ -19,7 +19,11 @@ fn exchange(address: SocketAddr, request: &[u8]) -> Vec<u8> {
 
 pub(crate) fn get(address: SocketAddr, path: &str, more: &str) -> (u16, String, Vec<u8>) {
     let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\n{more}\r\n");
-    let answer = exchange(address, request.as_bytes());
+    parts(&exchange(address, request.as_bytes()))
+}
+
+/// Status, head and body.
+pub(crate) fn parts(answer: &[u8]) -> (u16, String, Vec<u8>) {
     let end = answer.windows(4).position(|w| w == b"\r\n\r\n").expect("a head") + 4;
     let head = String::from_utf8_lossy(&answer[..end]).into_owned();
     let status = head.split(' ').nth(1).unwrap().parse().unwrap();
@@ -124,6 +128,7 @@ fn password_is_asked_for_on_every_path() {
         "/camera/front",
         "/camera/front.jpg",
         "/camera/front.mjpg",
+        "/camera/front/whep",
         "/faces/front",
         "/page.js",
         "/x",

@@ -16,6 +16,7 @@ mod soak;
 mod sound;
 mod tls;
 mod viewer;
+mod whep;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, Once};
