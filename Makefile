@@ -3,7 +3,7 @@
 export CARGO_TARGET_DIR ?= $(CURDIR)/target
 
 .DEFAULT_GOAL := help
-.PHONY: train-test help setup setup-tests build install uninstall deb debian-check arm64-check publish-check demo check test faults bench live ray-test \
+.PHONY: train-test help setup setup-tests build install uninstall deb debian-check arm64-check publish-check demo check test faults bench live ray-test whep-check \
     gpu-check lint fmt leaks supply soak serve-soak asan fuzz train-setup weights clean distclean
 
 help: ## list the targets
@@ -53,6 +53,9 @@ train-test: ## clippy and tests of the trainer (fetches and binds libtorch: many
 
 ray-test: build ## run an archive on a Ray cluster of two nodes and kill one (fetches Ray)
 	@scripts/ray-test.sh
+
+whep-check: setup ## live pictures by WHEP in a browser (builds the plugin of whepserversink: many minutes)
+	@scripts/whep-check.sh
 
 bench: build ## time the pieces and the whole; prints the README's table
 	@scripts/bench.sh

@@ -16,6 +16,9 @@ nvrtc_version=12.9.86
 skimage_version=0.25.2
 # `make ray-test` alone needs it.
 ray_version=2.44.1
+# `make whep-check` alone needs it; it is built with what its own Cargo.lock pins.
+webrtc_version=0.15.4
+webrtc_crate=109f4436f64ad986eac95b5a17995ea110d19bfad65b5b9cddca80af012b5e79
 
 # The same compiler on every machine: it is run where an x86_64 is at hand.
 nvrtc_wheel=210cf05005a447e29214e9ce50851e83fc5f4358df8b453155d5e1918094dcb4
