@@ -17,14 +17,21 @@ pkg-config --exists gstreamer-webrtc-1.0 ||
     fail "gstreamer-webrtc-1.0 is missing: apt-get install libgstreamer-plugins-bad1.0-dev"
 command -v chromium >/dev/null || fail "chromium is missing: apt-get install chromium"
 
+# Cargo fetches the crate as a dependency of an empty one, from whatever registry it is set up for.
 archive=$cache/gst-plugin-webrtc-$webrtc_version.crate
 if ! holds "$archive" "$webrtc_crate"; then
     say "gst-plugin-webrtc $webrtc_version: fetching its crate"
-    curl --silent --show-error --fail --location --max-time 120 --output "$archive.partial" \
-        "https://static.crates.io/crates/gst-plugin-webrtc/gst-plugin-webrtc-$webrtc_version.crate" ||
-        fail "the crate could not be fetched; is crates.io within reach?"
-    holds "$archive.partial" "$webrtc_crate" ||
+    rm -rf "$own/fetch"
+    mkdir -p "$own/fetch/src"
+    printf '[package]\nname = "fetch"\nedition = "2024"\n[workspace]\n[dependencies]\ngst-plugin-webrtc = { version = "=%s", default-features = false }\n' \
+        "$webrtc_version" >"$own/fetch/Cargo.toml"
+    : >"$own/fetch/src/lib.rs"
+    cargo fetch --quiet --manifest-path "$own/fetch/Cargo.toml" </dev/null ||
+        fail "the crate could not be fetched; is the crate registry within reach?"
+    found=("${CARGO_HOME:-$HOME/.cargo}"/registry/cache/*/"${archive##*/}")
+    holds "${found[0]}" "$webrtc_crate" ||
         fail "gst-plugin-webrtc $webrtc_version does not have the SHA-256 pinned in scripts/pins.sh: refused"
+    cp "${found[0]}" "$archive.partial"
     mv -f "$archive.partial" "$archive"
 fi
 if [ ! -f "$own/plugin/libgstrswebrtc.so" ] || [ "$(cat "$own/version" 2>/dev/null)" != "$webrtc_crate" ]; then
