@@ -9,8 +9,9 @@ PATH=$tools:$PATH
 own=$target/whep
 crate=$own/gst-plugin-webrtc-$webrtc_version
 
+# Not by --exists: it counts versions as GStreamer does, and libnice has its own.
 for element in nicesrc webrtcbin dtlssrtpenc; do
-    gst-inspect-1.0 --exists "$element" ||
+    gst-inspect-1.0 "$element" >/dev/null 2>&1 ||
         fail "GStreamer's element $element is missing: apt-get install gstreamer1.0-nice gstreamer1.0-plugins-bad"
 done
 pkg-config --exists gstreamer-webrtc-1.0 ||
@@ -39,6 +40,8 @@ if [ ! -f "$own/plugin/libgstrswebrtc.so" ] || [ "$(cat "$own/version" 2>/dev/nu
     rm -rf "$crate"
     mkdir -p "$own/plugin"
     tar -xzf "$archive" -C "$own"
+    # It lies inside this workspace, and is none of it.
+    printf '\n[workspace]\n' >>"$crate/Cargo.toml"
     # Its own Cargo.lock pins all that it is made of. Unoptimized: it encodes nothing here.
     env CARGO_PROFILE_DEV_DEBUG=0 CARGO_PROFILE_DEV_OPT_LEVEL=0 cargo build --quiet --locked --lib \
         --no-default-features --features whep,rustls-ring \
