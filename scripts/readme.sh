@@ -43,9 +43,7 @@ run() {
             return
         fi
     done
-    local code=0
-    timeout 600 bash -euo pipefail "$block" >"$block.log" 2>&1 </dev/null || code=$?
-    if [ $code -ne 0 ]; then
+    if ! timeout 600 bash -euo pipefail "$block" >"$block.log" 2>&1 </dev/null; then
         cat "$block" "$block.log" >&2
         fail "$name does not run (its output is above)"
     fi

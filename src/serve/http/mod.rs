@@ -1,5 +1,5 @@
-//! A small HTTP server: what the cameras show, how they are, and figures. It changes nothing but
-//! who looks, and answers one request a connection. The heads are read by `httparse`; a server of thousands of connections is not wanted here.
+//! A small HTTP server: what the cameras show, how they are, and figures. It changes nothing but who looks, and answers
+//! one request a connection. The heads are read by `httparse`; a server of thousands of connections is not wanted here.
 
 mod answer;
 mod metrics;

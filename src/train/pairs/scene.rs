@@ -55,9 +55,9 @@ fn ellipse() -> Picture {
     mask
 }
 
-/// What the camera would have seen in a square of a frame if it were perfect: the face, sharp, before the scene as it was
-/// drawn. A truth of the face's own picture alone would ask for what stood beside it there, where the frame shows this
-/// scene: four tenths of all errors lay on that edge.
+/// What the camera would have seen in a square of a frame if it were perfect: the face, sharp, in front of the scene as it
+/// was drawn. A truth of the face's own picture alone would ask for what stood beside it there, where the frame shows this
+/// scene: on that edge the squared error was six times that in the middle.
 fn truth_in_scene(face: &Picture, pose: Pose, scene: &Picture, (x, y, side): Square) -> Picture {
     let mut out = truth(face, pose, (x, y), side, ORIGINAL);
     let step = side / ORIGINAL as f32;
@@ -307,6 +307,9 @@ fn history(recipe: &Recipe, age: usize, rng: &mut Rng) -> std::ops::RangeInclusi
     begins..=age
 }
 
+/// Sides of the crops of a pair.
+const SIDES: [usize; 2] = [16, 32];
+
 /// The frames and squares that a face is cropped from, oldest first.
 struct Cropping<'a> {
     decoded: &'a [Decoded],
@@ -318,20 +321,19 @@ struct Cropping<'a> {
 }
 
 impl Cropping<'_> {
-    /// The running mean of the crops, `[side, side, 3]`; without motion within the face it is that of
-    /// `enhance/denoise.rs`.
-    fn mean(&self, side: usize, width: usize, height: usize) -> Vec<u8> {
-        let mut mean: Vec<f32> = Vec::new();
+    /// The running mean of the crops of each of [`SIDES`], `[side, side, 3]`, from frames of this size; without motion
+    /// within the face it is that of `enhance/denoise.rs`.
+    fn means(&self, size: (usize, usize)) -> [Vec<u8>; 2] {
+        let mut means = SIDES.map(|side| vec![0.0; side * side * 3]);
         for (k, (t, square)) in self.squares.iter().enumerate() {
-            let crop = crop(&self.decoded[*t], (width, height), *square, self.enlargement, side);
+            let crops = crops(&self.decoded[*t], size, *square, self.enlargement);
+            // All of the first.
             let share = self.least.max(1.0 / (k + 1) as f32);
-            if mean.is_empty() {
-                mean = crop;
-                continue;
+            for (mean, crop) in means.iter_mut().flatten().zip(crops.iter().flatten()) {
+                *mean += share * (crop - *mean);
             }
-            mean.iter_mut().zip(&crop).for_each(|(mean, crop)| *mean += share * (crop - *mean));
         }
-        mean.iter().map(|v| v.round().clamp(0.0, 255.0) as u8).collect()
+        means.map(|mean| mean.iter().map(|v| v.round().clamp(0.0, 255.0) as u8).collect())
     }
 }
 
@@ -395,7 +397,6 @@ pub fn pairs(
             }
             let error = TrackError::draw(recipe, rng);
             let squares = history(recipe, age, rng)
-                .into_iter()
                 .map(|t| {
                     let pose = actor.pose(t as f32, recipe.frames, camera.pan);
                     let off = if t == age { 0.0 } else { recipe.alignment };
@@ -404,11 +405,15 @@ pub fn pairs(
                 .filter(|(_, square)| lies_inside(*square, recipe.size))
                 .collect::<Vec<_>>();
             if squares.last().is_some_and(|(t, _)| *t == age) {
-                let pose = actor.pose(age as f32, recipe.frames, camera.pan);
                 let least = rng.range(recipe.latest.0, recipe.latest.1);
                 let cropping =
                     Cropping { decoded: &decoded, squares: &squares, least, enlargement };
-                out.push(pair(actor, pose, &scenes[&age], &cropping, recipe)?);
+                let pose = actor.pose(age as f32, recipe.frames, camera.pan);
+                let square = error.square(&pose, (0.0, 0.0));
+                let original = truth_in_scene(&actor.face, pose, &scenes[&age], square);
+                let lr = cropping.means(recipe.size);
+                let frame = decoded[age].kind;
+                out.push(pair(actor, &original, lr, (square.2, frame, enlargement > 1))?);
             }
         }
     }
@@ -430,14 +435,13 @@ fn moved(background: &Picture, pan: Pan, time: f32) -> Picture {
     out
 }
 
-/// Crops a square of a frame that is enlarged first, `[to, to, 3]`.
-fn crop(
+/// Crops a square of a frame that is enlarged first, to each of [`SIDES`].
+fn crops(
     frame: &Decoded,
     (width, height): (usize, usize),
     (x, y, side): Square,
     enlargement: usize,
-    to: usize,
-) -> Vec<f32> {
+) -> [Vec<f32>; 2] {
     // Only what the kernels can reach.
     let reach = 6.0 + side / 8.0;
     let from = |v: f32| (v - reach).floor().max(0.0) as usize;
@@ -460,37 +464,30 @@ fn crop(
         let factor = enlargement as f32;
         (size, corner, square) = (large, (corner.0 * factor, corner.1 * factor), side * factor);
     }
-    window(&area, size, corner, square, to)
+    SIDES.map(|to| window(&area, size, corner, square, to))
 }
 
-/// A pair of the face that is cropped last.
+/// A pair of a face of `native` pixels in a frame of that kind, of a film that was enlarged or not.
 fn pair(
     actor: &Actor,
-    pose: Pose,
-    scene: &Picture,
-    cropping: &Cropping<'_>,
-    recipe: &Recipe,
+    original: &Picture,
+    [lr16, lr32]: [Vec<u8>; 2],
+    (native, frame, is_enlarged): (f32, u8, bool),
 ) -> Result<NewPair> {
-    let Some((t, (x, y, side))) = cropping.squares.last().copied() else {
-        return Err(Error::Data("a face without a square".into()));
-    };
-    let original = truth_in_scene(&actor.face, pose, scene, (x, y, side)).to_bytes();
     let mut jpeg = Vec::new();
     let side_px = ORIGINAL as u32;
     image::codecs::jpeg::JpegEncoder::new_with_quality(&mut jpeg, JPEG_QUALITY)
-        .encode(&original, side_px, side_px, image::ExtendedColorType::Rgb8)
+        .encode(&original.to_bytes(), side_px, side_px, image::ExtendedColorType::Rgb8)
         .map_err(|e| Error::Data(format!("an original cannot be stored: {e}")))?;
-    let enlarged = if cropping.enlargement > 1 { flag::ENLARGED } else { 0 };
+    let enlarged = if is_enlarged { flag::ENLARGED } else { 0 };
     let row = Row {
         offset: 0,
         jpeg: 0,
-        native: side,
+        native,
         original: actor.original,
-        frame: cropping.decoded[t].kind,
+        frame,
         flags: actor.flags | enlarged,
     };
-    let (width, height) = recipe.size;
-    let [lr16, lr32] = [16, 32].map(|side| cropping.mean(side, width, height));
     Ok(NewPair { lr16, lr32, jpeg, row })
 }
 
@@ -510,7 +507,7 @@ mod tests {
             .collect();
         let squares: Vec<_> = (0..frames).map(|t| (t, (20.0, 20.0, 16.0))).collect();
         let cropping = Cropping { decoded: &decoded, squares: &squares, least, enlargement: 1 };
-        let mean = cropping.mean(16, size.0, size.1);
+        let [mean, _] = cropping.means(size);
         let squares: f32 = mean.iter().map(|v| (f32::from(*v) - 127.5).powi(2)).sum();
         (squares / mean.len() as f32).sqrt()
     }
