@@ -2,6 +2,7 @@
 //! its public face, behind the feature `internals`. Any version may change it.
 
 pub use crate::detect::preprocess::InputBench;
+pub use crate::imgproc::color::Color;
 pub use crate::inference::loader::read as read_model;
 pub use crate::inference::model_source::{built_in, built_in_fp32, has_byte_products};
 pub use crate::inference::runtime::environment;

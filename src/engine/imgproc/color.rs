@@ -6,7 +6,7 @@ use crate::frame::{ColorModel, FrameInfo, Range};
 
 /// Color conversion for one kind of frame.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Color {
+pub struct Color {
     pub(crate) model: ColorModel,
     pub(crate) kr: f32,
     pub(crate) kg: f32,
@@ -19,7 +19,8 @@ pub(crate) struct Color {
 }
 
 impl Color {
-    pub(crate) fn of(info: &FrameInfo) -> Self {
+    /// That of frames of this kind.
+    pub fn of(info: &FrameInfo) -> Self {
         let model = info.format.model();
         let (kr, kb) = info.matrix.coefficients();
         let (luma_zero, luma_gain, chroma_gain) = match info.range {
@@ -31,7 +32,7 @@ impl Color {
 
     /// Component codes to RGB, both 0..=255 and not clamped.
     #[inline]
-    pub(crate) fn rgb(self, c: [f32; 3]) -> [f32; 3] {
+    pub fn rgb(self, c: [f32; 3]) -> [f32; 3] {
         match self.model {
             ColorModel::Rgb => c,
             ColorModel::Gray => [(c[0] - self.luma_zero) / self.luma_gain; 3],
@@ -57,7 +58,7 @@ impl Color {
 
     /// A row of component `i` from RGB, both 0..=255 and not clamped. Gray is component 0.
     #[inline(always)]
-    pub(crate) fn row<const N: usize>(self, i: usize, [r, g, b]: &[[f32; N]; 3], out: &mut [f32]) {
+    pub fn row<const N: usize>(self, i: usize, [r, g, b]: &[[f32; N]; 3], out: &mut [f32]) {
         if self.model == ColorModel::Rgb {
             out.copy_from_slice([r, g, b][i]);
             return;

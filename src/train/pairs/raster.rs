@@ -142,16 +142,20 @@ impl Pose {
     }
 }
 
-/// The face as a square window of the picture would show it if nothing had happened to it:
-/// `side` x `side` pixels, `corner` and `size` of the window in the picture.
-pub fn truth(face: &Picture, pose: Pose, corner: (f32, f32), size: f32, side: usize) -> Picture {
+/// `side` x `side` pixels of a square window of a picture: `corner` and `size` of the window in the
+/// picture, and what lies at (x, y) there, edges at whole numbers.
+pub fn window(
+    corner: (f32, f32),
+    size: f32,
+    side: usize,
+    color: impl Fn(f32, f32) -> [f32; 3],
+) -> Picture {
     let mut out = Picture::new(side, side);
     let step = size / side as f32;
     for y in 0..side {
         for x in 0..side {
             let (px, py) = (corner.0 + (x as f32 + 0.5) * step, corner.1 + (y as f32 + 0.5) * step);
-            let (u, v) = pose.to_face(px, py, face.width as f32);
-            out.mix(x, y, face.cubic(u, v), 1.0);
+            out.mix(x, y, color(px, py), 1.0);
         }
     }
     out
@@ -187,10 +191,13 @@ mod tests {
     }
 
     #[test]
-    fn truth_of_the_whole_square_is_the_face() {
+    fn window_of_the_whole_square_is_the_face() {
         let face = waves(128);
         let pose = Pose { x: 100.0, y: 60.0, side: 40.0, angle: 0.0 };
-        let same = truth(&face, pose, (80.0, 40.0), 40.0, 128);
+        let same = window((80.0, 40.0), 40.0, 128, |x, y| {
+            let (u, v) = pose.to_face(x, y, 128.0);
+            face.cubic(u, v)
+        });
         let gap = same.rgb.iter().zip(&face.rgb).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
         assert!(gap < 0.01, "{gap}");
         // A quarter turn takes the pixel at the right to the bottom.

@@ -3,12 +3,12 @@
 use super::background::Backgrounds;
 use super::codec::{Codec, Decoded, through};
 use super::occluder;
-use super::raster::{Picture, Pose, truth};
+use super::raster::{Picture, Pose, window};
 use super::recipe::{Recipe, weighted};
 use crate::dataset::camera::Light;
 use crate::dataset::pairs::{NewPair, ORIGINAL, Row, flag};
 use crate::dataset::pictures::Stored;
-use crate::dataset::resample::{Filter, resize, window};
+use crate::dataset::resample::{self, Filter, resize};
 use crate::error::{Error, Result};
 use crate::rng::Rng;
 
@@ -40,7 +40,8 @@ type Pan = (f32, f32);
 
 /// How much of the face is there at (u, v) of its square: an ellipse with a soft edge.
 fn face_share(u: f32, v: f32) -> f32 {
-    let r = ((u - 63.5) / 60.0).hypot((v - 63.5) / 64.0);
+    let half = ORIGINAL as f32 / 2.0;
+    let r = ((u + 0.5 - half) / (0.9375 * half)).hypot((v + 0.5 - half) / half);
     ((1.08 - r) / 0.10).clamp(0.0, 1.0)
 }
 
@@ -59,19 +60,15 @@ fn ellipse() -> Picture {
 /// was drawn. A truth of the face's own picture alone would ask for what stood beside it there, where the frame shows this
 /// scene: on that edge the squared error was six times that in the middle.
 fn truth_in_scene(face: &Picture, pose: Pose, scene: &Picture, (x, y, side): Square) -> Picture {
-    let mut out = truth(face, pose, (x, y), side, ORIGINAL);
-    let step = side / ORIGINAL as f32;
-    for row in 0..ORIGINAL {
-        for column in 0..ORIGINAL {
-            let (px, py) = (x + (column as f32 + 0.5) * step, y + (row as f32 + 0.5) * step);
-            let (u, v) = pose.to_face(px, py, ORIGINAL as f32);
-            let share = 1.0 - face_share(u, v);
-            if share > 0.0 {
-                out.mix(column, row, scene.cubic(px - 0.5, py - 0.5), share);
-            }
+    window((x, y), side, ORIGINAL, |px, py| {
+        let (u, v) = pose.to_face(px, py, ORIGINAL as f32);
+        let (share, face) = (1.0 - face_share(u, v), face.cubic(u, v));
+        if share <= 0.0 {
+            return face;
         }
-    }
-    out
+        let around = scene.cubic(px - 0.5, py - 0.5);
+        std::array::from_fn(|c| face[c] + share * (around[c] - face[c]))
+    })
 }
 
 fn decode(stored: &Stored) -> Result<Picture> {
@@ -464,7 +461,7 @@ fn crops(
         let factor = enlargement as f32;
         (size, corner, square) = (large, (corner.0 * factor, corner.1 * factor), side * factor);
     }
-    SIDES.map(|to| window(&area, size, corner, square, to))
+    SIDES.map(|to| resample::window(&area, size, corner, square, to))
 }
 
 /// A pair of a face of `native` pixels in a frame of that kind, of a film that was enlarged or not.

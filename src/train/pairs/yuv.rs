@@ -1,9 +1,8 @@
 //! RGB to 4:2:0 and back, as cameras and players do it: BT.601, by numbers that round to nearest. GStreamer's own
 //! converter takes quick ways here that make a picture 4 of 255 darker, which a network would learn to undo.
 
-/// Luma coefficients of BT.601.
-const KR: f32 = 0.299;
-const KB: f32 = 0.114;
+use facesr::frame::{FrameInfo, Matrix, PixelFormat, Range};
+use facesr::internals::Color;
 
 /// How samples of a stream are meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,12 +22,14 @@ impl Coding {
         }
     }
 
-    /// Code of black, codes from black to white, codes of chroma from end to end.
-    fn range(self) -> (f32, f32, f32) {
-        match self {
-            Self::Video => (16.0, 219.0, 224.0),
-            Self::Jpeg => (0.0, 255.0, 255.0),
-        }
+    fn color(self) -> Color {
+        let mut info = FrameInfo::new(PixelFormat::I420, 2, 2);
+        info.matrix = Matrix::Bt601;
+        info.range = match self {
+            Self::Video => Range::Limited,
+            Self::Jpeg => Range::Full,
+        };
+        Color::of(&info)
     }
 
     /// Shares of a column and of its neighbors left and right in the chroma of its pair.
@@ -55,29 +56,31 @@ fn code(value: f32) -> u8 {
 /// I420 planes, one behind the other without gaps, of RGB. Both sides are even and the width a multiple of 8,
 /// so that GStreamer's rows have no padding either.
 pub(super) fn from_rgb(rgb: &[u8], width: usize, height: usize, coding: Coding) -> Vec<u8> {
-    let (black, luma, chroma) = coding.range();
-    let at = |x: usize, y: usize| {
-        let pixel = &rgb[3 * (y * width + x)..][..3];
-        [0, 1, 2].map(|c: usize| f32::from(pixel[c]) / 255.0)
+    let color = coding.color();
+    let component = |i: usize, rgb: [f32; 3]| {
+        let mut out = [0.0];
+        color.row(i, &rgb.map(|value| [value]), &mut out);
+        code(out[0])
     };
-    let y_of = |[r, g, b]: [f32; 3]| KR * r + (1.0 - KR - KB) * g + KB * b;
+    let at = |x: usize, y: usize| -> [f32; 3] {
+        std::array::from_fn(|c| f32::from(rgb[3 * (y * width + x) + c]))
+    };
     let mut out = Vec::with_capacity(width * height * 3 / 2);
     for y in 0..height {
-        out.extend((0..width).map(|x| code(black + luma * y_of(at(x, y)))));
+        out.extend((0..width).map(|x| component(0, at(x, y))));
     }
-    for blue in [true, false] {
+    for chroma in [1, 2] {
         for y in (0..height).step_by(2) {
             for x in (0..width).step_by(2) {
-                let mut sum = 0.0;
+                let mut mean = [0.0; 3];
                 for (k, share) in coding.taps().into_iter().enumerate() {
                     let column = (x + k).saturating_sub(1).min(width - 1);
                     for row in [y, y + 1] {
                         let pixel = at(column, row);
-                        let (value, k) = if blue { (pixel[2], KB) } else { (pixel[0], KR) };
-                        sum += 0.5 * share * (value - y_of(pixel)) / (2.0 * (1.0 - k));
+                        mean.iter_mut().zip(pixel).for_each(|(m, p)| *m += 0.5 * share * p);
                     }
                 }
-                out.push(code(128.0 + chroma * sum));
+                out.push(component(chroma, mean));
             }
         }
     }
@@ -86,7 +89,7 @@ pub(super) fn from_rgb(rgb: &[u8], width: usize, height: usize, coding: Coding) 
 
 /// RGB of I420 planes as [`from_rgb`] lays them; chroma is interpolated linearly.
 pub(super) fn to_rgb(planes: &[u8], width: usize, height: usize, coding: Coding) -> Vec<u8> {
-    let (black, luma, chroma) = coding.range();
+    let color = coding.color();
     let (half_width, half_height) = (width / 2, height / 2);
     let (ys, rest) = planes.split_at(width * height);
     let (us, vs) = rest.split_at(half_width * half_height);
@@ -105,13 +108,10 @@ pub(super) fn to_rgb(planes: &[u8], width: usize, height: usize, coding: Coding)
                     let (a, b) = (plane[y * half_width + left], plane[y * half_width + right]);
                     f32::from(a) + across * (f32::from(b) - f32::from(a))
                 };
-                (row(top) + down * (row(bottom) - row(top)) - 128.0) / chroma
+                row(top) + down * (row(bottom) - row(top))
             };
-            let (u, v) = (sample(us), sample(vs));
-            let value = (f32::from(ys[y * width + x]) - black) / luma;
-            let (r, b) = (value + 2.0 * (1.0 - KR) * v, value + 2.0 * (1.0 - KB) * u);
-            let g = (value - KR * r - KB * b) / (1.0 - KR - KB);
-            out.extend([r, g, b].map(|v| code(255.0 * v)));
+            let value = f32::from(ys[y * width + x]);
+            out.extend(color.rgb([value, sample(us), sample(vs)]).map(code));
         }
     }
     out
