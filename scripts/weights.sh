@@ -25,12 +25,16 @@ said() { # FILE KEY: what a file says of itself
     "$python" -c 'import sys, onnx
 print({p.key: p.value for p in onnx.load(sys.argv[1]).metadata_props}.get(sys.argv[2], ""))' "$@"
 }
-export_to "$work/probe.onnx" >/dev/null
-case $(said "$work/probe.onnx" facesr.lr_size) in
+lr_size() { # what a checkpoint was trained for
+    "$python" -c 'import json, struct, sys
+with open(sys.argv[1], "rb") as file:
+    header = json.loads(file.read(struct.unpack("<Q", file.read(8))[0]))
+print(json.loads(header["__metadata__"]["facesr.state"])["config"]["scale"]["lr"])' "$checkpoint"
+}
+case $(lr_size) in
     32) name=low-to-high-32-compact ;;
     *) name=low-to-high-compact ;;
 esac
-rm "$work/probe.onnx"
 options=("$@")
 case " $* " in *" --about-data "*) ;; *) options+=(--about-data "$(said "models/$name.onnx" facesr.data)") ;; esac
 case " $* " in *" --about-terms "*) ;; *) options+=(--about-terms "$(said "models/$name.onnx" facesr.terms)") ;; esac
