@@ -92,7 +92,7 @@ impl Faces {
     }
 
     /// Takes in what the element `facesr` says: the faces that are there now. Answers those that came or went.
-    pub(crate) fn take_in(&self, camera: &str, message: &gst::StructureRef) -> Vec<FaceEvent> {
+    pub(crate) fn record(&self, camera: &str, message: &gst::StructureRef) -> Vec<FaceEvent> {
         let faces = message.get::<gst::List>("faces");
         let faces = faces.iter().flat_map(|list| list.iter());
         let now: BTreeMap<u64, ([i64; 4], f64)> = faces

@@ -85,7 +85,7 @@ impl Sound {
     }
 
     /// A packet has come.
-    fn take_in(&self, sample: &gst::Sample, sink: &gst_app::AppSink) {
+    fn push_sample(&self, sample: &gst::Sample, sink: &gst_app::AppSink) {
         let Some((caps, buffer)) = sample.caps_owned().zip(sample.buffer()) else { return };
         let at = arrival(buffer.pts(), sample.segment(), sink.upcast_ref());
         let mut latest = self.latest.lock();
@@ -161,7 +161,7 @@ pub(crate) fn lead(
     let sound = sound.clone();
     let new_sample = move |sink: &gst_app::AppSink| {
         let sample = sink.pull_sample().map_err(|_| gst::FlowError::Eos)?;
-        sound.take_in(&sample, sink);
+        sound.push_sample(&sample, sink);
         Ok(gst::FlowSuccess::Ok)
     };
     sink.set_callbacks(gst_app::AppSinkCallbacks::builder().new_sample(new_sample).build());

@@ -279,7 +279,7 @@ impl Status {
 
     /// Takes down which faces there are now, as the element says.
     pub(crate) fn note_faces(&self, message: &gst::StructureRef) {
-        self.tell_faces(self.present.take_in(&self.camera, message));
+        self.tell_faces(self.present.record(&self.camera, message));
     }
 
     /// Takes down that no faces are known any more.

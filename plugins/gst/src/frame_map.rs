@@ -158,7 +158,7 @@ impl FrameMapper {
         // SAFETY: the frame is mapped as long as `mapped` lives, beyond the last use of `raw`.
         let raw = unsafe { &*mapped.as_ptr() };
         let count = self.frame.format.plane_count();
-        let mut spans = [Span::EMPTY; 3];
+        let mut spans = [PlaneRange::EMPTY; 3];
         for (i, span) in spans.iter_mut().enumerate().take(count) {
             *span = self.span(raw, i, crop)?;
         }
@@ -228,7 +228,7 @@ impl FrameMapper {
         raw: &gst_video::ffi::GstVideoFrame,
         i: usize,
         crop: Crop,
-    ) -> Result<Span, MapError> {
+    ) -> Result<PlaneRange, MapError> {
         // With a GstVideoMeta each plane is mapped by itself, else the buffer as a whole.
         let map = if raw.meta.is_null() { &raw.map[0] } else { &raw.map[i] };
         let stride = usize::try_from(raw.info.stride[i]).map_err(|_| MapError::Stride)?;
@@ -249,7 +249,7 @@ impl FrameMapper {
         if plane.is_null() || len > available {
             return Err(MapError::Short { plane: i, wanted: len, got: available });
         }
-        Ok(Span { start, len, stride })
+        Ok(PlaneRange { start, len, stride })
     }
 }
 
@@ -315,13 +315,13 @@ impl Drop for Mapped {
 
 /// The bytes from a plane's first pixel to its last.
 #[derive(Clone, Copy)]
-struct Span {
+struct PlaneRange {
     start: *mut u8,
     len: usize,
     stride: usize,
 }
 
-impl Span {
+impl PlaneRange {
     const EMPTY: Self = Self { start: std::ptr::null_mut(), len: 0, stride: 0 };
 
     fn overlaps(&self, other: &Self) -> bool {

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use sha2::{Digest, Sha256};
 
 /// How long to wait for another run to let go of an output: one that was stopped a moment ago.
-const PATIENCE: Duration = Duration::from_secs(3);
+const TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Holds an output: a file of its own beside it, which is empty and vanishes with the run.
 #[derive(Debug)]
@@ -71,7 +71,7 @@ fn lock_exclusive(path: &Path, open: impl Fn(&Path) -> io::Result<File>) -> io::
                 return Ok(file);
             }
             Err(TryLockError::Error(e)) => return Err(e),
-            Err(TryLockError::WouldBlock) if begun.elapsed() > PATIENCE => {
+            Err(TryLockError::WouldBlock) if begun.elapsed() > TIMEOUT => {
                 return Err(io::ErrorKind::ResourceBusy.into());
             }
             Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(50)),

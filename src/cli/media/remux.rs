@@ -32,7 +32,7 @@ struct Conversion {
 }
 
 /// A stream that reaches the muxer.
-pub(super) struct Kept {
+pub(super) struct MuxedStream {
     /// What it is.
     pub(super) kind: Kind,
     /// When it is shown.
@@ -58,7 +58,7 @@ pub(super) fn keep(
     format: Container,
     caps: &gst::Caps,
     queued: impl FnOnce() -> Option<gst::Pad>,
-) -> Result<Kept, Refusal> {
+) -> Result<MuxedStream, Refusal> {
     let kind = Kind::of(caps);
     let route = route(mux, caps)
         .or_else(|| convert(caps, format).filter(|_| kind == Some(Kind::Audio)))
@@ -119,7 +119,7 @@ pub(super) fn keep(
             format.name()
         )
     });
-    Ok(Kept { kind: route.kind, span, delay, sink, note })
+    Ok(MuxedStream { kind: route.kind, span, delay, sink, note })
 }
 
 /// Ends a track where its stream becomes another: one track holds one format.

@@ -13,7 +13,7 @@ use crate::term::{Failure, interrupt};
 /// Frames that are looked at, evenly over the whole length.
 const MOMENTS: u64 = 8;
 /// The picture that is looked for may take so long to come.
-const PATIENCE: gst::ClockTime = gst::ClockTime::from_seconds(20);
+const TIMEOUT: gst::ClockTime = gst::ClockTime::from_seconds(20);
 /// The detector's scale for pictures in which it finds nobody as they are.
 const CLOSER: f32 = 2.0;
 
@@ -79,7 +79,7 @@ fn look(
 ) -> Option<Survey> {
     pipeline.set_state(gst::State::Paused).ok()?;
     let is_there = || {
-        let (reached, ..) = pipeline.state(PATIENCE);
+        let (reached, ..) = pipeline.state(TIMEOUT);
         matches!(reached, Ok(gst::StateChangeSuccess::Success)) && !interrupt::requested()
     };
     let mut survey: Option<Survey> = None;

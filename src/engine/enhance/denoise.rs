@@ -21,7 +21,7 @@ use crate::util::smoothstep::smoothstep;
 const TIME: f32 = 0.12;
 /// Share of a crop in the mean from which on the mean is of no use.
 const MOST: f32 = 0.95;
-/// A crop that is brighter or darker by this much is seen in another light: the mean begins anew.
+/// A crop that is brighter or darker by this much is seen in another light: the mean begins again.
 const OTHER_LIGHT: f32 = 0.1;
 /// Differences of so many times the noise, and twice as many, are where a change begins to pass, and
 /// passes in full.

@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::rng::Rng;
 
 /// Longest that a pipeline may keep still.
-const PATIENCE: gst::ClockTime = gst::ClockTime::from_seconds(60);
+const TIMEOUT: gst::ClockTime = gst::ClockTime::from_seconds(60);
 /// Time of a frame.
 const FRAME: gst::ClockTime = gst::ClockTime::from_mseconds(40);
 
@@ -163,7 +163,7 @@ impl Running {
     /// The next frame of the sink, `None` at the end.
     fn pull(&self, sink: &gst::Element) -> Result<Option<gst::Sample>> {
         let sample: Option<gst::Sample> =
-            sink.emit_by_name("try-pull-sample", &[&PATIENCE.nseconds()]);
+            sink.emit_by_name("try-pull-sample", &[&TIMEOUT.nseconds()]);
         if sample.is_none() {
             if let Some(error) = bus_error(&self.0) {
                 return Err(error);

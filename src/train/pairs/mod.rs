@@ -36,7 +36,7 @@ use crate::rng::{Rng, Stream};
 /// One person in so many is held back, with all of his or her faces.
 const HELD: u32 = 20;
 /// Scenes without a pair in a row after which something is wrong.
-const PATIENCE: usize = 50;
+const MOST_IDLE_SCENES: usize = 50;
 
 /// What to make.
 #[derive(Debug, Clone)]
@@ -237,7 +237,7 @@ impl Stage<'_> {
             let more =
                 scene::pairs(self.faces, self.backgrounds, self.codecs, self.recipe, &mut rng)?;
             idle = if more.is_empty() { idle + 1 } else { 0 };
-            if idle > PATIENCE {
+            if idle > MOST_IDLE_SCENES {
                 return Err(Error::Data("scene after scene gives no pair".into()));
             }
             pairs.extend(more);

@@ -22,7 +22,7 @@ use crop_selector::{Criteria, CropSelector, RejectCounts, SeenCrops};
 use write::{Harvest, Place};
 
 /// How long a clip may give nothing.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What came of one clip.
 struct Clip {
@@ -124,7 +124,7 @@ fn clip(
     };
     let started = Instant::now();
     let mut progress = Progress::start(ProgressMode::unless(args.quiet));
-    let outcome = transcode(plan, &source, None, PATIENCE, &mut progress)?;
+    let outcome = transcode(plan, &source, None, TIMEOUT, &mut progress)?;
     // The pipeline may still hold a reference; what it saw is all in here.
     let criteria = lock(&selector).criteria();
     let selector = std::mem::replace(&mut *lock(&selector), CropSelector::new(criteria));

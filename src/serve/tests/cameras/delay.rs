@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::camera::CameraServer;
-use crate::viewer::{Seen, Viewer};
+use crate::viewer::{ViewedFrame, Viewer};
 use crate::{Served, carphone, until};
 
 /// A film of 640x360 with a moving face in each quarter.
@@ -28,10 +28,10 @@ fn four_moving_faces(path: &Path) {
 }
 
 /// When a bar at the top of the picture went on or off: the brightness of the whole jumps.
-pub(crate) fn jumps(seen: &[Seen]) -> Vec<(Instant, bool)> {
+pub(crate) fn jumps(seen: &[ViewedFrame]) -> Vec<(Instant, bool)> {
     let darkest = seen.iter().map(|s| s.mean).min().unwrap_or_default();
     let brightest = seen.iter().map(|s| s.mean).max().unwrap_or_default();
-    let is_on = |s: &Seen| 2 * s.mean > darkest + brightest;
+    let is_on = |s: &ViewedFrame| 2 * s.mean > darkest + brightest;
     let pairs = seen.windows(2).filter(|pair| is_on(&pair[0]) != is_on(&pair[1]));
     pairs.map(|pair| (pair[1].at, is_on(&pair[1]))).collect()
 }

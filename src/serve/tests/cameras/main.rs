@@ -25,7 +25,7 @@ use std::time::{Duration, Instant};
 use facesr_serve::{Config, Event, Service};
 
 /// Far longer than anything takes on a machine that is not stuck.
-const PATIENCE: Duration = Duration::from_secs(180);
+const TIMEOUT: Duration = Duration::from_secs(180);
 
 fn init() {
     static INIT: Once = Once::new();
@@ -42,7 +42,7 @@ fn init() {
 fn until(what: &str, mut done: impl FnMut() -> bool) {
     let start = Instant::now();
     while !done() {
-        assert!(start.elapsed() < PATIENCE, "never came: {what}");
+        assert!(start.elapsed() < TIMEOUT, "never came: {what}");
         std::thread::sleep(Duration::from_millis(20));
     }
 }

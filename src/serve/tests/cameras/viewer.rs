@@ -8,7 +8,7 @@ use gst_video::prelude::*;
 
 /// A picture that arrived.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Seen {
+pub(crate) struct ViewedFrame {
     pub(crate) at: Instant,
     pub(crate) size: (u32, u32),
     /// Mean and highest luma of the picture.
@@ -19,7 +19,7 @@ pub(crate) struct Seen {
 /// A viewer.
 pub(crate) struct Viewer {
     pipeline: gst::Pipeline,
-    seen: Arc<Mutex<Vec<Seen>>>,
+    seen: Arc<Mutex<Vec<ViewedFrame>>>,
 }
 
 impl Viewer {
@@ -45,7 +45,7 @@ impl Viewer {
              ! avdec_h264 max-threads=1 ! videoconvert ! video/x-raw,format=I420 ! appsink name=sink sync=false"
         );
         let pipeline = gst::parse::launch(&line).unwrap().downcast::<gst::Pipeline>().unwrap();
-        let seen: Arc<Mutex<Vec<Seen>>> = Arc::default();
+        let seen: Arc<Mutex<Vec<ViewedFrame>>> = Arc::default();
         let list = seen.clone();
         let sink = pipeline.by_name("sink").unwrap().downcast::<gst_app::AppSink>().unwrap();
         let new_sample = move |sink: &gst_app::AppSink| {
@@ -63,7 +63,7 @@ impl Viewer {
             }
             let mean = (sum / u64::from(info.width() * info.height())) as u32;
             let size = (info.width(), info.height());
-            list.lock().unwrap().push(Seen { at: Instant::now(), size, mean, highest });
+            list.lock().unwrap().push(ViewedFrame { at: Instant::now(), size, mean, highest });
             Ok(gst::FlowSuccess::Ok)
         };
         sink.set_callbacks(gst_app::AppSinkCallbacks::builder().new_sample(new_sample).build());
@@ -72,12 +72,12 @@ impl Viewer {
     }
 
     /// All that arrived.
-    pub(crate) fn seen(&self) -> Vec<Seen> {
+    pub(crate) fn seen(&self) -> Vec<ViewedFrame> {
         self.seen.lock().unwrap().clone()
     }
 
     /// The last that arrived; fails if the session has ended.
-    pub(crate) fn last(&self) -> Option<Seen> {
+    pub(crate) fn last(&self) -> Option<ViewedFrame> {
         self.assert_well();
         self.seen.lock().unwrap().last().copied()
     }
