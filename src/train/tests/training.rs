@@ -129,7 +129,6 @@ fn both_scales_learn_from_encoded_pairs() {
         write_shard(dir.path(), true, 20);
         let mut config = Config { scale, batch: 8, ..common::tiny() };
         config.pixel_loss = PixelLoss::robust();
-        config.pixel_loss.identity = 0.0;
         config.pairs.encoded = 0.75;
         config.pairs.overlaid = 0.5;
         config.rates.pixel = 2e-3;
