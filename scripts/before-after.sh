@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
 # Makes docs/before-after.webp, the moving picture of the README: two people in a corridor, cut out of the picture
-# enlarged four times, before and after parted by a line that moves. The clip is corridor-walking.mp4 of
-# ../shared/data/clips, CC BY 4.0, made from Intel's sample-videos; what is made of it may be shown. Needs FFmpeg and
-# `make build`.
+# enlarged four times, before and after parted by a line that moves.
+#   scripts/before-after.sh CLIP
+# The one there was made of a corridor from Intel's sample-videos (CC BY 4.0; what is made of it may be shown), 480x270.
+# Needs FFmpeg and `make build`.
 source "$(dirname "$0")/lib.sh"
-clip=$root/../shared/data/clips/corridor-walking.mp4
+[ $# -eq 1 ] || fail "usage: scripts/before-after.sh CLIP"
+clip=$(realpath "$1")
 [ -f "$clip" ] || fail "there is no $clip"
 program=${FACESR:-$release/facesr}
 own_gstreamer
