@@ -5,8 +5,8 @@
 //! cargo run --release -p facesr --example measure_box_factor -- FOLDER DETECTOR [MODEL]
 //! ```
 //!
-//! FOLDER holds face pictures that are crop squares themselves (JPEG or PNG, `shared/data` says
-//! how they were cropped). They are shrunk to several sizes, pasted onto canvases, and looked for.
+//! FOLDER holds face pictures that are crop squares themselves (JPEG or PNG, cropped as
+//! `facesr-train prepare` does). They are shrunk to several sizes, pasted onto canvases, and looked for.
 //! The true box is the pasted square over 1.1. For each size the program prints the median of
 //! `side` (true side over the box's longer side) and of `down` (how far the true center lies below
 //! the box's, over the box's longer side).
