@@ -401,12 +401,11 @@ pub fn pairs(
                 })
                 .filter(|(_, square)| lies_inside(*square, recipe.size))
                 .collect::<Vec<_>>();
-            if squares.last().is_some_and(|(t, _)| *t == age) {
+            if let Some(&(_, square)) = squares.last().filter(|(t, _)| *t == age) {
                 let least = rng.range(recipe.latest.0, recipe.latest.1);
                 let cropping =
                     Cropping { decoded: &decoded, squares: &squares, least, enlargement };
                 let pose = actor.pose(age as f32, recipe.frames, camera.pan);
-                let square = error.square(&pose, (0.0, 0.0));
                 let original = truth_in_scene(&actor.face, pose, &scenes[&age], square);
                 let lr = cropping.means(recipe.size);
                 let frame = decoded[age].kind;

@@ -69,20 +69,23 @@ pub(super) fn from_rgb(rgb: &[u8], width: usize, height: usize, coding: Coding) 
     for y in 0..height {
         out.extend((0..width).map(|x| component(0, at(x, y))));
     }
-    for chroma in [1, 2] {
-        for y in (0..height).step_by(2) {
-            for x in (0..width).step_by(2) {
-                let mut mean = [0.0; 3];
-                for (k, share) in coding.taps().into_iter().enumerate() {
-                    let column = (x + k).saturating_sub(1).min(width - 1);
-                    for row in [y, y + 1] {
-                        let pixel = at(column, row);
-                        mean.iter_mut().zip(pixel).for_each(|(m, p)| *m += 0.5 * share * p);
-                    }
+    // Both planes of chroma are of these.
+    let mut means = Vec::with_capacity(width * height / 4);
+    for y in (0..height).step_by(2) {
+        for x in (0..width).step_by(2) {
+            let mut mean = [0.0; 3];
+            for (k, share) in coding.taps().into_iter().enumerate() {
+                let column = (x + k).saturating_sub(1).min(width - 1);
+                for row in [y, y + 1] {
+                    let pixel = at(column, row);
+                    mean.iter_mut().zip(pixel).for_each(|(m, p)| *m += 0.5 * share * p);
                 }
-                out.push(component(chroma, mean));
             }
+            means.push(mean);
         }
+    }
+    for chroma in [1, 2] {
+        out.extend(means.iter().map(|mean| component(chroma, *mean)));
     }
     out
 }
