@@ -93,6 +93,8 @@ fn delay_that_is_added_to_a_camera() {
             });
             signed.min_by(|a, b| a.abs().total_cmp(&b.abs()))
         })
+        // The bar goes on once a second: the other viewer's look at this jump lies outside the time looked at.
+        .filter(|delay: &f64| delay.abs() < 500.0)
         .collect();
     delays.sort_by(f64::total_cmp);
     assert!(!delays.is_empty(), "{direct:?} {through:?}");
