@@ -6,13 +6,15 @@ use clap::Args;
 use facesr::enhance::generator::{Generator, GeneratorOptions};
 use tch::{Device, Kind, Tensor};
 
+use super::options::{Radius, put, radius};
+use crate::config::Config;
 use crate::dataset::batch::fixed_batch;
 use crate::dataset::faces::Faces;
 use crate::dataset::pictures::Size;
 use crate::error::{Error, Result, at};
 use crate::export::model::{self, About};
 use crate::export::verify;
-use crate::models::low_to_high::LowToHigh;
+use crate::models::low_to_high::{LowToHigh, LowToHighConfig};
 use crate::training::state::State;
 use crate::training::training_data::Archives;
 
@@ -28,6 +30,13 @@ pub(super) struct ExportArgs {
     /// Its share, 0..1.
     #[arg(long)]
     mix_share: Option<f64>,
+    /// Hold the output to its input more or less closely than in training (fine detail, or `off`): the ball
+    /// is laid around the network, so that no weight changes.
+    #[arg(long, value_parser = radius)]
+    slack: Option<Radius>,
+    /// The same for broad shapes and colors.
+    #[arg(long)]
+    coarse_slack: Option<f64>,
     /// The ONNX file to write.
     #[arg(long)]
     out: PathBuf,
@@ -48,18 +57,44 @@ pub(super) struct ExportArgs {
     about_terms: String,
 }
 
+impl ExportArgs {
+    /// The generator of the checkpoint, held to its input as the options say.
+    fn held(&self, config: &Config) -> Result<State> {
+        let mut config = config.clone();
+        match &mut config.low_to_high {
+            LowToHighConfig::Compact { slack, .. } => {
+                put(self.slack.map(|radius| radius.0), &mut slack.fine);
+                put(self.coarse_slack, &mut slack.coarse);
+            }
+            LowToHighConfig::Paper { .. }
+                if self.slack.is_some() || self.coarse_slack.is_some() =>
+            {
+                return Err(Error::Setting(
+                    "the paper's generator is not held to its input".into(),
+                ));
+            }
+            LowToHighConfig::Paper { .. } => {}
+        }
+        config.check()?;
+        let mut held = State::new(config, Device::Cpu);
+        held.adopt_low_to_high(&self.checkpoint)?;
+        Ok(held)
+    }
+}
+
 /// Faces that the check runs on.
 const CHECKED: usize = 64;
 
 pub(super) fn run(args: &ExportArgs) -> Result<()> {
     let state = State::load(&args.checkpoint, Device::Cpu)?;
-    let net = &state.nets.l2h_ema;
+    let held = args.held(&state.config)?;
+    let net = &held.nets.l2h_ema;
     let scale = state.config.scale;
     if let (Some(path), Some(share)) = (&args.mix, args.mix_share) {
         if !(0.0..=1.0).contains(&share) {
             return Err(Error::Setting("the share to mix in lies between 0 and 1".into()));
         }
-        let mut other = State::new(state.config.clone(), Device::Cpu);
+        let mut other = State::new(held.config.clone(), Device::Cpu);
         other.adopt_low_to_high(path)?;
         net.params().lerp(other.nets.l2h_ema.params(), share);
     }
@@ -136,4 +171,48 @@ fn write_and_check(
         return Err(Error::Onnx(format!("it differs from libtorch by {gap:.2e}: not usable")));
     }
     Ok(gap)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::models::consistency::Slack;
+
+    #[test]
+    fn ball_is_changed_and_weights_are_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let checkpoint = folder.path().join("last.safetensors");
+        let slack = Slack { fine: Some(0.08), coarse: 0.08 };
+        let low_to_high = LowToHighConfig::Compact { width: 8, blocks: 1, slack };
+        let trained = State::new(Config { low_to_high, ..Config::default() }, Device::Cpu);
+        trained.save(&checkpoint).unwrap();
+        let held = |slack: Option<Radius>, coarse_slack| {
+            let args = ExportArgs {
+                checkpoint: checkpoint.clone(),
+                mix: None,
+                mix_share: None,
+                slack,
+                coarse_slack,
+                out: folder.path().join("out.onnx"),
+                high_to_low: None,
+                fp16: false,
+                data: None,
+                about_data: String::new(),
+                about_terms: String::new(),
+            };
+            args.held(&trained.config)
+        };
+        let slack_of = |state: &State| match state.config.low_to_high {
+            LowToHighConfig::Compact { slack, .. } => slack,
+            LowToHighConfig::Paper { .. } => unreachable!("a compact one was trained"),
+        };
+        assert_eq!(slack_of(&held(None, None).unwrap()), slack);
+        let closer = held(None, Some(0.02)).unwrap();
+        assert_eq!(slack_of(&closer), Slack { coarse: 0.02, ..slack });
+        let pairs = trained.nets.l2h_ema.params().iter().zip(closer.nets.l2h_ema.params().iter());
+        pairs.for_each(|(a, b)| assert!(a.tensor.equal(&b.tensor), "{}", a.name));
+        let free = held(Some(Radius(None)), None).unwrap();
+        assert_eq!(slack_of(&free).fine, None);
+        assert!(held(None, Some(3.0)).is_err(), "wider than the values are");
+    }
 }

@@ -3,6 +3,7 @@
 mod adapt;
 mod evaluate;
 mod export;
+mod options;
 mod pairs;
 mod prepare;
 mod speed;

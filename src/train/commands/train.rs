@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 
 use super::DeviceArg;
+use super::options::{Radius, put, radius};
 use crate::config::{Config, PixelLoss, Weights};
 use crate::error::{Error, Result, at};
 use crate::models::discriminator::DiscriminatorConfig;
@@ -152,7 +153,7 @@ struct Settings {
     blocks: Option<usize>,
     /// How far fine detail of the output, shrunk back, may lie from the input: a root mean square of
     /// faces in [-1, 1], or "off".
-    #[arg(long, value_parser = slack)]
+    #[arg(long, value_parser = radius)]
     slack: Option<Radius>,
     /// The same for broad shapes and colors; 0 holds them to the input.
     #[arg(long)]
@@ -235,21 +236,6 @@ struct Settings {
     /// Ablation: no discriminator in either stage.
     #[arg(long)]
     pixel_only: bool,
-}
-
-/// A radius of [`Slack`](crate::models::consistency::Slack), or none.
-#[derive(Debug, Clone, Copy)]
-struct Radius(Option<f64>);
-
-fn slack(text: &str) -> std::result::Result<Radius, String> {
-    if text == "off" {
-        return Ok(Radius(None));
-    }
-    text.parse().map(|v| Radius(Some(v))).map_err(|_| "a number or \"off\"".into())
-}
-
-fn put<T: Copy>(value: Option<T>, place: &mut T) {
-    *place = value.unwrap_or(*place);
 }
 
 impl Phases {
