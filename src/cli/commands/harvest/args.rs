@@ -3,7 +3,8 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Args, value_parser};
+use clap::{Args, ValueEnum, value_parser};
+use facesr::Shape;
 
 use crate::args::{FindArgs, pixels, unit};
 
@@ -23,12 +24,16 @@ pub(crate) struct HarvestArgs {
     #[arg(long, value_name = "N", default_value_t = 8,
           value_parser = value_parser!(u32).range(1..=1000))]
     pub(crate) per_track: u32,
-    /// Leave out faces that are narrower
-    #[arg(long, value_name = "PIXELS", default_value_t = 8.0, value_parser = pixels)]
-    pub(crate) min_width: f32,
-    /// Leave out faces that are wider: shrunk to 16 pixels they would show nothing of the camera
-    #[arg(long, value_name = "PIXELS", default_value_t = 30.0, value_parser = pixels)]
-    pub(crate) max_width: f32,
+    /// Side of the crops: that of the generator to be trained
+    #[arg(long, value_name = "PIXELS", default_value = "16")]
+    pub(crate) lr_size: LrSize,
+    /// Leave out faces that are narrower [default: 8, or 18 for crops of 32 pixels]
+    #[arg(long, value_name = "PIXELS", value_parser = pixels)]
+    pub(crate) min_width: Option<f32>,
+    /// Leave out faces that are wider: shrunk to the crop they would show nothing of the camera
+    /// [default: 30, or 60 for crops of 32 pixels]
+    #[arg(long, value_name = "PIXELS", value_parser = pixels)]
+    pub(crate) max_width: Option<f32>,
     /// Of faces whose pictures correlate by more, take one
     #[arg(long, value_name = "0..1", default_value_t = 0.985, value_parser = unit)]
     pub(crate) same: f32,
@@ -46,4 +51,34 @@ pub(crate) struct HarvestArgs {
     #[arg(long, value_name = "MS", default_value_t = 0,
           value_parser = value_parser!(u32).range(0..=60_000), help_heading = "Faces")]
     pub(crate) detect_interval: u32,
+}
+
+/// Sides of the crops that generators take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LrSize {
+    /// 16x16.
+    #[value(name = "16")]
+    Small,
+    /// 32x32.
+    #[value(name = "32")]
+    Large,
+}
+
+impl HarvestArgs {
+    /// What generators of this size take.
+    pub(crate) fn shape(&self) -> Shape {
+        match self.lr_size {
+            LrSize::Small => Shape::SMALL,
+            LrSize::Large => Shape::LARGE,
+        }
+    }
+
+    /// Least and greatest width of the faces, pixels.
+    pub(crate) fn widths(&self) -> (f32, f32) {
+        let (least, greatest) = match self.lr_size {
+            LrSize::Small => (8.0, 30.0),
+            LrSize::Large => (18.0, 60.0),
+        };
+        (self.min_width.unwrap_or(least), self.max_width.unwrap_or(greatest))
+    }
 }

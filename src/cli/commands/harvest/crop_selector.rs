@@ -17,8 +17,10 @@ const SPARE: usize = 4;
 /// A face as the networks see it.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Crop {
-    /// 16x16 RGB.
+    /// `[side, side]` RGB.
     pub(super) pixels: Vec<u8>,
+    /// Pixels.
+    pub(super) side: u32,
     /// Number of its track in the clip.
     pub(super) track: u64,
     /// Running time, seconds.
@@ -47,6 +49,8 @@ pub(super) struct RejectCounts {
 /// What is wanted.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Criteria {
+    /// What the generator to be trained takes.
+    pub(super) shape: Shape,
     /// Least and greatest width of the face box, pixels.
     pub(super) widths: (f32, f32),
     /// Most faces of one track.
@@ -126,7 +130,7 @@ impl CropSelector {
             let mut different: Vec<Crop> = Vec::new();
             let mut own = seen.clone_empty();
             for crop in track.kept.drain(..) {
-                let signature = signature(&crop.pixels);
+                let signature = signature(&crop);
                 if !seen.holds(&signature) && own.add(signature) {
                     different.push(crop);
                 }
@@ -137,7 +141,7 @@ impl CropSelector {
             let count = different.len();
             for i in 0..wanted {
                 let crop = &different[i * count / wanted];
-                seen.add(signature(&crop.pixels));
+                seen.add(signature(crop));
                 crops.push(crop.clone());
             }
         }
@@ -162,10 +166,12 @@ impl FrameObserver for CropSelector {
             track.last_frame = self.frames;
             let tentative = TENTATIVE_DETECTIONS * self.criteria.detect_every as usize;
             if (track.seen - 1).is_multiple_of(track.stride) {
-                let mut lr = [0.0; Shape::SMALL.lr_len()];
-                self.canvas.crop(frame.before, Shape::SMALL, &[square], &mut lr);
+                let shape = self.criteria.shape;
+                let mut lr = vec![0.0; shape.lr_len()];
+                self.canvas.crop(frame.before, shape, &[square], &mut lr);
                 track.tentative.push_back(Crop {
                     pixels: interleaved(&lr),
+                    side: shape.lr() as u32,
                     track: face.id,
                     time: frame.time,
                     rect: face.rect,
@@ -187,19 +193,23 @@ impl FrameObserver for CropSelector {
     }
 }
 
-/// `[3, 16, 16]` in -1..=1 as RGB bytes.
+/// `[3, lr, lr]` in -1..=1 as RGB bytes.
 fn interleaved(lr: &[f32]) -> Vec<u8> {
     let level = |v: f32| ((v + 1.0) * 127.5).round().clamp(0.0, 255.0) as u8;
-    let plane = Shape::SMALL.lr_plane();
+    let plane = lr.len() / 3;
     (0..plane).flat_map(|i| [0, 1, 2].map(|c| level(lr[c * plane + i]))).collect()
 }
 
-/// Luma of a crop as 256 numbers of mean 0 and length 1.
-fn signature(pixels: &[u8]) -> Vec<f32> {
-    let mut luma: Vec<f32> = pixels
-        .chunks_exact(3)
-        .map(|p| 0.299 * f32::from(p[0]) + 0.587 * f32::from(p[1]) + 0.114 * f32::from(p[2]))
-        .collect();
+/// Luma of a crop, shrunk to 16x16, as 256 numbers of mean 0 and length 1.
+fn signature(crop: &Crop) -> Vec<f32> {
+    const SIDE: usize = Shape::COMMON;
+    let side = crop.side as usize;
+    let mut luma = vec![0.0; SIDE * SIDE];
+    for (i, p) in crop.pixels.chunks_exact(3).enumerate() {
+        let (x, y) = (i % side * SIDE / side, i / side * SIDE / side);
+        luma[y * SIDE + x] +=
+            0.299 * f32::from(p[0]) + 0.587 * f32::from(p[1]) + 0.114 * f32::from(p[2]);
+    }
     let mean = luma.iter().sum::<f32>() / luma.len().max(1) as f32;
     luma.iter_mut().for_each(|v| *v -= mean);
     let length = luma.iter().map(|v| v * v).sum::<f32>().sqrt().max(1e-6);
@@ -247,7 +257,8 @@ mod tests {
 
     use super::*;
 
-    const CRITERIA: Criteria = Criteria { widths: (8.0, 30.0), per_track: 4, detect_every: 1 };
+    const CRITERIA: Criteria =
+        Criteria { shape: Shape::SMALL, widths: (8.0, 30.0), per_track: 4, detect_every: 1 };
 
     /// A frame of noise of its own, with these faces.
     fn show(selector: &mut CropSelector, seed: u32, faces: &[(u64, f32, f32)]) {

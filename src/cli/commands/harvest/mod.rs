@@ -35,8 +35,11 @@ struct Clip {
 
 /// Carries out the command.
 pub(crate) fn run(args: &HarvestArgs) -> Result<(), Failure> {
-    if args.min_width > args.max_width {
-        return Err(Failure::usage("--min-width is larger than --max-width"));
+    let (narrowest, widest) = args.widths();
+    if narrowest > widest {
+        return Err(Failure::usage(
+            "--min-width is larger than --max-width (see --help for what they are by default)",
+        ));
     }
     interrupt::watch();
     let mut paths = RunPaths::default();
@@ -76,8 +79,7 @@ pub(crate) fn run(args: &HarvestArgs) -> Result<(), Failure> {
     let faces: usize = clips.iter().map(|clip| clip.harvest.crops.len()).sum();
     if faces == 0 {
         return Err(Failure::running(format_args!(
-            "no face between {} and {} pixels wide was found; nothing was written",
-            args.min_width, args.max_width
+            "no face between {narrowest} and {widest} pixels wide was found; nothing was written"
         )));
     }
     let set: Vec<_> = clips.into_iter().map(|clip| clip.harvest).collect();
@@ -106,7 +108,8 @@ fn clip(
     // The boxes as detected: those of training pictures are not smoothed either.
     properties.push(("temporal-smoothing", "0".into()));
     let selector = Arc::new(Mutex::new(CropSelector::new(Criteria {
-        widths: (args.min_width, args.max_width),
+        shape: args.shape(),
+        widths: args.widths(),
         per_track: args.per_track as usize,
         detect_every: (args.detect_interval / 40).max(1),
     })));

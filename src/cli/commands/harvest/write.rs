@@ -5,7 +5,6 @@ use std::fs::{self, File};
 use std::io::{self, BufWriter, Cursor};
 use std::path::{Path, PathBuf};
 
-use facesr::Shape;
 use image::codecs::png::PngEncoder;
 use image::{ExtendedColorType, ImageEncoder};
 
@@ -96,9 +95,6 @@ impl Place {
     }
 }
 
-/// Side of the crops, pixels.
-const SIDE: u32 = Shape::SMALL.lr() as u32;
-
 fn is_empty(folder: &Path) -> bool {
     fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_none())
 }
@@ -124,7 +120,7 @@ fn files(set: &[Harvest], mut add: impl FnMut(&str, &[u8]) -> io::Result<()>) ->
             ));
             let mut png = Cursor::new(Vec::new());
             PngEncoder::new(&mut png)
-                .write_image(&crop.pixels, SIDE, SIDE, ExtendedColorType::Rgb8)
+                .write_image(&crop.pixels, crop.side, crop.side, ExtendedColorType::Rgb8)
                 .map_err(io::Error::other)?;
             add(&name, png.get_ref())?;
         }

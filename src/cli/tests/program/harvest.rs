@@ -72,6 +72,24 @@ fn faces_of_a_clip_become_a_set() {
 }
 
 #[test]
+fn faces_for_the_large_generator_are_larger() {
+    let (_dir, file) = scratch();
+    small_carphone(&file("in.mp4"), 132, 40);
+    let (code, said) = harvest(&[&file("in.mp4")], &file("faces"), &["--lr-size=32"]);
+    assert_eq!(code, Some(0), "{said}");
+    let rows = manifest(&std::fs::read_to_string(file("faces/manifest.csv")).unwrap());
+    assert!(!rows.is_empty());
+    for row in &rows {
+        let picture = image::open(file("faces").join(&row["file"])).unwrap().into_rgb8();
+        assert_eq!(picture.dimensions(), (32, 32));
+        let width = row["box_w_px"].parse::<f64>().unwrap();
+        assert!((18.0..=60.0).contains(&width), "{row:?}");
+    }
+    let (code, said) = harvest(&[&file("in.mp4")], &file("none"), &["--min-width=40"]);
+    assert!(code == Some(2) && said.contains("--max-width"), "{said}");
+}
+
+#[test]
 fn harvests_are_replaced_by_force_and_nothing_else_is() {
     let (dir, file) = scratch();
     small_carphone(&file("in.mp4"), 88, 20);
