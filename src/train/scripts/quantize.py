@@ -71,7 +71,10 @@ def main():
         quantize_static(
             ready, args.target, Reader(x), quant_format=QuantFormat.QDQ, per_channel=True,
             activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8, nodes_to_quantize=chosen,
-            calibrate_method=CalibrationMethod.MinMax, extra_options={"ActivationSymmetric": False, "WeightSymmetric": True},
+            # One activation of a hundred thousand is clipped: ranges up to the outermost one cost the 32x32 net 3 dB, and 4 dB
+            # in its worst face.
+            calibrate_method=CalibrationMethod.Percentile,
+            extra_options={"ActivationSymmetric": False, "WeightSymmetric": True, "CalibPercentile": 99.999},
         )
     quantized = onnx.load(args.target)
     onnx.helper.set_model_props(quantized, {**meta, "facesr.quantization": "static QDQ, u8 activations, s8 weights per channel"})
