@@ -58,27 +58,21 @@ pub(super) struct ExportArgs {
 }
 
 impl ExportArgs {
-    /// The generator of the checkpoint, held to its input as the options say.
-    fn held(&self, config: &Config) -> Result<State> {
-        let mut config = config.clone();
-        match &mut config.low_to_high {
-            LowToHighConfig::Compact { slack, .. } => {
-                put(self.slack.map(|radius| radius.0), &mut slack.fine);
-                put(self.coarse_slack, &mut slack.coarse);
-            }
-            LowToHighConfig::Paper { .. }
-                if self.slack.is_some() || self.coarse_slack.is_some() =>
-            {
-                return Err(Error::Setting(
-                    "the paper's generator is not held to its input".into(),
-                ));
-            }
-            LowToHighConfig::Paper { .. } => {}
+    /// Holds a generator of a run with this `config` to its input as the options say.
+    fn hold(&self, net: &mut LowToHigh, config: &Config) -> Result<()> {
+        if self.slack.is_none() && self.coarse_slack.is_none() {
+            return Ok(());
         }
-        config.check()?;
-        let mut held = State::new(config, Device::Cpu);
-        held.adopt_low_to_high(&self.checkpoint)?;
-        Ok(held)
+        let mut low_to_high = *net.config();
+        let LowToHighConfig::Compact { slack, .. } = &mut low_to_high else {
+            return Err(Error::Setting("the paper's generator is not held to its input".into()));
+        };
+        put(self.slack.map(|radius| radius.0), &mut slack.fine);
+        put(self.coarse_slack, &mut slack.coarse);
+        let slack = *slack;
+        Config { low_to_high, ..config.clone() }.check()?;
+        net.set_slack(slack);
+        Ok(())
     }
 }
 
@@ -86,15 +80,15 @@ impl ExportArgs {
 const CHECKED: usize = 64;
 
 pub(super) fn run(args: &ExportArgs) -> Result<()> {
-    let state = State::load(&args.checkpoint, Device::Cpu)?;
-    let held = args.held(&state.config)?;
-    let net = &held.nets.l2h_ema;
+    let mut state = State::load(&args.checkpoint, Device::Cpu)?;
+    args.hold(&mut state.nets.l2h_ema, &state.config)?;
+    let net = &state.nets.l2h_ema;
     let scale = state.config.scale;
     if let (Some(path), Some(share)) = (&args.mix, args.mix_share) {
         if !(0.0..=1.0).contains(&share) {
             return Err(Error::Setting("the share to mix in lies between 0 and 1".into()));
         }
-        let mut other = State::new(held.config.clone(), Device::Cpu);
+        let mut other = State::new(state.config.clone(), Device::Cpu);
         other.adopt_low_to_high(path)?;
         net.params().lerp(other.nets.l2h_ema.params(), share);
     }
@@ -177,39 +171,43 @@ fn write_and_check(
 mod tests {
     use super::*;
     use crate::models::consistency::Slack;
+    use crate::models::low_to_high::Layers;
 
     #[test]
     fn ball_is_changed_and_weights_are_not() {
-        let folder = tempfile::tempdir().unwrap();
-        let checkpoint = folder.path().join("last.safetensors");
         let slack = Slack { fine: Some(0.08), coarse: 0.08 };
         let low_to_high = LowToHighConfig::Compact { width: 8, blocks: 1, slack };
-        let trained = State::new(Config { low_to_high, ..Config::default() }, Device::Cpu);
-        trained.save(&checkpoint).unwrap();
+        let config = Config { low_to_high, ..Config::default() };
+        let trained = State::new(config.clone(), Device::Cpu).nets.l2h_ema;
         let held = |slack: Option<Radius>, coarse_slack| {
             let args = ExportArgs {
-                checkpoint: checkpoint.clone(),
+                checkpoint: PathBuf::new(),
                 mix: None,
                 mix_share: None,
                 slack,
                 coarse_slack,
-                out: folder.path().join("out.onnx"),
+                out: PathBuf::new(),
                 high_to_low: None,
                 fp16: false,
                 data: None,
                 about_data: String::new(),
                 about_terms: String::new(),
             };
-            args.held(&trained.config)
+            // The same seed, the same weights.
+            let mut net = State::new(config.clone(), Device::Cpu).nets.l2h_ema;
+            args.hold(&mut net, &config).map(|()| net)
         };
-        let slack_of = |state: &State| match state.config.low_to_high {
-            LowToHighConfig::Compact { slack, .. } => slack,
-            LowToHighConfig::Paper { .. } => unreachable!("a compact one was trained"),
+        let slack_of = |net: &LowToHigh| match (net.config(), net.layers()) {
+            (LowToHighConfig::Compact { slack, .. }, Layers::Compact(compact)) => {
+                assert_eq!(*slack, compact.consistency.slack, "what is said is what is done");
+                *slack
+            }
+            _ => unreachable!("a compact one was trained"),
         };
         assert_eq!(slack_of(&held(None, None).unwrap()), slack);
         let closer = held(None, Some(0.02)).unwrap();
         assert_eq!(slack_of(&closer), Slack { coarse: 0.02, ..slack });
-        let pairs = trained.nets.l2h_ema.params().iter().zip(closer.nets.l2h_ema.params().iter());
+        let pairs = trained.params().iter().zip(closer.params().iter());
         pairs.for_each(|(a, b)| assert!(a.tensor.equal(&b.tensor), "{}", a.name));
         let free = held(Some(Radius(None)), None).unwrap();
         assert_eq!(slack_of(&free).fine, None);

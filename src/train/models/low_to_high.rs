@@ -185,6 +185,17 @@ impl LowToHigh {
         Self { config: *config, scale, params, layers }
     }
 
+    /// Holds the output to the input by another ball, which lies around the network: no weight changes. False for
+    /// the paper's form, which is not held.
+    pub fn set_slack(&mut self, new: Slack) -> bool {
+        let LowToHighConfig::Compact { slack, .. } = &mut self.config else { return false };
+        *slack = new;
+        if let Layers::Compact(net) = &mut self.layers {
+            net.consistency.slack = new;
+        }
+        true
+    }
+
     /// LR [n, 3, s, s] -> HR [n, 3, 4s, 4s], both fp32 in [-1, 1] (the compact form may run past it
     /// a little: clamp for show). `kind` is the kind to compute in; `train` only concerns the batch
     /// normalization of the paper's form.
